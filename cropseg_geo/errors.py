@@ -1,0 +1,56 @@
+"""One error root. Every message says what was found and what was expected; ``remedy`` says what to do."""
+
+
+class CropsegError(Exception):
+    """Root of every error that this package raises on purpose.
+
+    Parameters
+    ----------
+    message
+        What was found and what was expected.
+    remedy
+        What the user can do about it; empty where nothing sensible can be said.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.message, self.remedy))
+
+
+def _rebuild(cls: type[CropsegError], message: str, remedy: str) -> CropsegError:
+    return cls(message, remedy=remedy)
+
+
+class InputError(CropsegError, ValueError):
+    """A raster, a plots file or an option that cannot be used as it is."""
+
+
+class ReadError(CropsegError, OSError):
+    """Pixels that could not be read; names the file and the window."""
+
+    __str__ = CropsegError.__str__
+
+
+class ModelError(CropsegError, ValueError):
+    """An unknown model, damaged weights, or a card that does not match its network."""
+
+
+class InferenceError(CropsegError, RuntimeError):
+    """A model that failed on a tile or returned something other than finite logits; names the tile."""
+
+
+class OutputError(CropsegError, OSError):
+    """An output that exists already, cannot be written, or would not fit on the disk."""
+
+    __str__ = CropsegError.__str__
+
+
+class ResourceError(CropsegError, RuntimeError):
+    """Too little memory or disk for the work that was planned."""

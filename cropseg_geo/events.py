@@ -1,0 +1,71 @@
+"""Progress as values: the library emits events, the front ends (bar, JSON lines, QGIS) render them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage of work begins; ``total`` counts ``unit`` (``"px"`` or ``"plot"``)."""
+
+    stage: str
+    total: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class StageAdvanced:
+    """``amount`` more units of the stage are done."""
+
+    stage: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class StageFinished:
+    """The stage is complete."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know that does not stop the work."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """An output file is complete under its final name."""
+
+    kind: str
+    path: str
+
+
+Event = StageStarted | StageAdvanced | StageFinished | Warned | Written
+Listener = Callable[[Event], None]
+
+_NAMES = {
+    StageStarted: "stage_started",
+    StageAdvanced: "stage_advanced",
+    StageFinished: "stage_finished",
+    Warned: "warning",
+    Written: "written",
+}
+
+
+def ignore(event: Event) -> None:
+    """The listener that does nothing."""
+
+
+def to_json(event: Event) -> str:
+    """One event as one line of JSON.
+
+    >>> to_json(StageAdvanced("segment", 512))
+    '{"event": "stage_advanced", "stage": "segment", "amount": 512}'
+    """
+    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
