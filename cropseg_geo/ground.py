@@ -57,7 +57,7 @@ class Ground:
     def __post_init__(self) -> None:
         if not (self._crs.is_projected or self._crs.is_geographic):
             raise InputError(
-                f"the CRS {self._crs.name!r} is neither projected nor geographic, so lengths in it are unknown",
+                f"the CRS {self._crs.name!r} is neither projected nor geographic: its lengths are unknown",
                 remedy="assign the CRS of the survey, for example with gdal_edit.py -a_srs EPSG:32633",
             )
 
@@ -77,6 +77,10 @@ class Ground:
             raise InputError(f"the CRS {self._crs.name!r} has no geodetic base CRS")
         return Transformer.from_crs(self._crs, geodetic, always_xy=True)
 
+    def _lonlat_of(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Coordinates (N, 2) in the CRS → longitude, latitude (N, 2) in degrees."""
+        return np.column_stack(self._to_lonlat.transform(xy[:, 0], xy[:, 1]))
+
     @cached_property
     def is_planar(self) -> bool:
         """True where areas and lengths are the grid's own (unit converted); see the module's text."""
@@ -87,7 +91,7 @@ class Ground:
         return abs(planar / steps[2] - 1.0) <= GRID_TOLERANCE
 
     def _geodesic_steps(self, window: Window) -> tuple[float, float, float]:
-        """Length of one column step and one row step (m) and area of one pixel (m²) at the window's centre."""
+        """Length of a column step and of a row step (m) and pixel area (m²) at the window's centre."""
         geod = self._crs.get_geod()
         if geod is None:
             raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid")
@@ -145,6 +149,6 @@ class Ground:
         else:
             step = _PROBE_M / self.unit_m
             dense = shapely.segmentize(geometries, step)
-            lonlat = shapely.transform(dense, lambda x, y: self._to_lonlat.transform(x, y), interleaved=False)
+            lonlat = shapely.transform(dense, self._lonlat_of)
         areas = [abs(geod.geometry_area_perimeter(shapely.orient_polygons(g))[0]) for g in np.ravel(lonlat)]
         return np.array(areas, dtype=np.float64).reshape(np.shape(geometries))
