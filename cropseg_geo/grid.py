@@ -206,6 +206,16 @@ class BlockGrid:
         )
         return Block(i, j, Window(row, col, row_stop - row, col_stop - col), tiles)
 
+    def footprint(self, block: Block) -> Window:
+        """The pixels that the tiles of a block cover: its own, and the overlap into the next blocks."""
+        window, overlap = block.window, self.tiles.overlap_px
+        grown = Window(window.row, window.col, window.height + overlap, window.width + overlap)
+        return grown & self.tiles.bounds
+
+    def meeting(self, extent: Window) -> Iterator[Block]:
+        """The blocks whose tiles reach into ``extent``, row by row."""
+        return (block for block in self if self.footprint(block) & extent)
+
     def __iter__(self) -> Iterator[Block]:
         """All blocks, row by row."""
         n_rows, n_cols = self.shape

@@ -1,0 +1,1 @@
+"""The tiling engine: plan, blend, store, graph, run."""

@@ -1,0 +1,96 @@
+"""Overlap blending in integers: exact, whatever the order.
+
+Probabilities are held as unsigned 16-bit steps, window weights as integers whose products sum to 2¹⁶ over
+every pixel. Sums of integers do not depend on their order, so blocks, workers and schedulers cannot change
+a byte (law 3); the weights sum to 1 exactly (law 1); and a value on which all tiles agree comes out as it
+went in (law 2). The value 0 is kept for "no valid pixel", so one array carries probability and validity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from cropseg_geo.grid import Axis, TileGrid, Window
+
+ONE = 256
+"""Weight that stands for 1 along one axis; over both axes the weights sum to ``ONE ** 2 == 2 ** 16``."""
+
+STEPS = 65534
+"""Probability 0 is stored as 1, probability 1 as ``STEPS + 1``."""
+
+NODATA = 0
+
+Fixed = npt.NDArray[np.uint16]
+Sums = npt.NDArray[np.uint32]
+
+
+def to_fixed(probability: npt.NDArray[np.floating]) -> Fixed:
+    """Probabilities in 0–1 as 16-bit steps, 1 … 65535."""
+    steps: Fixed = (np.rint(probability * np.float32(STEPS)) + 1).astype(np.uint16)
+    return steps
+
+
+def from_fixed(fixed: Fixed) -> npt.NDArray[np.float32]:
+    """16-bit steps as float32 probabilities; NaN where there is no valid pixel."""
+    probability = (fixed.astype(np.float32) - 1) / np.float32(STEPS)
+    probability[fixed == NODATA] = np.nan
+    return probability
+
+
+def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Class logits (N, K, H, W) → probabilities (N, C, H, W).
+
+    Two classes (or one logit) give one channel, the probability of the second class; more give one channel
+    for each class.
+    """
+    n_classes = logits.shape[1]
+    if n_classes > 2:
+        shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
+    margin = logits[:, :1] if n_classes == 1 else logits[:, 1:] - logits[:, :1]
+    return np.asarray(special.expit(margin), dtype=np.float32)
+
+
+def ramp(overlap_px: int) -> npt.NDArray[np.uint32]:
+    """Rising integer weights over the overlap: sin² at pixel centres, 0 … ``ONE``.
+
+    ``ramp(n) + ramp(n)[::-1] == ONE`` in every pixel.
+    """
+    phase = (np.arange(overlap_px) + 0.5) / max(overlap_px, 1)
+    rising: npt.NDArray[np.uint32] = np.rint(ONE * np.sin(0.5 * np.pi * phase) ** 2).astype(np.uint32)
+    half = overlap_px // 2
+    rising[overlap_px - half :] = ONE - rising[:half][::-1]
+    if overlap_px % 2:
+        rising[half] = ONE // 2
+    return rising
+
+
+def axis_weights(axis: Axis, index: int) -> npt.NDArray[np.uint32]:
+    """Weights of tile ``index`` along one axis: full where it is alone, ramps where a neighbour shares."""
+    weights = np.full(axis.tile, ONE, dtype=np.uint32)
+    if axis.overlap == 0:
+        return weights
+    if index > 0:
+        weights[: axis.overlap] = ramp(axis.overlap)
+    if index < axis.count - 1:
+        weights[-axis.overlap :] = ramp(axis.overlap)[::-1]
+    return weights
+
+
+def add_tile(sums: Sums, footprint: Window, grid: TileGrid, tile: tuple[int, int], fixed: Fixed) -> None:
+    """Add a tile's weighted steps (C, T, T) to the sums (C, H, W) of a block's footprint, in place."""
+    window = grid.tile(*tile) & footprint
+    here = window.relative_to(grid.tile(*tile))
+    weights = (
+        axis_weights(grid.rows, tile[0])[here.slices[0], None]
+        * axis_weights(grid.cols, tile[1])[here.slices[1]]
+    )
+    target = sums[:, *window.relative_to(footprint).slices]
+    target += weights * fixed[:, *here.slices]
+
+
+def normalised(sums: Sums) -> Fixed:
+    """Sums of weighted steps → blended steps, rounded to nearest."""
+    return ((sums + np.uint32(ONE**2 // 2)) >> np.uint32(16)).astype(np.uint16)

@@ -1,0 +1,1 @@
+"""Reading orthomosaics and writing Cloud Optimized GeoTIFFs."""

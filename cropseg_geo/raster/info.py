@@ -1,0 +1,229 @@
+"""What a raster file says of itself, read once and checked before any work starts."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.ground import Ground
+
+GDAL_CACHE_MB = 128
+"""Block cache for one process. GDAL's own default is 5 % of the machine's memory."""
+
+GDAL_OPTIONS: dict[str, Any] = {
+    "GDAL_CACHEMAX": GDAL_CACHE_MB,
+    "GDAL_HTTP_MAX_RETRY": 3,
+    "GDAL_HTTP_RETRY_DELAY": 1,
+    "GTIFF_REPORT_COMPD_CS": "NO",
+}
+
+
+def gdal_options(path: str) -> dict[str, Any]:
+    """Options to open ``path`` with: sidecar files are looked for beside local files only."""
+    return GDAL_OPTIONS | ({"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {})
+
+
+@contextmanager
+def opened(path: str, **kwargs: Any) -> Iterator[Any]:
+    """A rasterio dataset under this package's GDAL options; GDAL's complaints become :class:`InputError`."""
+    with rasterio.Env(**gdal_options(path)), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = rasterio.open(path, **kwargs)
+        except RasterioIOError as err:
+            raise InputError(
+                f"{path}: {_why_unreadable(path, err)}",
+                remedy="give a raster that GDAL opens (GeoTIFF, COG, VRT, JPEG 2000, /vsicurl/…, s3://…)",
+            ) from err
+        with dataset:
+            yield dataset
+
+
+def is_remote(path: str) -> bool:
+    """True for paths that GDAL's virtual file systems serve (URLs, /vsicurl/, /vsis3/, …)."""
+    return "://" in path or path.startswith("/vsi")
+
+
+def _why_unreadable(path: str, err: Exception) -> str:
+    is_local = not is_remote(path)
+    if is_local and not Path(path).exists():
+        return "no such file"
+    if is_local and Path(path).is_dir():
+        return "is a folder, not a raster file"
+    return f"not a raster that can be read ({err})"
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """Facts about one raster file.
+
+    ``validity`` names where validity comes from: ``alpha``, ``mask``, ``nodata`` or ``none`` (all pixels are
+    valid). NaN in a floating-point band is invalid in every case.
+    """
+
+    path: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    crs: str
+    transform: Affine
+    colours: tuple[str, ...]
+    validity: str
+    nodata: float | None
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+    significant_bits: int | None
+    block_shape: tuple[int, int]
+    layout: str
+    size_bytes: int | None
+    modified_ns: int | None
+    has_overviews: bool
+
+    @property
+    def stem(self) -> str:
+        """Name for outputs: the last part of the path, without suffix."""
+        return Path(self.path.split("?")[0].rstrip("/").split(":")[-1] or "raster").stem
+
+    @property
+    def ground(self) -> Ground:
+        return Ground(self.transform, self.crs, self.height, self.width)
+
+    @property
+    def geobox(self) -> GeoBox:
+        return GeoBox((self.height, self.width), self.transform, self.crs)
+
+    @property
+    def alpha_band(self) -> int | None:
+        """1-based index of the band flagged as alpha."""
+        return self.colours.index("alpha") + 1 if "alpha" in self.colours else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that identifies the file's pixels short of reading them all."""
+        shape = (self.height, self.width, self.count, self.dtype)
+        place = (self.crs, tuple(self.transform)[:6], self.validity, self.nodata)
+        facts = (self.path, shape, place, self.size_bytes, self.modified_ns)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def inspect_raster(path: str | Path) -> RasterInfo:
+    """Read a raster's facts.
+
+    Raises
+    ------
+    InputError
+        If GDAL cannot open it, it has no band, no CRS or no georeferencing.
+    """
+    path = str(path)
+    with opened(path) as dataset:
+        if dataset.count == 0:
+            raise InputError(
+                f"{path}: holds {len(dataset.subdatasets)} subdatasets and no band of its own",
+                remedy=f"name one of them, for example {next(iter(dataset.subdatasets), 'GPKG:file:layer')}",
+            )
+        _require_georeference(path, dataset)
+        stat = Path(path).stat() if Path(path).is_file() else None
+        bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+        return RasterInfo(
+            path=path,
+            height=dataset.height,
+            width=dataset.width,
+            count=dataset.count,
+            dtype=str(np.result_type(*dataset.dtypes)),
+            crs=dataset.crs.to_wkt(),
+            transform=dataset.transform,
+            colours=tuple(c.name for c in dataset.colorinterp),
+            validity=_validity(dataset),
+            nodata=dataset.nodata,
+            scales=tuple(dataset.scales),
+            offsets=tuple(dataset.offsets),
+            significant_bits=int(bits) if bits else None,
+            block_shape=dataset.block_shapes[0],
+            layout=_layout(dataset),
+            size_bytes=stat.st_size if stat else None,
+            modified_ns=stat.st_mtime_ns if stat else None,
+            has_overviews=bool(dataset.overviews(1)),
+        )
+
+
+def _require_georeference(path: str, dataset: Any) -> None:
+    if dataset.crs is None:
+        raise InputError(
+            f"{path}: has no coordinate reference system (CRS), so neither its GSD nor areas are known",
+            remedy="assign the one it was made in, for example: gdal_edit.py -a_srs EPSG:32633 FILE",
+        )
+    if dataset.transform.is_identity or dataset.transform.is_degenerate:
+        raise InputError(
+            f"{path}: has a CRS but no geotransform (pixel size and origin)",
+            remedy="keep the .tfw or .aux.xml file beside it, or export it again with georeferencing",
+        )
+
+
+def _validity(dataset: Any) -> str:
+    if ColorInterp.alpha in dataset.colorinterp:
+        return "alpha"
+    flags = dataset.mask_flag_enums[0]
+    if MaskFlags.per_dataset in flags:
+        return "mask"
+    return "nodata" if MaskFlags.nodata in flags else "none"
+
+
+def _layout(dataset: Any) -> str:
+    rows, cols = dataset.block_shapes[0]
+    shape = f"{rows}×{cols} tiles" if cols < dataset.width else f"strips of {rows} rows"
+    compression = dataset.compression.value if dataset.compression else "uncompressed"
+    return f"{dataset.driver}, {shape}, {compression}"
+
+
+def choose_bands(info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None) -> tuple[int, ...]:
+    """1-based band indexes for the model's bands.
+
+    By colour where the file names its colours, else the first bands; an explicit choice wins.
+
+    Raises
+    ------
+    InputError
+        If there are too few bands, or a chosen one does not exist or is the alpha band.
+    """
+    data_bands = [i for i in range(1, info.count + 1) if i != info.alpha_band]
+    needed = f"{len(wanted)} bands ({', '.join(wanted)})"
+    if bands is not None:
+        if len(bands) != len(wanted):
+            raise InputError(
+                f"--bands names {len(bands)} bands; the model reads {needed}",
+                remedy=f"give {len(wanted)} band numbers between 1 and {info.count}, separated by commas",
+            )
+        wrong = [b for b in bands if b not in data_bands]
+        if wrong:
+            raise InputError(
+                f"--bands names band {wrong[0]}; {info.path} has the data bands {data_bands}",
+                remedy=f"choose from {data_bands}",
+            )
+        return tuple(bands)
+    if len(data_bands) < len(wanted):
+        hint = (
+            " It has a palette: expand it with gdal_translate -expand rgb."
+            if "palette" in info.colours
+            else ""
+        )
+        raise InputError(
+            f"{info.path}: has {len(data_bands)} data band(s); the model reads {needed}.{hint}",
+            remedy="use the RGB orthomosaic, or a model trained for these bands",
+        )
+    if set(wanted) <= set(info.colours):
+        return tuple(info.colours.index(name) + 1 for name in wanted)
+    return tuple(data_bands[: len(wanted)])

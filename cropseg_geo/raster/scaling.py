@@ -1,0 +1,94 @@
+"""From stored values to the 0–1 that a model card's mean and standard deviation speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.raster.info import RasterInfo
+
+REFLECTANCE_MAX = 1.5
+"""Largest sampled value that still passes for reflectance (specular spots exceed 1)."""
+
+
+@dataclass(frozen=True)
+class ValueScale:
+    """Linear map of ``low`` … ``high`` to 0 … 1, clipped; then the sRGB transfer curve where asked.
+
+    Reflectance is linear in light; photographs, on which models are trained, are sRGB-encoded.
+    Source of the curve: IEC 61966-2-1.
+    """
+
+    low: float
+    high: float
+    encode_srgb: bool = False
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.low) and np.isfinite(self.high) and self.high > self.low):
+            raise InputError(
+                f"value range {self.low:g} … {self.high:g}: the upper end must lie above the lower one",
+                remedy="give --scale LOW,HIGH with LOW < HIGH, for example --scale 0,4000",
+            )
+
+    def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Scale values of any shape to float32 in 0–1; NaN stays NaN."""
+        unit = (values.astype(np.float32) - np.float32(self.low)) / np.float32(self.high - self.low)
+        unit = np.clip(unit, 0.0, 1.0, out=unit)
+        if self.encode_srgb:
+            unit = np.where(unit <= 0.0031308, 12.92 * unit, 1.055 * unit ** (1 / 2.4) - 0.055)
+        return unit.astype(np.float32, copy=False)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}–{self.high:g}" + (" (reflectance, sRGB-encoded)" if self.encode_srgb else "")
+
+
+def choose_scale(
+    info: RasterInfo, scale: tuple[float, float] | None, sample: npt.NDArray[np.float64]
+) -> ValueScale:
+    """The scale of a raster's values: given, stated by the file, implied by its type, or refused.
+
+    Parameters
+    ----------
+    info
+        The raster.
+    scale
+        The user's ``(low, high)``.
+    sample
+        Some valid values, for the error's advice and for the reflectance check.
+
+    Raises
+    ------
+    InputError
+        For 16-bit and wider integers and for floats outside 0–1 without a stated scale.
+    """
+    if scale is not None:
+        return ValueScale(*scale)
+    if info.dtype == "uint8":
+        return ValueScale(0, 255)
+    kind = np.dtype(info.dtype).kind
+    if kind == "u" and info.significant_bits:
+        return ValueScale(0, 2**info.significant_bits - 1)
+    factor, offset = info.scales[0], info.offsets[0]
+    if (factor, offset) != (1.0, 0.0):
+        return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=True)
+    low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
+    if kind == "f" and low >= -0.1 and high <= REFLECTANCE_MAX:
+        return ValueScale(0, 1, encode_srgb=True)
+    black, white = _nice(low, down=True), _nice(high, down=False)
+    raise InputError(
+        f"{info.path}: {info.dtype} values ({low:g} … {high:g} in a sample) and no scale in the file",
+        remedy=f"say which values are black and white, for example --scale {black},{white}",
+    )
+
+
+def _nice(value: float, *, down: bool) -> str:
+    """A value rounded outwards to two significant digits, for advice."""
+    if value == 0:
+        return "0"
+    step = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
+    rounded = (np.floor if down else np.ceil)(value / step) * step
+    return f"{rounded:g}"
