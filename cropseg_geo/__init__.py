@@ -1,3 +1,34 @@
-"""Crop segmentation for drone orthomosaics: masks, canopy polygons and per-plot coverage."""
+"""Crop segmentation for drone orthomosaics: masks, canopy polygons and per-plot coverage.
+
+>>> import cropseg_geo as cg
+>>> result = cg.segment("ortho.tif", "out/", plots="plots.gpkg")  # doctest: +SKIP
+>>> probability = cg.predict(dataarray, model="canopy-s")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = ["CropsegError", "Workers", "check", "measure_plots", "predict", "segment", "vectorize"]
+
+if TYPE_CHECKING:
+    from cropseg_geo.engine.run import Workers
+    from cropseg_geo.errors import CropsegError
+    from cropseg_geo.pipeline import check, measure_plots, predict, segment, vectorize
+
+_HOMES = {"CropsegError": "errors", "Workers": "engine.run"}
+
+
+def __getattr__(name: str) -> Any:  # Any: whatever the public name stands for
+    """Load public names when they are first used, so that importing the package costs nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'pipeline')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -70,6 +70,12 @@ class Window:
         """The window with ``margin`` more pixels on each side (may leave the raster)."""
         return Window(self.row - margin, self.col - margin, self.height + 2 * margin, self.width + 2 * margin)
 
+    def split(self, side: int) -> Iterator[Window]:
+        """Windows of at most ``side`` × ``side`` pixels that partition this one, row by row."""
+        for row in range(self.row, self.row_stop, side):
+            for col in range(self.col, self.col_stop, side):
+                yield Window(row, col, side, side) & self
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """Row and column slices, for arrays whose first pixel is the origin of the window's counting."""

@@ -35,16 +35,27 @@ class Region(Protocol):
 
 
 @dataclass(frozen=True)
+class Inference:
+    """How pixels become probabilities: a recipe, never a loaded network."""
+
+    predictor: Predictor
+    scale: ValueScale
+    plan: Plan
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
 class Job:
     """Everything a worker needs to do any block: recipes, never open files or loaded networks."""
 
     source: RasterSource
-    predictor: Predictor
-    scale: ValueScale
-    plan: Plan
+    inference: Inference
     store: BlockStore
     region: Region | None = None
-    batch_size: int = 1
+
+    @property
+    def plan(self) -> Plan:
+        return self.inference.plan
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,7 @@ def run_block(job: Job, i: int, j: int) -> BlockDone:
     where = job.plan.blocks.footprint(block)
     values, valid = job.source.read(where)
     wanted = valid & wanted_mask(job.plan.extent, where, job.region)
-    sums, inferred = infer_block(job, block, values, valid, wanted)
+    sums, inferred = infer_block(job.inference, block, values, valid, wanted)
     job.store.write(block, sums)
     own = wanted[: block.window.height, : block.window.width]
     return BlockDone(i, j, inferred, len(block.tiles) - inferred, int(np.count_nonzero(own)))
@@ -102,7 +113,7 @@ def wanted_mask(extent: Window, window: Window, region: Region | None) -> npt.ND
 
 
 def infer_block(
-    job: Job,
+    inference: Inference,
     block: Block,
     values: npt.NDArray[Any],
     valid: npt.NDArray[np.bool_],
@@ -113,23 +124,25 @@ def infer_block(
     ``valid`` says which pixels may serve as context, ``wanted`` (within it) which ones must be answered.
     Each tile with a wanted pixel is inferred once; the others never.
     """
-    grid = job.plan.blocks
+    grid = inference.plan.blocks
     where = grid.footprint(block)
-    sums = np.zeros((job.plan.channels, *where.shape), dtype=np.uint32)
+    sums = np.zeros((inference.plan.channels, *where.shape), dtype=np.uint32)
     tiles = [t for t in block.tiles if wanted[(grid.tiles.tile(*t) & where).relative_to(where).slices].any()]
-    for start in range(0, len(tiles), job.batch_size):
+    for start in range(0, len(tiles), inference.batch_size):
         if _stop.is_set():
             raise InterruptedTask
-        batch = tiles[start : start + job.batch_size]
+        batch = tiles[start : start + inference.batch_size]
         cut = [cut_tile(values, valid, where, grid.tiles.tile(*tile))[0] for tile in batch]
-        fixed = infer_tiles(job, batch, job.scale.apply(np.stack(cut)))
+        fixed = infer_tiles(inference, batch, inference.scale.apply(np.stack(cut)))
         for tile, steps in zip(batch, fixed, strict=True):
             blend.add_tile(sums, where, grid.tiles, tile, steps)
     sums[:, ~wanted] = blend.NODATA
     return sums, len(tiles)
 
 
-def infer_tiles(job: Job, tiles: list[tuple[int, int]], batch: npt.NDArray[np.float32]) -> blend.Fixed:
+def infer_tiles(
+    inference: Inference, tiles: list[tuple[int, int]], batch: npt.NDArray[np.float32]
+) -> blend.Fixed:
     """Blendable steps (N, C, T, T) of a batch of tiles (N, bands, T, T).
 
     Raises
@@ -138,14 +151,14 @@ def infer_tiles(job: Job, tiles: list[tuple[int, int]], batch: npt.NDArray[np.fl
         If the model fails or returns a wrong shape or values that are not finite; names the tiles.
     """
     names = ", ".join(f"({i}, {j})" for i, j in tiles)
-    first = job.plan.tiles.tile(*tiles[0])
+    first = inference.plan.tiles.tile(*tiles[0])
     try:
-        logits = job.predictor.predict(batch)
+        logits = inference.predictor.predict(batch)
     except (CropsegError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as err:
         raise InferenceError(f"the model failed on tile {names} ({first}): {err}") from err
-    expected = (len(batch), len(job.predictor.card.classes), *batch.shape[-2:])
+    expected = (len(batch), len(inference.predictor.card.classes), *batch.shape[-2:])
     if logits.shape != expected:
         raise InferenceError(f"the model returned {logits.shape} for tile {names}; {expected} was expected")
     if not np.isfinite(logits).all():

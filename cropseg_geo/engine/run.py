@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from cropseg_geo.raster.source import close_handle
 
 STAGE = "segment"
 
+MAX_LANES = 4
+"""Lanes chosen at most; more cores than that share the work within a lane."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -26,16 +30,21 @@ class Workers:
     Parameters
     ----------
     lanes
-        Threads of this process that each take a block at a time.
+        Threads of a process that each take a block at a time; None chooses.
     processes
         Local worker processes, for one machine with many cores; 0 stays in this process.
     scheduler
         Address of a running dask scheduler (``tcp://…``); its workers must see input and output paths.
     """
 
-    lanes: int = 1
+    lanes: int | None = None
     processes: int = 0
     scheduler: str | None = None
+
+    @property
+    def lane_count(self) -> int:
+        """Lanes as given; else one thread a worker process, or a lane for each core up to four."""
+        return self.lanes or (1 if self.processes or self.scheduler else min(MAX_LANES, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Ta
     if workers.scheduler or workers.processes:
         _run_distributed(tasks, workers, note)
     else:
-        _run_threads(tasks, workers.lanes, note)
+        _run_threads(tasks, workers.lane_count, note)
     listener(StageFinished(STAGE))
     return tally
 
@@ -142,7 +151,10 @@ def _client(workers: Workers) -> Iterator[Any]:
             yield client
         return
     cluster = LocalCluster(
-        n_workers=workers.processes, threads_per_worker=workers.lanes, dashboard_address=None, memory_limit=0
+        n_workers=workers.processes,
+        threads_per_worker=workers.lane_count,
+        dashboard_address=None,
+        memory_limit=0,
     )
     with cluster, Client(cluster, set_as_default=False) as client:
         yield client

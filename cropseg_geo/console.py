@@ -1,0 +1,154 @@
+"""What the command line shows: a progress bar or JSON lines, tables, errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from cropseg_geo.errors import CropsegError
+from cropseg_geo.events import (
+    Event,
+    Listener,
+    StageAdvanced,
+    StageFinished,
+    StageStarted,
+    Warned,
+    Written,
+    to_json,
+)
+
+if TYPE_CHECKING:
+    from cropseg_geo.forecast import Forecast
+    from cropseg_geo.pipeline import SegmentResult
+
+_LABELS = {
+    "segment": "Segmenting",
+    "write": "Writing rasters",
+    "vectorize": "Tracing canopy",
+    "plots": "Measuring plots",
+}
+
+
+class Rate(ProgressColumn):
+    """Megapixels (or plots) per second."""
+
+    def render(self, task: Task) -> Text:
+        if not task.speed:
+            return Text("")
+        unit = task.fields["unit"]
+        rate = f"{task.speed / 1e6:.1f} MP/s" if unit == "px" else f"{task.speed:.0f} {unit}s/s"
+        return Text(rate, style="cyan")
+
+
+@contextmanager
+def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
+    """A listener that prints JSON lines, shows bars, or shows only warnings and files."""
+    if as_json:
+        yield lambda event: print(to_json(event), flush=True)  # noqa: T201 - the machine's interface
+        return
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description:<16}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        Rate(),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, disable=quiet) as bars:
+
+        def show(event: Event) -> None:
+            match event:
+                case StageStarted(stage, total, unit):
+                    tasks[stage] = bars.add_task(_LABELS.get(stage, stage), total=total, unit=unit)
+                case StageAdvanced(stage, amount):
+                    bars.advance(tasks[stage], amount)
+                case StageFinished(stage):
+                    bars.update(tasks[stage], completed=bars.tasks[tasks[stage]].total)
+                case Warned(message):
+                    console.print(f"[yellow]![/] {escape(message)}", highlight=False)
+                case Written():
+                    pass
+
+        yield show
+
+
+def fail(err: CropsegError) -> None:
+    """Print an error and its remedy on standard error."""
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold red]Error:[/] {escape(err.message)}", soft_wrap=True)
+    if err.remedy:
+        console.print(f"  [green]→[/] {escape(err.remedy)}", soft_wrap=True)
+
+
+def print_result(result: SegmentResult, *, as_json: bool) -> None:
+    """Figures and files of a finished run."""
+    summary = result.summary
+    if as_json:
+        files = {k: str(v) for k, v in asdict(result.outputs).items() if v is not None}
+        print(json.dumps({"event": "done", "summary": asdict(summary), "files": files}))  # noqa: T201
+        return
+    console = Console(highlight=False)
+    console.print(
+        f"[bold green]Canopy cover {summary.canopy_cover:.1%}[/] of {summary.valid_area_m2:,.1f} m² "
+        f"({summary.canopy_area_m2:,.1f} m² in {summary.n_polygons:,} polygons)"
+    )
+    if result.plots is not None and len(result.plots):
+        coverage = result.plots["coverage"].dropna()
+        if len(coverage):
+            console.print(
+                f"{len(result.plots)} plots: coverage {coverage.min():.1%} – {coverage.max():.1%}, "
+                f"median {coverage.median():.1%}"
+            )
+    for path in result.outputs.paths:
+        console.print(f"  {path}", soft_wrap=True)
+
+
+def print_plan(forecast: Forecast, *, as_json: bool) -> None:
+    """What a run would do and need."""
+    if as_json:
+        print(json.dumps({"event": "plan", **forecast.as_dict()}))  # noqa: T201
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in forecast.lines():
+        table.add_row(name, escape(text))
+    console = Console(highlight=False)
+    console.print(table)
+    for note in forecast.notes:
+        console.print(f"[yellow]![/] {escape(note)}")
+    console.print("[bold green]Ready.[/] Nothing stands in the way.")
+
+
+def print_models() -> None:
+    """The zoo as a table."""
+    from cropseg_geo.model.weights import read_card
+    from cropseg_geo.model.zoo import find_model, model_names
+
+    table = Table("model", "what it does", "GSD (cm/px)", "licence", "mIoU on its test sets")
+    for name in model_names():
+        card = read_card(find_model(name))
+        low, high = card.gsd_range_m
+        scores = ", ".join(f"{s} {dict(m)['miou']:.3f}" for s, m in card.scores if "miou" in dict(m))
+        table.add_row(name, card.summary, f"{low * 100:g}–{high * 100:g}", card.licence, scores)
+    Console().print(table)

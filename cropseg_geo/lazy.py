@@ -1,0 +1,101 @@
+"""xarray in, lazy xarray out."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from odc.geo.geobox import GeoBox
+from odc.geo.xr import ODCExtensionDa
+from pyproj import CRS
+
+from cropseg_geo.engine.graph import Inference
+from cropseg_geo.engine.lazy import blended_array
+from cropseg_geo.engine.plan import choose_gsd, make_plan
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.ground import Ground
+from cropseg_geo.model.predictor import Predictor
+from cropseg_geo.raster.scaling import ValueScale
+
+
+def lazy_probability(
+    pixels: xr.DataArray,
+    predictor: Predictor,
+    *,
+    tile_px: int | None = None,
+    overlap_px: int | None = None,
+    scale: tuple[float, float] | None = None,
+    batch_size: int = 1,
+) -> xr.DataArray:
+    """Blended probabilities of ``pixels``; see :func:`cropseg_geo.pipeline.predict`."""
+    card = predictor.card
+    box = _geobox(pixels, len(card.bands))
+    ground = Ground(box.transform, CRS.from_user_input(box.crs).to_wkt(), box.height, box.width)
+    if choose_gsd(ground.gsd_m, card.gsd_range_m, None, card.name) != ground.gsd_m:
+        low, high = card.gsd_range_m
+        raise InputError(
+            f"the array has {ground.gsd_m:.3g} m/px; model {card.name!r} accepts {low:g}–{high:g} m/px",
+            remedy="resample it first, for example with .odc.reproject(crs, resolution=…)",
+        )
+    values, valid = _arrays(pixels)
+    plan = make_plan(
+        shape=(box.height, box.width),
+        extent=Window(0, 0, box.height, box.width),
+        tile_px=tile_px or card.tile_px,
+        overlap_px=card.overlap_px if overlap_px is None else overlap_px,
+        channels=1 if len(card.classes) <= 2 else len(card.classes),
+        identity={},
+    )
+    inference = Inference(predictor, _scale(pixels, scale), plan, batch_size)
+    array = blended_array(inference, values, valid)
+    dims, coords = (
+        pixels.dims[1:],
+        {name: c for name, c in pixels.coords.items() if set(c.dims) <= set(pixels.dims[1:])},
+    )
+    attrs = {"long_name": "probability of crop", "model": f"{card.name} {card.version}"}
+    if plan.channels == 1:
+        return xr.DataArray(array[0], dims=dims, coords=coords, attrs=attrs, name="probability")
+    coords["class"] = list(card.classes)
+    return xr.DataArray(array, dims=("class", *dims), coords=coords, attrs=attrs, name="probability")
+
+
+def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
+    if pixels.ndim != 3 or pixels.shape[0] != n_bands:
+        raise InputError(
+            f"the array has dimensions {dict(zip(pixels.dims, pixels.shape, strict=True))}; "
+            f"(band, y, x) with {n_bands} bands in the model's order is expected",
+            remedy='transpose it with .transpose("band", "y", "x") and select the bands',
+        )
+    box = ODCExtensionDa(pixels).geobox
+    if not isinstance(box, GeoBox) or box.crs is None:
+        raise InputError(
+            "the array has no CRS or its coordinates are not a regular grid",
+            remedy="attach one, for example with odc.geo.xr.assign_crs(array, 'EPSG:32633')",
+        )
+    return box
+
+
+def _arrays(pixels: xr.DataArray) -> tuple[da.Array, da.Array]:
+    """Values (C, H, W) and validity (H, W), both dask arrays."""
+    values = da.asarray(pixels.data)
+    nodata = pixels.attrs.get("_FillValue", pixels.attrs.get("nodata", pixels.encoding.get("_FillValue")))
+    valid = da.ones(values.shape[1:], chunks=values.chunks[1:], dtype=bool)
+    if nodata is not None and not np.isnan(nodata):
+        valid = (values != nodata).any(axis=0)
+    if values.dtype.kind == "f":
+        valid &= da.isfinite(values).all(axis=0)
+    return values, valid
+
+
+def _scale(pixels: xr.DataArray, scale: tuple[float, float] | None) -> ValueScale:
+    if scale is not None:
+        return ValueScale(*scale)
+    if pixels.dtype == np.uint8:
+        return ValueScale(0, 255)
+    if pixels.dtype.kind == "f":
+        return ValueScale(0, 1)
+    raise InputError(
+        f"the array holds {pixels.dtype} values and no scale was given",
+        remedy="say which values mean 0 and 1, for example scale=(0, 4000)",
+    )

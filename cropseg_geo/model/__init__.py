@@ -1,0 +1,1 @@
+"""Models: card, zoo, weights file, predictor, networks. Importing this package imports no torch."""

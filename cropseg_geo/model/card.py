@@ -1,0 +1,281 @@
+"""The model card: everything that must be known to use a network, and nothing of its numbers.
+
+The card travels inside the weights file. It is read without torch, so that a plan can be made, or a wrong
+raster refused, before seconds are spent on importing it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from cropseg_geo.errors import ModelError
+
+FORMAT = "cropseg-card/1"
+"""Changes when a reader of the old format could misunderstand a new card."""
+
+Argument = str | int | float | bool
+"""What a network's builder takes: plain JSON values."""
+
+Arguments = tuple[tuple[str, Argument], ...]
+Scores = tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model's contract. Frozen, hashable; equal cards describe equal models.
+
+    Parameters
+    ----------
+    name, version, summary
+        What it is called, which one, and what it does in a sentence.
+    architecture
+        Name of a registered network (``cropseg_geo.model.networks``).
+    network
+        Arguments of that network's builder, sorted by key.
+    bands
+        Names of the input bands in the order of the channels.
+    mean, std
+        Standardisation of each band, applied to values scaled to 0–1.
+    classes, colours
+        Class names in the order of the output channels, and ``#rrggbb`` for each.
+    gsd_m
+        Ground sampling distance (m/px) at which the model is at its best.
+    gsd_range_m
+        Smallest and largest GSD (m/px) that the training supports.
+    tile_px, overlap_px, stride_px
+        Tile side, overlap of neighbouring tiles and stride of the network (pixels); tile, and hence any
+        input, is a multiple of the stride.
+    threshold
+        Probability at and above which a pixel belongs to a class other than the first.
+    weights_digest
+        SHA-256 over the tensors, see :func:`cropseg_geo.model.weights.digest_tensors`.
+    licence
+        Licence of the weights (SPDX).
+    training_data
+        Origin of the training data, one entry for each source, with its licence.
+    scores
+        Test set → measure → value, measured by ``python -m training evaluate``.
+
+    Raises
+    ------
+    ModelError
+        For a field that cannot be; names the field, what was found and what was expected.
+    """
+
+    name: str
+    version: str
+    summary: str
+    architecture: str
+    network: Arguments
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    colours: tuple[str, ...]
+    gsd_m: float
+    gsd_range_m: tuple[float, float]
+    weights_digest: str
+    licence: str
+    training_data: tuple[str, ...]
+    scores: Scores = ()
+    bands: tuple[str, ...] = ("red", "green", "blue")
+    tile_px: int = 512
+    overlap_px: int = 64
+    stride_px: int = 32
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_texts(self)
+        _check_channels(self)
+        _check_geometry(self)
+        if not 0.0 < self.threshold < 1.0:
+            raise _refusal("threshold", self.threshold, "a probability between 0 and 1, both excluded")
+        if re.fullmatch(r"[0-9a-f]{64}", self.weights_digest) is None:
+            raise _refusal("weights_digest", self.weights_digest, "64 hexadecimal digits (SHA-256)")
+
+    @property
+    def network_arguments(self) -> dict[str, Argument]:
+        """The builder's arguments as keywords."""
+        return dict(self.network)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON: names this model, card and weights, in plans and provenance."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The card as canonical JSON: keys sorted, no spaces; equal cards give equal text."""
+        document: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        document["network"] = dict(self.network)
+        document["scores"] = {test_set: dict(measures) for test_set, measures in self.scores}
+        return json.dumps(
+            {"format": FORMAT, **document}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelCard:
+        """The card that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        ModelError
+            For text that is no JSON object, another format, a missing or an unknown field, a field of the
+            wrong type, or a value that cannot be.
+        """
+        document = _parse(text)
+        known = {field.name for field in fields(cls)}
+        found = document.keys() - {"format"}
+        if missing := sorted(known - found):
+            raise ModelError(f"the model card lacks {', '.join(missing)}", remedy=_REMEDY)
+        if unknown := sorted(found - known):
+            raise ModelError(f"the model card has unknown fields: {', '.join(unknown)}", remedy=_REMEDY)
+        return cls(**{name: _READERS[name](name, document[name]) for name in sorted(known)})
+
+
+def freeze_arguments(arguments: Mapping[str, Argument]) -> Arguments:
+    """Builder arguments as the card holds them: pairs sorted by key."""
+    return tuple(sorted(arguments.items()))
+
+
+def freeze_scores(scores: Mapping[str, Mapping[str, float]]) -> Scores:
+    """Scores as the card holds them: pairs sorted by key, rounded to four digits."""
+    return tuple(
+        (test_set, tuple((measure, round(float(value), 4)) for measure, value in sorted(measures.items())))
+        for test_set, measures in sorted(scores.items())
+    )
+
+
+_REMEDY = "use a model file written by this version of CropSeg-Geo, or export it again"
+
+
+def _refusal(field: str, found: object, expected: str) -> ModelError:
+    return ModelError(f"the model card's {field} is {found!r}; expected {expected}", remedy=_REMEDY)
+
+
+def _check_texts(card: ModelCard) -> None:
+    if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", card.name) is None:
+        raise _refusal("name", card.name, "lower-case letters, digits, '.', '_' and '-'")
+    for field in ("version", "summary", "architecture", "licence"):
+        if not getattr(card, field).strip():
+            raise _refusal(field, getattr(card, field), "some text")
+    if not card.training_data or not all(entry.strip() for entry in card.training_data):
+        raise _refusal("training_data", card.training_data, "at least one source, each some text")
+
+
+def _check_channels(card: ModelCard) -> None:
+    if not card.bands or len(set(card.bands)) != len(card.bands):
+        raise _refusal("bands", card.bands, "one name for each band, all different")
+    for field in ("mean", "std"):
+        values = getattr(card, field)
+        if len(values) != len(card.bands) or not all(map(math.isfinite, values)):
+            raise _refusal(field, values, f"{len(card.bands)} finite numbers, one for each band")
+    if min(card.std) <= 0.0:
+        raise _refusal("std", card.std, "numbers above 0")
+    if len(card.classes) < 2 or len(set(card.classes)) != len(card.classes):
+        raise _refusal("classes", card.classes, "at least two names, all different, the background first")
+    valid_colours = all(re.fullmatch(r"#[0-9a-f]{6}", colour) for colour in card.colours)
+    if len(card.colours) != len(card.classes) or not valid_colours:
+        raise _refusal("colours", card.colours, f"{len(card.classes)} colours such as '#2e8b57'")
+
+
+def _check_geometry(card: ModelCard) -> None:
+    finest, coarsest = card.gsd_range_m
+    if not (0.0 < finest <= coarsest < math.inf):
+        raise _refusal("gsd_range_m", card.gsd_range_m, "two lengths in metres, the finer first")
+    if not finest <= card.gsd_m <= coarsest:
+        raise _refusal("gsd_m", card.gsd_m, f"a length within gsd_range_m, {finest}–{coarsest} m")
+    if card.stride_px < 1:
+        raise _refusal("stride_px", card.stride_px, "at least 1 px")
+    if card.tile_px < 1 or card.tile_px % card.stride_px:
+        raise _refusal("tile_px", card.tile_px, f"a multiple of the network's stride, {card.stride_px} px")
+    if not 0 <= card.overlap_px <= card.tile_px // 2:
+        raise _refusal("overlap_px", card.overlap_px, f"0 to half a tile, {card.tile_px // 2} px")
+
+
+def _parse(text: str) -> dict[str, Any]:  # Any: JSON values of any kind, checked field by field
+    try:
+        document = json.loads(text)
+    except ValueError as err:
+        raise ModelError(f"the model card is no JSON: {err}", remedy=_REMEDY) from err
+    if not isinstance(document, dict):
+        raise ModelError(
+            f"the model card is a JSON {type(document).__name__}; expected an object", remedy=_REMEDY
+        )
+    if document.get("format") != FORMAT:
+        raise ModelError(
+            f"the model card's format is {document.get('format')!r}; this version reads {FORMAT!r}",
+            remedy="install the version of CropSeg-Geo that the model was made for, or another model",
+        )
+    return document
+
+
+# One reader for each JSON type: the value in the card's own type, or a refusal. A bool is no number here.
+
+
+def _text(field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _refusal(field, value, "text")
+    return value
+
+
+def _integer(field: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _refusal(field, value, "a whole number")
+    return value
+
+
+def _number(field: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _refusal(field, value, "a number")
+    return float(value)
+
+
+def _texts(field: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _refusal(field, value, "a list of texts")
+    return tuple(_text(field, entry) for entry in value)
+
+
+def _numbers(field: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list):
+        raise _refusal(field, value, "a list of numbers")
+    return tuple(_number(field, entry) for entry in value)
+
+
+def _span(field: str, value: object) -> tuple[float, float]:
+    numbers = _numbers(field, value)
+    if len(numbers) != 2:
+        raise _refusal(field, value, "two numbers")
+    return (numbers[0], numbers[1])
+
+
+def _arguments(field: str, value: object) -> Arguments:
+    if not isinstance(value, dict) or not all(isinstance(v, Argument) for v in value.values()):
+        raise _refusal(field, value, "an object of texts and numbers")
+    return freeze_arguments(value)
+
+
+def _scores(field: str, value: object) -> Scores:
+    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+        raise _refusal(field, value, "an object: test set → measure → number")
+    return freeze_scores(
+        {key: {name: _number(field, score) for name, score in row.items()} for key, row in value.items()}
+    )
+
+
+_READERS: dict[str, Any] = {  # Any: each reader returns its own field's type
+    **dict.fromkeys(("name", "version", "summary", "architecture", "weights_digest", "licence"), _text),
+    **dict.fromkeys(("bands", "classes", "colours", "training_data"), _texts),
+    **dict.fromkeys(("mean", "std"), _numbers),
+    **dict.fromkeys(("tile_px", "overlap_px", "stride_px"), _integer),
+    **dict.fromkeys(("gsd_m", "threshold"), _number),
+    "gsd_range_m": _span,
+    "network": _arguments,
+    "scores": _scores,
+}

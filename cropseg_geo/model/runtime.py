@@ -1,0 +1,146 @@
+"""A network made ready to compute: on its device, channels-last, batch norms folded, in inference mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from cropseg_geo.errors import InferenceError, InputError, ModelError
+from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.networks.fusion import fuse_batch_norms
+from cropseg_geo.model.weights import load_state, read_card
+
+Pixels = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A network on its device with its standardisation; safe to share between threads.
+
+    ``mean`` and ``std`` are (1, C, 1, 1) on ``device``.
+    """
+
+    network: nn.Module
+    mean: Tensor
+    std: Tensor
+    device: torch.device
+    dtype: torch.dtype
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """Scaled values (N, C, H, W) → logits (N, K, H, W), float32 both."""
+        # On a CPU a batch is no faster than its tiles, and oneDNN may pick another kernel for another
+        # batch size: one by one, a tile's logits are the same bits whatever its neighbours are.
+        pieces = np.split(batch, len(batch)) if self.device.type == "cpu" else [batch]
+        try:
+            return np.concatenate([self._forward(piece) for piece in pieces])
+        except RuntimeError as err:
+            shape = "×".join(map(str, batch.shape))
+            raise InferenceError(
+                f"the network failed on a batch of {shape} on {self.device}: {err}",
+                remedy="choose a smaller --batch-size, or --device cpu",
+            ) from err
+
+    def describe(self) -> str:
+        """``"cpu, fp32, 2 threads"`` or ``"cuda:0 (NVIDIA A10), bf16"``."""
+        precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            return f"cpu, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+        label = str(self.device)
+        if self.device.type == "cuda":
+            label = f"{self.device} ({torch.cuda.get_device_name(self.device)})"
+        return f"{label}, {precision}"
+
+    @torch.inference_mode()
+    def _forward(self, batch: Pixels) -> Pixels:
+        values = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device)
+        values = values.to(memory_format=torch.channels_last).sub(self.mean).div_(self.std)
+        # Autocast, not a converted network: softmax and sums stay in fp32.
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.network(values)
+        return cast(Pixels, logits.float().contiguous().cpu().numpy())
+
+
+def load_runtime(weights: Path, *, device: str, precision: str) -> Runtime:
+    """Build a card's network, load its verified weights and make it ready.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged or its tensors do not fit the card's network.
+    InputError
+        If the device is not there.
+    """
+    card = read_card(weights)
+    where = select_device(device)
+    network = fuse_batch_norms(load_network(weights).eval())
+    network = network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Runtime(
+        network=network,
+        mean=_per_band(card.mean, where),
+        std=_per_band(card.std, where),
+        device=where,
+        dtype=select_dtype(where, precision),
+    )
+
+
+def load_network(weights: Path) -> nn.Module:
+    """The network of a weights file with its weights, fp32, on the CPU. Raises ModelError."""
+    card = read_card(weights)
+    network = build_network(card.architecture, classes=len(card.classes), **card.network_arguments)
+    try:
+        network.load_state_dict(load_state(weights))
+    except RuntimeError as err:
+        raise ModelError(
+            f"the weights in {weights} do not fit the network that the card of {card.name!r} names: {err}",
+            remedy="export the model again with this version of CropSeg-Geo",
+        ) from err
+    return network.requires_grad_(requires_grad=False)
+
+
+def select_device(name: str) -> torch.device:
+    """``auto`` or a torch device's name → a device that is there. Raises InputError."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as err:
+        raise InputError(f"unknown device {name!r}", remedy="give auto, cpu, cuda, cuda:1 or mps") from err
+    available: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: True,
+        "cuda": lambda: (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available,
+    }
+    if device.type not in available or not available[device.type]():
+        raise InputError(f"this machine has no device {name!r}", remedy="use --device auto or --device cpu")
+    return device
+
+
+def select_dtype(device: torch.device, precision: str) -> torch.dtype:
+    """``auto`` → bf16 where the hardware multiplies in it, else fp32 (torch would emulate bf16, slowly)."""
+    if precision == "auto":
+        return torch.bfloat16 if _computes_bf16(device) else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # Compute capability 8.0 (Ampere) is the first with bf16 units.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+    return False
+
+
+def _per_band(values: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32, device=device).view(1, -1, 1, 1)

@@ -1,0 +1,388 @@
+"""The sentences: segment an orthomosaic, vectorize a mask, measure plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import xarray as xr
+
+from cropseg_geo.engine.finish import PixelCounts, source_steps, working_steps, write_rasters
+from cropseg_geo.engine.graph import Inference, Job
+from cropseg_geo.engine.run import Tally, Workers, run_blocks
+from cropseg_geo.engine.store import BlockStore
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.forecast import Forecast, make_forecast
+from cropseg_geo.lazy import lazy_probability
+from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.outputs import (
+    Outputs,
+    block_store,
+    drafted,
+    output_ground,
+    provenance,
+    publish,
+    raster_layouts,
+    refuse_existing,
+    work_folder,
+)
+from cropseg_geo.plots.layout import Plots, read_plots
+from cropseg_geo.plots.stats import plot_stats, write_csv
+from cropseg_geo.preflight import Options, Preflight, prepare, require_space, require_writable
+from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
+from cropseg_geo.vector.canopy import CanopyBatch
+from cropseg_geo.vector.geopackage import GeoPackageWriter
+from cropseg_geo.vector.layers import CANOPY, plots_layer
+from cropseg_geo.vector.trace import trace
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in figures. Areas are m² on the ground; ``canopy_cover`` is the share of the valid area."""
+
+    canopy_cover: float
+    canopy_area_m2: float
+    valid_area_m2: float
+    n_polygons: int
+    tiles_inferred: int
+    tiles_empty: int
+    blocks_resumed: int
+    gsd_m: float
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What :func:`segment` made: the files, the figures and, with plots, their statistics."""
+
+    outputs: Outputs
+    summary: Summary
+    plots: gpd.GeoDataFrame | None = field(repr=False, default=None)
+
+
+def segment(
+    raster: str | Path,
+    out: str | Path,
+    *,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    min_area_m2: float = 0.0,
+    overwrite: bool = False,
+    workers: Workers | None = None,
+    listener: Listener = ignore,
+    **options: Any,
+) -> SegmentResult:
+    """Segment an orthomosaic into mask, probability, canopy polygons and per-plot coverage.
+
+    Parameters
+    ----------
+    raster
+        Anything GDAL opens: a path, ``/vsicurl/…``, ``s3://…``.
+    out
+        Folder for the outputs; made if need be.
+    plots
+        Vector file (``path`` or ``path|layername=name``) or GeoDataFrame with plot polygons, any CRS.
+    plot_id
+        Column of the plots that identifies them; None finds it.
+    plots_crs
+        CRS of the plots where the file does not say it.
+    min_area_m2
+        Smallest canopy polygon (m²), after joining across block seams.
+    overwrite
+        Replace existing outputs; without it they are refused.
+    workers
+        Where to compute; threads of this process by default.
+    listener
+        Called with progress events.
+    options
+        Fields of :class:`cropseg_geo.preflight.Options` (``model``, ``gsd_m``, ``bbox``, ``threshold`` …).
+
+    Returns
+    -------
+    SegmentResult
+        Paths, summary and, with plots, a GeoDataFrame of their statistics.
+
+    Raises
+    ------
+    CropsegError
+        Anything that stands in the way, before the work starts where it can be known. Finished blocks of
+        a run that was stopped are kept beside the outputs; the same call takes them up again.
+    """
+    folder, workers = Path(out), workers or Workers()
+    ready = prepare(raster, Options(**options))
+    final = Outputs.named(folder, ready.info.stem, with_plots=plots is not None)
+    refuse_existing(final.paths, overwrite=overwrite)
+    layout = None
+    if plots is not None:
+        layout = read_plots(
+            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+        )
+    require_writable(folder)
+    require_space(ready, folder, workers.lane_count)
+    for note in ready.notes:
+        listener(Warned(note))
+    ready.predictor.describe()
+    with work_folder(folder, ready) as work:
+        store = block_store(ready, work)
+        store.create()
+        tally = run_blocks(_job(ready, store), workers=workers, listener=listener)
+        drafts = Outputs.drafted(work, with_plots=layout is not None)
+        counts = _write_rasters(ready, store, drafts, listener)
+        n_polygons, table = _write_layers(ready, drafts, layout, min_area_m2, listener)
+        publish(drafts, final, listener)
+    return SegmentResult(final, _summary(ready, counts, tally, n_polygons), table)
+
+
+def _job(ready: Preflight, store: BlockStore) -> Job:
+    inference = Inference(ready.predictor, ready.scale, ready.plan, ready.options.batch_size)
+    return Job(ready.source, inference, store, region=ready.working_aoi)
+
+
+def _write_rasters(ready: Preflight, store: BlockStore, drafts: Outputs, listener: Listener) -> PixelCounts:
+    """Blocks → mask and probability COGs in the work folder."""
+    mask, prob = raster_layouts(ready)
+    steps = (
+        source_steps(store, ready.source, ready.extent, ready.aoi, folder=drafts.mask.parent)
+        if ready.writes_source_grid
+        else working_steps(store, ready.plan.extent)
+    )
+    return write_rasters(
+        steps,
+        paths=(drafts.mask, drafts.prob),
+        layouts=(mask, prob),
+        threshold=ready.threshold,
+        n_classes=len(ready.card.classes),
+        listener=listener,
+    )
+
+
+def _write_layers(
+    ready: Preflight, drafts: Outputs, layout: Plots | None, min_area_m2: float, listener: Listener
+) -> tuple[int, gpd.GeoDataFrame | None]:
+    """Mask → canopy layer, and with plots their layer and table, in the work folder."""
+    ground, classes = output_ground(ready), ready.card.classes
+    with (
+        open_mask(drafts.mask, drafts.prob) as mask,
+        GeoPackageWriter(drafts.layers, crs=ground.crs, provenance=provenance(ready)) as package,
+    ):
+        canopy = CanopyLayer(package)
+        batches = trace(mask, ground=ground, classes=classes, min_area_m2=min_area_m2, listener=listener)
+        if layout is None or drafts.plots_csv is None:
+            canopy.write_all(batches)
+            return canopy.n_polygons, None
+        # Counting objects needs every polygon once; so does writing them. One stream serves both.
+        objects = canopy.written(batches)
+        table = plot_stats(layout, mask, ground=ground, classes=classes, objects=objects, listener=listener)
+        package.create_layer(plots_layer(table))
+        package.append("plots", table)
+        write_csv(drafts.plots_csv, table)
+        return canopy.n_polygons, table
+
+
+def _summary(ready: Preflight, counts: PixelCounts, tally: Tally, n_polygons: int) -> Summary:
+    canopy, pixel_m2 = sum(counts.by_class[1:]), output_ground(ready).pixel_area_m2()
+    return Summary(
+        canopy_cover=canopy / counts.valid if counts.valid else float("nan"),
+        canopy_area_m2=canopy * pixel_m2,
+        valid_area_m2=counts.valid * pixel_m2,
+        n_polygons=n_polygons,
+        tiles_inferred=tally.tiles_inferred,
+        tiles_empty=tally.tiles_empty,
+        blocks_resumed=tally.blocks_resumed,
+        gsd_m=ready.source.ground.gsd_m,
+    )
+
+
+class CanopyLayer:
+    """The ``canopy`` layer of an open GeoPackage, and how many polygons went into it."""
+
+    def __init__(self, package: GeoPackageWriter) -> None:
+        self.n_polygons = 0
+        self._package = package
+        package.create_layer(CANOPY)
+
+    def written(self, batches: Iterator[CanopyBatch]) -> Iterator[Any]:
+        """Write batches as they pass; yields their geometries."""
+        for batch in batches:
+            self._package.append(CANOPY.name, batch.to_frame())
+            self.n_polygons += len(batch)
+            yield batch.geometry
+
+    def write_all(self, batches: Iterator[CanopyBatch]) -> None:
+        for _ in self.written(batches):
+            pass
+
+
+def vectorize(
+    mask: str | Path,
+    out: str | Path,
+    *,
+    prob: str | Path | None = None,
+    min_area_m2: float = 0.0,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+) -> int:
+    """Trace a class mask into the ``canopy`` layer of a new GeoPackage.
+
+    Parameters
+    ----------
+    mask
+        One band of uint8 class ids, 255 = nodata.
+    out
+        The GeoPackage.
+    prob
+        The mask's probability raster; fills ``mean_prob``.
+    min_area_m2
+        Smallest polygon (m²).
+
+    Returns
+    -------
+    int
+        Number of polygons.
+
+    Raises
+    ------
+    CropsegError
+        If the mask cannot be read or the file cannot be written.
+    """
+    final = Path(out)
+    with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
+        classes, tags = mask_classes(source), {"CROPSEG_SOURCE": Path(mask).name}
+        ground = source.info.ground
+        with GeoPackageWriter(draft, crs=ground.crs, provenance=tags) as package:
+            canopy = CanopyLayer(package)
+            canopy.write_all(
+                trace(source, ground=ground, classes=classes, min_area_m2=min_area_m2, listener=listener)
+            )
+    return canopy.n_polygons
+
+
+def measure_plots(
+    mask: str | Path,
+    plots: str | Path | gpd.GeoDataFrame,
+    out: str | Path | None = None,
+    *,
+    prob: str | Path | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+) -> gpd.GeoDataFrame:
+    """Statistics of plots on a finished mask; see :func:`cropseg_geo.plots.stats.plot_stats` for the columns.
+
+    Parameters
+    ----------
+    mask, prob
+        Class mask and probability raster as written by :func:`segment`.
+    plots
+        Plot polygons, any CRS.
+    out
+        A ``.csv`` or ``.gpkg`` file to write; None writes nothing.
+
+    Raises
+    ------
+    CropsegError
+        If mask or plots cannot be used or the file cannot be written.
+    """
+    if out is not None and Path(out).suffix.lower() not in (".csv", ".gpkg"):
+        raise InputError(f"{out}: plot statistics are written as .csv or .gpkg", remedy="choose one of them")
+    with open_mask(mask, prob) as source:
+        table = _plot_table(source, plots, plot_id, plots_crs, listener)
+    if out is not None:
+        with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
+            _write_table(table, draft)
+    return table
+
+
+def _plot_table(
+    source: MaskFiles,
+    plots: str | Path | gpd.GeoDataFrame,
+    plot_id: str | None,
+    plots_crs: str | None,
+    listener: Listener,
+) -> gpd.GeoDataFrame:
+    ground, classes = source.info.ground, mask_classes(source)
+    layout = read_plots(plots, ground=ground, id_field=plot_id, plots_crs=plots_crs, listener=listener)
+    objects = (batch.geometry for batch in trace(source, ground=ground, classes=classes, listener=listener))
+    return plot_stats(layout, source, ground=ground, classes=classes, objects=objects, listener=listener)
+
+
+def _write_table(table: gpd.GeoDataFrame, path: Path) -> None:
+    if path.suffix.lower() == ".csv":
+        write_csv(path, table)
+        return
+    with GeoPackageWriter(path, crs=table.crs.to_wkt()) as package:
+        package.create_layer(plots_layer(table))
+        package.append("plots", table)
+
+
+def check(
+    raster: str | Path,
+    out: str | Path = "out",
+    *,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    workers: Workers | None = None,
+    listener: Listener = ignore,
+    **options: Any,
+) -> Forecast:
+    """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
+    workers = workers or Workers()
+    ready = prepare(raster, Options(**options))
+    layout = None
+    if plots is not None:
+        layout = read_plots(
+            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+        )
+    require_space(ready, Path(out), workers.lane_count)
+    return make_forecast(ready, Path(out), lanes=workers.lane_count, n_plots=len(layout) if layout else None)
+
+
+def predict(
+    pixels: xr.DataArray,
+    model: str | Path = DEFAULT_MODEL,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    tile_px: int | None = None,
+    overlap_px: int | None = None,
+    scale: tuple[float, float] | None = None,
+    batch_size: int = 1,
+) -> xr.DataArray:
+    """Probability of crop for a georeferenced array, lazily.
+
+    Parameters
+    ----------
+    pixels
+        (band, y, x), numpy- or dask-backed, with a CRS (as odc-geo or rioxarray attach it); bands in the
+        model's order. NaN, or ``attrs["_FillValue"]`` / ``.rio.nodata`` in every band, is invalid.
+    model
+        Name of a model of the zoo, or a weights file.
+    scale
+        Stored values that mean 0 and 1; needed for integers wider than 8 bit.
+
+    Returns
+    -------
+    xarray.DataArray
+        float32, dask-backed, NaN where invalid: (y, x) for two classes, else (class, y, x). Nothing is
+        computed before ``.compute()``; each tile is inferred once.
+
+    Raises
+    ------
+    InputError
+        For wrong dimensions, a missing CRS, or a GSD that the model does not accept.
+    """
+    return lazy_probability(
+        pixels,
+        TorchPredictor(find_model(model), device, precision),
+        tile_px=tile_px,
+        overlap_px=overlap_px,
+        scale=scale,
+        batch_size=batch_size,
+    )

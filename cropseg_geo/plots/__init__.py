@@ -1,0 +1,6 @@
+"""Plot layouts and their canopy statistics."""
+
+from cropseg_geo.plots.layout import Plots, read_plots
+from cropseg_geo.plots.stats import plot_stats, write_csv
+
+__all__ = ["Plots", "plot_stats", "read_plots", "write_csv"]

@@ -1,0 +1,214 @@
+"""Plot layouts: outlines with unique ids in the raster's CRS, from any polygon file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import shapely
+from pyproj import CRS
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.ground import Ground
+from cropseg_geo.plots.source import read_layer, with_crs
+
+PLOT_ID = "plot_id"
+
+_ID_NAMES = (
+    "plot_id", "plotid", "plot_ids", "plot", "plot_no", "plot_nr", "plotno", "plotnr", "plot_number",
+    "plot_name", "plotname", "id", "name", "fid", "uid", "label",
+)  # fmt: skip
+_POLYGON_TYPES = (3, 6)  # shapely type ids of Polygon and MultiPolygon
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Plots:
+    """Plots of one survey.
+
+    ``frame`` is in the raster's CRS, with a unique ``plot_id``, the user's own columns as they came, and
+    valid, non-empty polygons or multipolygons. ``id_field`` is where the ids came from, None if counted.
+    """
+
+    frame: gpd.GeoDataFrame
+    id_field: str | None
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ids(self) -> list[Any]:  # ids are the user's: numbers or text
+        return list(self.frame[PLOT_ID])
+
+    @property
+    def geometry(self) -> npt.NDArray[Any]:
+        """The outlines (n,), shapely."""
+        return np.asarray(self.frame.geometry.values)
+
+
+def read_plots(
+    plots: str | Path | gpd.GeoDataFrame,
+    *,
+    ground: Ground,
+    id_field: str | None = None,
+    layer: str | None = None,
+    plots_crs: str | None = None,
+    listener: Listener = ignore,
+) -> Plots:
+    """Reads plots and brings them onto the raster's CRS.
+
+    Parameters
+    ----------
+    plots
+        A polygon file of any format that OGR opens, ``file|layername=x``, or a frame.
+    ground
+        The raster's grid: says which CRS the plots go to and whether they meet the raster.
+    id_field
+        Column of the plots' ids. Without one: ``plot_id`` or the first usual name (plot, id, name …)
+        whose values are unique; without that, plots are counted from 1.
+    layer
+        Layer to read; needed if there are several and none is named ``plots``.
+    plots_crs
+        CRS that the plots' coordinates are in, for files that do not say or say it wrong.
+    listener
+        Told of repaired plots and of plots outside the raster.
+
+    Raises
+    ------
+    InputError
+        Nothing that can be measured as plots; the message says what was found and the remedy what to do.
+    """
+    frame = plots.copy() if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, layer)
+    if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
+        raise InputError("the plots file holds no feature", remedy="check that the right file and layer are named")
+    frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)
+    ids, used = _ids(frame, id_field)
+    geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
+    geometry = _onto_raster(geometry, ids, frame.crs, ground, listener)
+    own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
+    # Explicit ids win over a column of the same name, which is kept under another.
+    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() == PLOT_ID})
+    own.insert(0, PLOT_ID, ids)
+    return Plots(gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs), used)
+
+
+def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any], str | None]:
+    """The plots' ids, unique and complete, and the column they came from."""
+    columns = {str(c).casefold(): str(c) for c in reversed(frame.columns) if c != frame.geometry.name}
+    if id_field is not None:
+        name = id_field if id_field in frame.columns else columns.get(id_field.casefold())
+        if name is None:
+            raise InputError(
+                f"the plots have no column {id_field!r}",
+                remedy=f"choose one of {_listed(sorted(columns.values()))}, or none to count the plots",
+            )
+    elif PLOT_ID in columns:
+        name = columns[PLOT_ID]
+    else:
+        found = (columns[n] for n in _ID_NAMES if n in columns)
+        name = next((c for c in found if frame[c].notna().all() and frame[c].is_unique), None)
+    if name is None:
+        return pd.Series(np.arange(1, len(frame) + 1)), None
+    ids = frame[name]
+    _check_ids(ids, name)
+    if pd.api.types.is_float_dtype(ids) and (ids == np.floor(ids)).all():
+        ids = ids.astype(np.int64)
+    return ids, name
+
+
+def _check_ids(ids: pd.Series[Any], name: str) -> None:
+    missing = np.flatnonzero(ids.isna()) + 1
+    if len(missing):
+        raise InputError(
+            f"column {name!r} has no id for {len(missing)} of {len(ids)} plots (rows {_listed(list(missing))})",
+            remedy="give every plot an id, or choose another column with --id-field",
+        )
+    repeated = ids[ids.duplicated()].unique()
+    if len(repeated):
+        raise InputError(
+            f"column {name!r} names more than one plot {_listed(list(repeated))}",
+            remedy="make the ids unique, or choose another column with --id-field",
+        )
+
+
+def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[Any]:
+    """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
+    types = shapely.get_type_id(geometry)
+    other = [shapely.get_type_id(geometry) >= 0, ~np.isin(types, _POLYGON_TYPES)]
+    is_other = other[0] & other[1]
+    if is_other.any():
+        kinds = sorted({str(g.geom_type) for g in geometry[is_other]})
+        raise InputError(
+            f"{is_other.sum()} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
+            f"({_named(ids[is_other])})",
+            remedy="plots are outlines: buffer points or lines to polygons first",
+        )
+    flat = shapely.force_2d(geometry)
+    is_invalid = ~shapely.is_valid(flat) & ~shapely.is_missing(flat)
+    fixed = flat.copy()
+    fixed[is_invalid] = shapely.make_valid(flat[is_invalid], method="structure", keep_collapsed=False)
+    is_polygon = np.isin(shapely.get_type_id(fixed), _POLYGON_TYPES)
+    is_usable = is_polygon & (shapely.area(fixed) > 0) & np.isfinite(shapely.area(fixed))
+    if not is_usable.all():
+        raise InputError(
+            f"{_named(ids[~is_usable])}: the outline is empty or encloses no area",
+            remedy="draw these plots again, or remove them",
+        )
+    if is_invalid.any():
+        listener(Warned(f"repaired outlines that cross themselves: {_named(ids[is_invalid])}"))
+    return fixed
+
+
+def _onto_raster(
+    geometry: npt.NDArray[Any], ids: pd.Series[Any], crs: CRS, ground: Ground, listener: Listener
+) -> npt.NDArray[Any]:
+    """Outlines in the raster's CRS; refused if none meets the raster, with a warning if some do not."""
+    series = gpd.GeoSeries(list(geometry), crs=crs)
+    moved = series if crs == CRS.from_wkt(ground.crs) else series.to_crs(ground.crs)
+    geometry = np.asarray(moved.values)
+    is_finite = np.isfinite(shapely.bounds(geometry)).all(axis=1)
+    extent = raster_extent(ground)
+    is_inside = np.zeros(len(geometry), np.bool_)
+    is_inside[is_finite] = shapely.intersects(geometry[is_finite], extent)
+    if not is_inside.any():
+        raise InputError(
+            f"no plot meets the raster: plots {_box(series.total_bounds)} in {crs.name!r}, "
+            f"raster {_box(extent.bounds)} in {CRS.from_wkt(ground.crs).name!r}",
+            remedy="check that the plots belong to this survey; if their coordinates are in another CRS "
+            "than their file says, pass it with --plots-crs",
+        )
+    if not is_finite.all():
+        raise InputError(
+            f"{_named(ids[~is_finite])}: the coordinates have no place in the raster's CRS",
+            remedy="correct these outlines, or pass the CRS they are in with --plots-crs",
+        )
+    if not is_inside.all():
+        listener(Warned(f"outside the raster, reported with valid_fraction 0: {_named(ids[~is_inside])}"))
+    return geometry
+
+
+def raster_extent(ground: Ground) -> shapely.Polygon:
+    """Outline of the raster in its CRS."""
+    w, h, t = ground.width, ground.height, ground.transform
+    corners = [(0, 0), (w, 0), (w, h), (0, h)]
+    return shapely.Polygon([(t.a * c + t.b * r + t.c, t.d * c + t.e * r + t.f) for c, r in corners])
+
+
+def _box(bounds: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{v:.10g}" for v in bounds) + ")"
+
+
+def _named(ids: pd.Series[Any]) -> str:
+    return f"plot{'s' if len(ids) > 1 else ''} {_listed(list(ids))}"
+
+
+def _listed(values: Sequence[object]) -> str:
+    shown = ", ".join(str(v) for v in values[:_MOST_NAMED])
+    return shown if len(values) <= _MOST_NAMED else f"{shown} and {len(values) - _MOST_NAMED} more"

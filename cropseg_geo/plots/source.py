@@ -1,0 +1,108 @@
+"""Plots files: one layer of any format that OGR opens, refused with a remedy where it cannot be plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned
+
+_TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
+_LAYER_MARK = "|layername="
+DEFAULT_LAYER = "plots"
+
+
+def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
+    """The features of one layer, as they are.
+
+    Parameters
+    ----------
+    path
+        A file, or ``file|layername=x`` as QGIS writes it.
+    layer
+        Name of the layer; without one the only layer, or the one named ``plots``.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not a vector file, or leaves open which layer is meant.
+    """
+    name, _, marked = str(path).partition(_LAYER_MARK)
+    file = Path(name)
+    layer = layer or marked.partition("|")[0] or None
+    if not file.exists():
+        raise InputError(f"the plots file {file} does not exist", remedy="check the path of --plots")
+    if file.suffix.lower() in _TABLE_SUFFIXES:
+        raise InputError(
+            f"{file} is a table; plots need outlines",
+            remedy="save the plots as polygons, for example from QGIS to GeoPackage or GeoJSON",
+        )
+    try:
+        names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
+    except pyogrio.errors.DataSourceError as err:
+        raise InputError(
+            f"{file} is not a vector file that GDAL opens",
+            remedy="pass plots as GeoPackage, GeoJSON or Shapefile (with its .shx and .dbf beside it)",
+        ) from err
+    chosen = _choose_layer(file, names, layer)
+    try:
+        return pyogrio.read_dataframe(file, layer=chosen)
+    except (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as err:
+        raise InputError(f"layer {chosen!r} of {file} cannot be read: {err}") from err
+
+
+def _choose_layer(file: Path, names: list[str], layer: str | None) -> str:
+    if layer is not None:
+        if layer not in names:
+            raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {_listed(names)}")
+        return layer
+    if not names:
+        raise InputError(
+            f"{file} has no layer with geometries; plots need outlines",
+            remedy="save the plots as polygons, for example from QGIS to GeoPackage",
+        )
+    if len(names) == 1:
+        return names[0]
+    if DEFAULT_LAYER in names:
+        return DEFAULT_LAYER
+    raise InputError(
+        f"{file} has {len(names)} layers ({_listed(names)}) and none is named {DEFAULT_LAYER!r}",
+        remedy=f"name one: {file}{_LAYER_MARK}{names[0]}",
+    )
+
+
+def with_crs(frame: gpd.GeoDataFrame, plots_crs: str | None, listener: Listener) -> gpd.GeoDataFrame:
+    """The frame in the CRS that its coordinates are in: its own, or ``plots_crs`` where that is given.
+
+    Raises
+    ------
+    InputError
+        Neither is known, or ``plots_crs`` is not a CRS.
+    """
+    if plots_crs is None:
+        if frame.crs is None:
+            raise InputError(
+                "the plots have no CRS; it is never guessed", remedy="pass --plots-crs, for example EPSG:32633"
+            )
+        return frame
+    try:
+        given = CRS.from_user_input(plots_crs)
+    except CRSError as err:
+        raise InputError(
+            f"{plots_crs!r} is not a CRS", remedy="pass --plots-crs as an EPSG code, for example EPSG:32633"
+        ) from err
+    if frame.crs is not None and frame.crs != given:
+        listener(
+            Warned(f"the plots are read in {given.name!r} as told, although their file says {frame.crs.name!r}")
+        )
+    return frame.set_crs(given, allow_override=True)
+
+
+def _listed(values: list[str], most: int = 10) -> str:
+    shown = ", ".join(repr(v) for v in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

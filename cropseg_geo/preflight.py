@@ -1,0 +1,293 @@
+"""Before any work: read the facts, decide what will happen, refuse what cannot work."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from cropseg_geo.engine.plan import Plan, bbox_window, choose_gsd, make_plan, working_shape, working_window
+from cropseg_geo.errors import InputError, OutputError, ResourceError
+from cropseg_geo.grid import Window
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
+from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
+from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
+from cropseg_geo.raster.scaling import ValueScale, choose_scale
+from cropseg_geo.raster.source import GdalSource
+
+GRIDS = ("source", "working")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an orthomosaic is to be segmented; every field has the default that suits most.
+
+    Parameters
+    ----------
+    model
+        Name of a model of the zoo, or a weights file.
+    bands
+        1-based band numbers in the order of the model's bands; None finds them.
+    scale
+        Stored values that mean 0 and 1; None finds them.
+    alpha_band
+        1-based number of a band that means validity although the file does not say so.
+    gsd_m
+        Working GSD (m/px); None takes the raster's own where the model accepts it.
+    grid
+        ``"source"``: outputs lie on the raster's grid; ``"working"``: on the grid of the working GSD.
+    bbox
+        Box (min x, min y, max x, max y) in the raster's CRS to restrict the work to.
+    aoi
+        Vector file with polygons to restrict the work to, any CRS.
+    threshold
+        Probability from which a pixel is crop; None takes the card's.
+    tile_px, overlap_px
+        Tile side and overlap; None takes the card's.
+    batch_size
+        Tiles the model sees at once.
+    device, precision
+        See :class:`cropseg_geo.model.predictor.TorchPredictor`.
+    """
+
+    model: str | Path = DEFAULT_MODEL
+    bands: tuple[int, ...] | None = None
+    scale: tuple[float, float] | None = None
+    alpha_band: int | None = None
+    gsd_m: float | None = None
+    grid: str = "source"
+    bbox: tuple[float, float, float, float] | None = None
+    aoi: str | Path | None = None
+    threshold: float | None = None
+    tile_px: int | None = None
+    overlap_px: int | None = None
+    batch_size: int = 1
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise InputError(
+                f"--threshold {self.threshold:g} is not between 0 and 1", remedy="give, say, 0.5"
+            )
+        if self.grid not in GRIDS:
+            raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
+        if self.batch_size < 1:
+            raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """Everything that a run has decided before it starts."""
+
+    options: Options
+    info: RasterInfo
+    card: ModelCard
+    source: GdalSource
+    scale: ValueScale
+    sample: Sample = field(repr=False)
+    extent: Window
+    aoi: AreaOfInterest | None = field(repr=False)
+    plan: Plan
+    notes: tuple[str, ...]
+
+    @property
+    def predictor(self) -> TorchPredictor:
+        return TorchPredictor(find_model(self.options.model), self.options.device, self.options.precision)
+
+    @property
+    def threshold(self) -> float:
+        return self.card.threshold if self.options.threshold is None else self.options.threshold
+
+    @property
+    def working_aoi(self) -> AreaOfInterest | None:
+        """The area of interest in pixels of the working grid."""
+        return self.aoi.scaled(self.source.pixel) if self.aoi else None
+
+    @property
+    def writes_source_grid(self) -> bool:
+        return self.source.is_resampled and self.options.grid == "source"
+
+    @property
+    def output_extent(self) -> Window:
+        """The extent in pixels of the outputs' grid before cropping."""
+        return self.extent if self.writes_source_grid else self.plan.extent
+
+    @cached_property
+    def valid_px(self) -> int:
+        """Estimated valid pixels of the working grid within the extent."""
+        return round(self.plan.extent.size * self.sample.valid_share)
+
+    def memory_bytes(self, lanes: int) -> int:
+        itemsize = np.dtype(self.info.dtype).itemsize
+        return self.plan.memory_bytes(
+            lanes=lanes, batch_size=self.options.batch_size, bytes_per_pixel=itemsize * len(self.source.bands)
+        )
+
+    @property
+    def disk_bytes(self) -> int:
+        return self.plan.disk_bytes(self.output_extent.size)
+
+
+def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
+    """Decide everything about a run that does not need the network itself.
+
+    Raises
+    ------
+    InputError, ModelError, ReadError
+        For whatever cannot work; says what was found, what was expected and what to do.
+    """
+    options = options or Options()
+    card = TorchPredictor(find_model(options.model)).card
+    info = inspect_raster(raster)
+    bands = choose_bands(info, card.bands, options.bands)
+    _check_alpha(info, options.alpha_band)
+    native = info.ground.gsd_m
+    gsd = choose_gsd(native, card.gsd_range_m, options.gsd_m, card.name)
+    shape = working_shape(info.height, info.width, native, gsd)
+    source = GdalSource(info, bands, shape, options.alpha_band)
+    extent, aoi = _extent(info, options)
+    working = working_window(extent, source.pixel, shape)
+    sample = sample_raster(source, working)
+    scale = choose_scale(info, options.scale, sample.values)
+    plan = make_plan(
+        shape=shape,
+        extent=working,
+        tile_px=options.tile_px or card.tile_px,
+        overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
+        channels=1 if len(card.classes) <= 2 else len(card.classes),
+        identity={
+            "source": info.fingerprint,
+            "bands": str(bands),
+            "alpha": str(options.alpha_band),
+            "scale": repr(scale),
+            "model": card.digest,
+            "precision": options.precision,
+            "device": options.device,
+            "aoi": aoi.digest if aoi else "",
+        },
+    )
+    if plan.tiles.tile_px % card.stride_px:
+        raise InputError(
+            f"--tile {plan.tiles.tile_px} is not a multiple of the network's stride, {card.stride_px} px",
+            remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
+        )
+    notes = tuple(_notes(source, card, plan, scale))
+    return Preflight(options, info, card, source, scale, sample, extent, aoi, plan, notes)
+
+
+def _check_alpha(info: RasterInfo, alpha_band: int | None) -> None:
+    if alpha_band is not None and not 1 <= alpha_band <= info.count:
+        raise InputError(
+            f"--alpha-band {alpha_band}: {info.path} has {info.count} bands",
+            remedy="give one of its band numbers",
+        )
+
+
+def _extent(info: RasterInfo, options: Options) -> tuple[Window, AreaOfInterest | None]:
+    extent = Window(0, 0, info.height, info.width)
+    aoi = None
+    if options.bbox is not None:
+        extent = bbox_window(options.bbox, info.ground)
+    if options.aoi is not None:
+        aoi = read_aoi(options.aoi, info.ground)
+        extent = aoi.window(extent)
+        if not extent:
+            raise InputError(
+                "--bbox and --aoi have no pixel in common", remedy="give one of them, or let them overlap"
+            )
+    return extent, aoi
+
+
+def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -> list[str]:
+    info, notes = source.info, []
+    native_m, gsd_m = info.ground.gsd_m, source.ground.gsd_m
+    if source.is_resampled:
+        finest, coarsest = card.gsd_range_m
+        notes.append(
+            f"read resampled from {native_m * 100:.3g} to {gsd_m * 100:.3g} cm/px "
+            f"(model {card.name} accepts {finest * 100:.3g}–{coarsest * 100:.3g} cm/px)"
+        )
+        if gsd_m < native_m:
+            notes.append("upsampling adds no detail: small plants may be missed")
+    named = all(name in info.colours for name in card.bands)
+    if not named and set(card.bands) <= {"red", "green", "blue"}:
+        notes.append(
+            f"the file does not name its colours: bands {source.bands} are taken as {', '.join(card.bands)}"
+        )
+    if source.alpha_band is None and (band := unflagged_alpha(source)):
+        notes.append(
+            f"band {band} looks like an alpha band that is not flagged: --alpha-band {band} would use it"
+        )
+    if scale.encode_srgb:
+        notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")
+    if plan.tiles.stride_px % card.stride_px:
+        notes.append(
+            f"tiles start every {plan.tiles.stride_px} px, off the network's stride of {card.stride_px} px: "
+            "accuracy suffers slightly"
+        )
+    return notes
+
+
+def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
+    """Refuse a run that would fill the disk or the memory.
+
+    Raises
+    ------
+    OutputError
+        If the output folder cannot be written or its disk is too small.
+    ResourceError
+        If this machine has less memory than one process needs.
+    """
+    free = shutil.disk_usage(existing_parent(folder)).free
+    if free < ready.disk_bytes:
+        raise OutputError(
+            f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
+            remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
+        )
+    memory = psutil.virtual_memory().total
+    if memory < ready.memory_bytes(lanes):
+        raise ResourceError(
+            f"this machine has {human_bytes(memory)} of memory; "
+            f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
+            remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
+        )
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    folder = folder.resolve()
+    return next(p for p in (folder, *folder.parents) if p.exists())
+
+
+def require_writable(folder: Path) -> None:
+    """Make the output folder. Raises OutputError if that or writing into it is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as err:
+        raise OutputError(
+            f"{folder}: cannot be written ({err.strerror})", remedy="choose another --out folder"
+        ) from err
+
+
+def human_bytes(n: float) -> str:
+    """1536 → ``1.5 KB`` (powers of 1000).
+
+    >>> human_bytes(1_234_000_000)
+    '1.2 GB'
+    """
+    for unit in ("B", "KB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"

@@ -1,0 +1,106 @@
+"""Finished masks and probabilities, read back by windows for vectors, plots and reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.windows import Window as RasterioWindow
+
+from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.cog import NODATA, PROBABILITY_STEPS
+from cropseg_geo.raster.info import GDAL_OPTIONS, RasterInfo, inspect_raster
+
+
+@dataclass(frozen=True)
+class MaskFiles:
+    """An open class mask (uint8, 255 = nodata) and, if there is one, its probability raster.
+
+    The same object serves tracing and plot statistics, one thread at a time.
+    """
+
+    info: RasterInfo
+    mask: Any = field(repr=False)
+    prob: Any | None = field(default=None, repr=False)
+
+    @property
+    def height(self) -> int:
+        return self.info.height
+
+    @property
+    def width(self) -> int:
+        return self.info.width
+
+    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Class ids (H, W) uint8; 255 is nodata."""
+        classes: npt.NDArray[np.uint8] = _read(self.mask, window)[0]
+        return classes
+
+    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
+        """Probability (H, W) float32, NaN where nodata; None without a probability raster.
+
+        One band: of being crop. Several, one a class: of the class that the mask has there.
+        """
+        if self.prob is None:
+            return None
+        steps = _read(self.prob, window).max(axis=0)
+        probability: npt.NDArray[np.float32] = steps.astype(np.float32) / np.float32(PROBABILITY_STEPS)
+        probability[steps == NODATA] = np.nan
+        return probability
+
+
+def mask_classes(source: MaskFiles) -> tuple[str, ...]:
+    """Class names by id: those that :func:`cropseg_geo.segment` left in the tags, else generic ones."""
+    stated = source.mask.tags().get("CROPSEG_CLASSES")
+    if stated:
+        return tuple(name for _, name in sorted(json.loads(stated).items(), key=lambda item: int(item[0])))
+    return ("background", "crop", *(f"class {i}" for i in range(2, NODATA)))
+
+
+def _read(dataset: Any, window: Window) -> npt.NDArray[np.uint8]:
+    region = RasterioWindow(window.col, window.row, window.width, window.height)
+    try:
+        values: npt.NDArray[np.uint8] = dataset.read(window=region)
+    except RasterioError as err:
+        raise ReadError(f"{dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
+    return values
+
+
+@contextmanager
+def open_mask(mask: str | Path, prob: str | Path | None = None) -> Iterator[MaskFiles]:
+    """Open a mask and its probability.
+
+    Raises
+    ------
+    InputError
+        If the mask is not one band of uint8, or the probability lies on another grid.
+    """
+    info = inspect_raster(mask)
+    if info.dtype != "uint8" or info.count != 1:
+        raise InputError(
+            f"{mask}: has {info.count} band(s) of {info.dtype}; a mask is one band of uint8 class ids",
+            remedy="give the <name>_mask.tif that cropseg segment wrote",
+        )
+    if prob is not None:
+        other = inspect_raster(prob)
+        if (other.height, other.width, other.transform) != (info.height, info.width, info.transform):
+            raise InputError(
+                f"{prob}: {other.height} × {other.width} pixels, not on the grid of {mask} "
+                f"({info.height} × {info.width})",
+                remedy="give the probability raster that was written with this mask",
+            )
+    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(mask) as mask_dataset:
+        if prob is None:
+            yield MaskFiles(info, mask_dataset)
+            return
+        with rasterio.open(prob) as prob_dataset:
+            yield MaskFiles(info, mask_dataset, prob_dataset)

@@ -1,0 +1,82 @@
+"""A look at a raster before the work: how much of it is valid, and what its values are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.source import GdalSource
+
+_PATCHES = 144
+_PATCH_PX = 48
+_SEED = 20260
+_SCAN_PX = 2048
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Patches spread over a window of a raster.
+
+    ``valid_share`` is the estimated share of valid pixels, ``values`` (bands, N) the valid pixels seen.
+    """
+
+    valid_share: float
+    values: npt.NDArray[np.float64]
+
+
+def sample_raster(source: GdalSource, extent: Window) -> Sample:
+    """Read about 144 patches of 48 px, one at random in each cell of a grid over ``extent``.
+
+    Raises
+    ------
+    InputError
+        If the extent holds no valid pixel at all (then, and only then, all of it is read).
+    ReadError
+        If a patch cannot be decoded.
+    """
+    rng = np.random.default_rng(_SEED)
+    side = round(_PATCHES**0.5)
+    row_edges = np.linspace(extent.row, extent.row_stop, side + 1)
+    col_edges = np.linspace(extent.col, extent.col_stop, side + 1)
+    values, n_valid, n_seen = [], 0, 0
+    for i in range(side):
+        for j in range(side):
+            row = int(rng.uniform(row_edges[i], row_edges[i + 1]))
+            col = int(rng.uniform(col_edges[j], col_edges[j + 1]))
+            patch = Window(row, col, _PATCH_PX, _PATCH_PX) & extent
+            pixels, valid = source.read(patch)
+            n_valid, n_seen = n_valid + int(valid.sum()), n_seen + valid.size
+            values.append(pixels[:, valid].astype(np.float64))
+    if n_valid == 0 and not _any_valid(source, extent):
+        raise InputError(
+            f"{source.info.path}: not one of its {extent.size:,} pixels here is valid "
+            f"(validity comes from its {source.info.validity})",
+            remedy="check the file's alpha band, mask or nodata value with gdalinfo -mm FILE",
+        )
+    return Sample(max(n_valid, 1) / max(n_seen, 1), np.concatenate(values, axis=1))
+
+
+def _any_valid(source: GdalSource, extent: Window) -> bool:
+    return any(source.read_valid(window).any() for window in extent.split(_SCAN_PX))
+
+
+def unflagged_alpha(source: GdalSource) -> int | None:
+    """A band that holds nothing but 0 and 255 and could be an alpha band that nobody flagged, or None."""
+    info = source.info
+    if info.validity != "none" or info.dtype != "uint8" or info.count != len(source.bands) + 1:
+        return None
+    last = info.count
+    if last in source.bands or info.colours[last - 1] not in ("undefined", "gray"):
+        return None
+    probe = GdalSource(info, (last,), (info.height, info.width))
+    rng = np.random.default_rng(_SEED)
+    for _ in range(16):
+        row, col = int(rng.integers(0, info.height)), int(rng.integers(0, info.width))
+        patch = Window(row, col, _PATCH_PX, _PATCH_PX) & Window(0, 0, info.height, info.width)
+        if not np.isin(probe.read(patch)[0], (0, 255)).all():
+            return None
+    return last

@@ -1,0 +1,218 @@
+"""GeoPackage: layers appended in batches, styles, descriptions and provenance.
+
+Written through OGR; what OGR does not write (styles, provenance, descriptions of columns) is added with
+SQLite when the writer closes. Source: OGC 12-128r18 (GeoPackage 1.3), tables and extensions named there.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+
+from cropseg_geo.errors import OutputError
+from cropseg_geo.vector.layers import Layer
+
+_BATCH_ROWS = 50_000
+"""Rows that are gathered before they are written: opening the file has its price."""
+
+_GEOMETRY = "geom"
+_SCHEMA_URL = "http://www.geopackage.org/spec130/#extension_schema"
+_METADATA_URL = "http://www.geopackage.org/spec130/#extension_metadata"
+_METADATA_STANDARD = "urn:cropseg-geo:provenance"
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS gpkg_extensions (table_name TEXT, column_name TEXT, extension_name TEXT NOT NULL,
+  definition TEXT NOT NULL, scope TEXT NOT NULL,
+  CONSTRAINT ge_tce UNIQUE (table_name, column_name, extension_name));
+CREATE TABLE IF NOT EXISTS gpkg_data_columns (table_name TEXT NOT NULL, column_name TEXT NOT NULL, name TEXT,
+  title TEXT, description TEXT, mime_type TEXT, constraint_name TEXT,
+  CONSTRAINT pk_gdc PRIMARY KEY (table_name, column_name), CONSTRAINT gdc_tn UNIQUE (table_name, name));
+CREATE TABLE IF NOT EXISTS gpkg_data_column_constraints (constraint_name TEXT NOT NULL,
+  constraint_type TEXT NOT NULL, value TEXT, min NUMERIC, min_is_inclusive BOOLEAN, max NUMERIC,
+  max_is_inclusive BOOLEAN, description TEXT,
+  CONSTRAINT gdcc_ntv UNIQUE (constraint_name, constraint_type, value));
+CREATE TABLE IF NOT EXISTS gpkg_metadata (id INTEGER CONSTRAINT m_pk PRIMARY KEY ASC NOT NULL,
+  md_scope TEXT NOT NULL DEFAULT 'dataset', md_standard_uri TEXT NOT NULL,
+  mime_type TEXT NOT NULL DEFAULT 'text/xml', metadata TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS gpkg_metadata_reference (reference_scope TEXT NOT NULL, table_name TEXT,
+  column_name TEXT, row_id_value INTEGER,
+  timestamp DATETIME NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')), md_file_id INTEGER NOT NULL,
+  md_parent_id INTEGER, CONSTRAINT crmr_mfi_fk FOREIGN KEY (md_file_id) REFERENCES gpkg_metadata(id),
+  CONSTRAINT crmr_mpi_fk FOREIGN KEY (md_parent_id) REFERENCES gpkg_metadata(id));
+CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+  f_table_catalog TEXT(256), f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256),
+  styleName TEXT(30), styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30),
+  ui TEXT(30), update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')));
+"""
+
+
+class GeoPackageWriter:
+    """Writes the layers of one new GeoPackage; complete when the ``with`` block ends.
+
+    Parameters
+    ----------
+    path
+        The file to create. The caller chooses a temporary name and renames it once the block has ended.
+    crs
+        CRS of every layer, as WKT.
+    provenance
+        Kept as one JSON document in ``gpkg_metadata``, for the whole file.
+
+    Raises
+    ------
+    OutputError
+        The file is there already or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, crs: str, provenance: Mapping[str, object] | None = None) -> None:
+        self._path = Path(path)
+        self._crs = crs
+        self._provenance = dict(provenance or {})
+        self._layers: dict[str, Layer] = {}
+        self._waiting: dict[str, list[gpd.GeoDataFrame]] = {}
+        if self._path.exists():
+            raise OutputError(f"{self._path} is there already", remedy="choose another name, or --overwrite")
+
+    def __enter__(self) -> GeoPackageWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._finish()
+
+    def create_layer(self, layer: Layer) -> None:
+        """Creates the layer without rows: it is there, with its columns, even if nothing follows."""
+        if layer.name in self._layers:
+            raise OutputError(f"{self._path} has a layer {layer.name!r} already; a name is for one layer")
+        self._layers[layer.name] = layer
+        self._waiting[layer.name] = []
+        self._write(layer, layer.empty_frame(self._crs), append=False)
+
+    def append(self, name: str, frame: gpd.GeoDataFrame) -> None:
+        """Adds rows to a layer that was created; they are written many at a time."""
+        if name not in self._layers:
+            raise OutputError(f"{self._path} has no layer {name!r}; it has {sorted(self._layers)}")
+        waiting = self._waiting[name]
+        waiting.append(frame)
+        if sum(map(len, waiting)) >= _BATCH_ROWS:
+            self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        frames, self._waiting[name] = self._waiting[name], []
+        frames = [f for f in frames if len(f)]
+        if frames:
+            frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+            self._write(self._layers[name], frame, append=True)
+
+    def _write(self, layer: Layer, frame: gpd.GeoDataFrame, *, append: bool) -> None:
+        options: dict[str, Any] = {}  # pyogrio passes what it does not know to the driver
+        if not append:
+            options = {
+                "SPATIAL_INDEX": "YES",
+                "GEOMETRY_NAME": _free_name(_GEOMETRY, layer),
+                "FID": _free_name("fid", layer),
+                "DESCRIPTION": layer.description,
+            }
+        with self._errors():
+            pyogrio.write_dataframe(
+                frame,
+                self._path,
+                layer=layer.name,
+                driver="GPKG",
+                geometry_type=layer.geometry_type,
+                promote_to_multi=layer.geometry_type == "MultiPolygon",
+                append=append or self._path.exists(),
+                layer_options=options or None,
+            )
+
+    def _finish(self) -> None:
+        for name in self._layers:
+            self._flush(name)
+        if not self._layers:
+            return
+        with self._errors(), closing(sqlite3.connect(self._path)) as db, db:
+            db.executescript(_TABLES)
+            _register_extensions(db)
+            for layer in self._layers.values():
+                _describe_columns(db, layer)
+                _add_style(db, layer)
+            _add_provenance(db, self._provenance)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, sqlite3.Error) as err:
+            raise OutputError(
+                f"{self._path} could not be written: {err}",
+                remedy="check the folder's permissions and the free space on its disk",
+            ) from err
+
+
+def _free_name(name: str, layer: Layer) -> str:
+    """``name``, longer where a column of the layer is called that (SQLite does not tell case apart)."""
+    taken = {c.name.casefold() for c in layer.columns}
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _register_extensions(db: sqlite3.Connection) -> None:
+    rows = [
+        ("gpkg_data_columns", "gpkg_schema", _SCHEMA_URL),
+        ("gpkg_data_column_constraints", "gpkg_schema", _SCHEMA_URL),
+        ("gpkg_metadata", "gpkg_metadata", _METADATA_URL),
+        ("gpkg_metadata_reference", "gpkg_metadata", _METADATA_URL),
+    ]
+    known = {row[0] for row in db.execute("SELECT table_name FROM gpkg_extensions")}
+    db.executemany(
+        "INSERT INTO gpkg_extensions VALUES (?, NULL, ?, ?, 'read-write')", [r for r in rows if r[0] not in known]
+    )
+    # An attribute table like any other to OGR; QGIS knows it by its name.
+    db.execute(
+        "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description) "
+        "VALUES ('layer_styles', 'attributes', 'layer_styles', 'Default styles of the layers')"
+    )
+
+
+def _describe_columns(db: sqlite3.Connection, layer: Layer) -> None:
+    rows = [(layer.name, c.name, c.description) for c in layer.columns if c.description]
+    db.executemany(
+        "INSERT OR REPLACE INTO gpkg_data_columns (table_name, column_name, description) VALUES (?, ?, ?)", rows
+    )
+
+
+def _add_style(db: sqlite3.Connection, layer: Layer) -> None:
+    if layer.qml:
+        db.execute(
+            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
+            "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
+            "VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '')",
+            (layer.name, _free_name(_GEOMETRY, layer), layer.name, layer.qml, f"Default style of {layer.name}"),
+        )
+
+
+def _add_provenance(db: sqlite3.Connection, provenance: Mapping[str, object]) -> None:
+    if not provenance:
+        return
+    text = json.dumps(provenance, ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    cursor = db.execute(
+        "INSERT INTO gpkg_metadata (md_scope, md_standard_uri, mime_type, metadata) "
+        "VALUES ('dataset', ?, 'application/json', ?)",
+        (_METADATA_STANDARD, text),
+    )
+    db.execute(
+        "INSERT INTO gpkg_metadata_reference (reference_scope, md_file_id) VALUES ('geopackage', ?)",
+        (cursor.lastrowid,),
+    )

@@ -1,0 +1,103 @@
+"""Components across blocks: what is still open, joined along seams, closed row of blocks by row of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cropseg_geo.vector.corners import Components, Corners, Ints, Rims, connected
+
+
+@dataclass(frozen=True)
+class OpenPart:
+    """The components of one block that reach its rims: their corners, and where they meet the rims."""
+
+    first_col: int
+    corners: Corners
+    components: Components
+    rims: Rims
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Everything above the next row of blocks that is not complete yet.
+
+    ``below`` (width + 1,) is the component of each pixel of the last row done, −1 for background, with
+    one more pixel of background in front. ``held`` are corners whose component indexes ``components``.
+    """
+
+    below: Ints
+    components: Components
+    held: tuple[Corners, ...]
+
+    @staticmethod
+    def at_top(width: int) -> Frontier:
+        return Frontier(np.full(width + 1, -1, np.int32), Components.concatenated([]), ())
+
+    @property
+    def n_held(self) -> int:
+        """Number of corners that wait for the rest of their component."""
+        return sum(len(corners) for corners in self.held)
+
+
+def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Corners, Components]:
+    """Joins one row of blocks to what is open above it.
+
+    Returns
+    -------
+    The next frontier, and the corners (in no order) and components that are complete now.
+    """
+    offsets = np.cumsum([len(frontier.components), *(len(p.components) for p in parts)])
+    labels = _join_labels(frontier, parts, offsets)
+    n = int(labels.max(initial=-1)) + 1
+    everything = Components.concatenated([frontier.components, *(p.components for p in parts)])
+    merged = everything.merged(labels, n)
+
+    below = np.full(len(frontier.below), -1, np.int32)
+    for part, offset in zip(parts, offsets, strict=False):
+        at = np.flatnonzero(part.rims.bottom >= 0)
+        below[part.first_col + 1 + at] = labels[part.rims.bottom[at] + offset]
+    is_open = np.zeros(n, np.bool_)
+    is_open[below[below >= 0]] = True
+    # Both sides count on from 0: the open ones for the next frontier, the closed ones for the polygons.
+    number = np.where(is_open, np.cumsum(is_open), np.cumsum(~is_open)).astype(np.int32) - np.int32(1)
+
+    held: list[Corners] = []
+    closed: list[Corners] = []
+    pieces = [(c, 0) for c in frontier.held]
+    pieces += [(p.corners, int(o)) for p, o in zip(parts, offsets, strict=False)]
+    for corners, offset in pieces:
+        label = labels[corners.component + offset]
+        is_held = is_open[label]
+        renumbered = corners.owned_by(number[label])
+        if is_held.any():
+            held.append(renumbered.take(is_held))
+        if not is_held.all():
+            closed.append(renumbered.take(~is_held))
+    below[below >= 0] = number[below[below >= 0]]
+    following = Frontier(below, merged.take(is_open), tuple(held))
+    return following, Corners.concatenated(closed), merged.take(~is_open)
+
+
+def _join_labels(frontier: Frontier, parts: list[OpenPart], offsets: Ints) -> Ints:
+    """Labels (n,) of all open components, equal where they are parts of one component.
+
+    A block's padding shows the pixels of its neighbours, labelled on both sides.
+    """
+    ones: list[Ints] = []
+    others: list[Ints] = []
+    for k, part in enumerate(parts):
+        top = part.rims.top
+        above = frontier.below[part.first_col : part.first_col + len(top)]
+        seams = [(top, above, 0)]
+        if k:
+            seams.append((part.rims.left, parts[k - 1].rims.right, offsets[k - 1]))
+        for mine, theirs, their_offset in seams:
+            is_shared = mine >= 0
+            ones.append(mine[is_shared] + offsets[k])
+            others.append(theirs[is_shared] + their_offset)
+    n = int(offsets[-1])
+    if not ones:
+        return np.empty(0, np.int32)
+    return connected(n, np.concatenate(ones), np.concatenate(others))[1]
