@@ -102,7 +102,7 @@ class Ground:
         row = window.row + window.height / 2
         corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
         cross = [(-half, 0.0), (half, 0.0), (0.0, -half), (0.0, half)]
-        xy = [self.transform * (col + dc, row + dr) for dc, dr in corners + cross]
+        xy = [self.transform @ (col + dc, row + dr) for dc, dr in corners + cross]
         if self._crs.is_geographic:
             lon, lat = np.array(xy).T
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,8 @@ def work_folder(folder: Path, ready: Preflight) -> Iterator[Path]:
         yield work
     except BaseException:
         for draft in (p for p in work.iterdir() if p.is_file()):
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):  # still open in a library call that cannot be stopped
+                draft.unlink()
         store = block_store(ready, work)
         if not (work / "blocks.zarr").exists() or not store.finished():
             shutil.rmtree(work, ignore_errors=True)
@@ -123,7 +124,7 @@ def output_grid(ready: Preflight) -> GeoBox:
     """The grid that masks and probabilities are written on."""
     transform = ready.info.transform if ready.writes_source_grid else ready.source.transform
     extent = ready.output_extent
-    return GeoBox(extent.shape, transform * transform.translation(extent.col, extent.row), ready.info.crs)
+    return GeoBox(extent.shape, transform @ transform.translation(extent.col, extent.row), ready.info.crs)
 
 
 def output_ground(ready: Preflight) -> Ground:

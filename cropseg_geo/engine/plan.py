@@ -181,15 +181,15 @@ def bbox_window(bbox: tuple[float, float, float, float], ground: Ground) -> Wind
             remedy="give minx,miny,maxx,maxy in the raster's CRS, with min below max",
         )
     inverse: Affine = ~ground.transform
-    corners = [inverse * xy for xy in ((min_x, min_y), (min_x, max_y), (max_x, min_y), (max_x, max_y))]
+    corners = [inverse @ xy for xy in ((min_x, min_y), (min_x, max_y), (max_x, min_y), (max_x, max_y))]
     cols, rows = zip(*corners, strict=True)
     tolerance = 1e-6
     row, col = math.floor(min(rows) + tolerance), math.floor(min(cols) + tolerance)
     row_stop, col_stop = math.ceil(max(rows) - tolerance), math.ceil(max(cols) - tolerance)
     window = Window(row, col, row_stop - row, col_stop - col) & Window(0, 0, ground.height, ground.width)
     if not window:
-        left, top = ground.transform * (0, 0)
-        right, bottom = ground.transform * (ground.width, ground.height)
+        left, top = ground.transform @ (0, 0)
+        right, bottom = ground.transform @ (ground.width, ground.height)
         raise InputError(
             f"--bbox {min_x:g},{min_y:g},{max_x:g},{max_y:g} does not meet the raster, "
             f"which runs from ({min(left, right):.2f}, {min(top, bottom):.2f}) "

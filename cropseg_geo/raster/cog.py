@@ -6,7 +6,8 @@ the COG, with overviews, still in the work folder. Moving it to its final name i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,9 +119,32 @@ def finish_cog(draft: CogDraft, path: Path) -> None:
         "BIGTIFF": "IF_SAFER",
         "SPARSE_OK": "TRUE",
     }
-    with rasterio.Env(**GDAL_OPTIONS), _disk_errors(path):
-        rasterio.shutil.copy(draft.path, path, **options)
+
+    def copy() -> None:
+        with rasterio.Env(**GDAL_OPTIONS):
+            rasterio.shutil.copy(draft.path, path, **options)
+
+    with _disk_errors(path):
+        _interruptible(copy)
     draft.path.unlink()
+
+
+def _interruptible(work: Callable[[], None]) -> None:
+    """Run one long library call so that Ctrl-C is heard meanwhile; the call itself cannot be stopped."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as err:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(err)
+
+    thread = threading.Thread(target=run, name="cropseg-cog", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.2)
+    if errors:
+        raise errors[0]
 
 
 @contextmanager

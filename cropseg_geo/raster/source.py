@@ -81,7 +81,7 @@ class GdalSource:
     @property
     def transform(self) -> Affine:
         rows, cols = self.pixel
-        return self.info.transform * Affine.scale(cols, rows)
+        return self.info.transform @ Affine.scale(cols, rows)
 
     @property
     def ground(self) -> Ground:

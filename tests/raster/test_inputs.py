@@ -1,0 +1,230 @@
+"""Anything GDAL opens: the same pixels come out of every way of storing them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasters import ORIGIN, UTM, scene, write_raster
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.info import choose_bands, inspect_raster
+from cropseg_geo.raster.sample import sample_raster, unflagged_alpha
+from cropseg_geo.raster.scaling import ValueScale, choose_scale
+from cropseg_geo.raster.source import GdalSource, close_handle
+
+RGB = ("red", "green", "blue")
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    close_handle()
+
+
+def source_of(path, *, bands=None, shape=None) -> GdalSource:
+    info = inspect_raster(path)
+    return GdalSource(info, choose_bands(info, RGB, bands), shape or (info.height, info.width))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"tiled": True, "blockxsize": 128, "blockysize": 128},
+        {"blockysize": 7},
+        {"interleave": "band"},
+        {"compress": "lzw", "predictor": 2, "bigtiff": "YES"},
+        {"driver": "PNG"},
+        {"driver": "JP2OpenJPEG", "reversible": "YES", "quality": 100},
+        {"driver": "COG"},
+    ],
+    ids=lambda p: "-".join(map(str, p.values())),
+)
+def test_every_lossless_layout_reads_the_same(tmp_path, profile):
+    values = scene(200, 300)
+    if profile.get("driver") in ("PNG", "JP2OpenJPEG", "COG"):
+        first = write_raster(tmp_path / "first.tif", values)
+        path = tmp_path / f"image.{profile['driver'].lower()}"
+        options = {k: v for k, v in profile.items() if k != "driver"}
+        from rasterio import shutil
+
+        shutil.copy(first, path, driver=profile["driver"], **options)
+    else:
+        path = write_raster(tmp_path / "image.tif", values, **profile)
+    read, valid = source_of(path).read(Window(10, 20, 100, 150))
+    np.testing.assert_array_equal(read, values[:, 10:110, 20:170])
+    assert valid.all()
+
+
+def test_jpeg_in_ycbcr_reads_as_rgb(tmp_path):
+    values = scene(256, 256)
+    path = write_raster(
+        tmp_path / "j.tif", values, compress="JPEG", photometric="YCBCR", tiled=True, jpeg_quality=95
+    )
+    read, _ = source_of(path).read(Window(0, 0, 256, 256))
+    assert np.abs(read.astype(int) - values).mean() < 8
+
+
+def test_a_virtual_raster_reads_like_its_parts(tmp_path):
+    values = scene(120, 200)
+    write_raster(tmp_path / "a.tif", values)
+    vrt = tmp_path / "a.vrt"
+    from rasterio import shutil
+
+    shutil.copy(tmp_path / "a.tif", vrt, driver="VRT")
+    np.testing.assert_array_equal(source_of(vrt).read(Window(5, 5, 50, 60))[0], values[:, 5:55, 5:65])
+
+
+def test_validity_is_alpha_then_mask_then_nodata_and_never_a_colour(tmp_path):
+    values = scene(60, 80)
+    values[:, :10] = 0
+    valid = np.ones((60, 80), dtype=bool)
+    valid[30:] = False
+    window = Window(0, 0, 60, 80)
+
+    black_is_fine = source_of(write_raster(tmp_path / "black.tif", values))
+    assert black_is_fine.read(window)[1].all()
+
+    alpha = source_of(write_raster(tmp_path / "alpha.tif", values, valid=valid))
+    assert alpha.info.validity == "alpha"
+    np.testing.assert_array_equal(alpha.read(window)[1], valid)
+    np.testing.assert_array_equal(alpha.read_valid(window), valid)
+
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        masked_path = write_raster(tmp_path / "mask.tif", values)
+        with rasterio.open(masked_path, "r+") as dataset:
+            dataset.write_mask(valid)
+    masked = source_of(masked_path)
+    assert masked.info.validity == "mask"
+    np.testing.assert_array_equal(masked.read(window)[1], valid)
+
+    # A pixel is nodata where all bands are: one bright band does not make a hole.
+    values[:, 30:] = 255
+    values[0, 0, 0] = 255
+    nodata = source_of(write_raster(tmp_path / "nodata.tif", values, nodata=255))
+    np.testing.assert_array_equal(nodata.read(window)[1], valid)
+
+
+def test_nan_is_invalid_even_without_a_nodata_value(tmp_path):
+    values = (scene(40, 50) / 255).astype(np.float32)
+    values[1, 3, 4] = np.nan
+    source = source_of(write_raster(tmp_path / "f.tif", values))
+    valid = source.read(Window(0, 0, 40, 50))[1]
+    assert not valid[3, 4]
+    assert valid.sum() == valid.size - 1
+
+
+def test_bands_go_by_colour_then_by_order_then_by_choice(tmp_path):
+    values = np.stack([np.full((20, 20), i, dtype=np.uint8) for i in range(1, 6)])
+    path = write_raster(tmp_path / "five.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        colours = ["blue", "green", "red", "undefined", "undefined"]
+        dataset.colorinterp = [rasterio.enums.ColorInterp[c] for c in colours]
+    assert source_of(path).bands == (3, 2, 1)
+    assert source_of(path, bands=(5, 4, 2)).bands == (5, 4, 2)
+    with pytest.raises(InputError, match=r"--bands names band 9.*\[1, 2, 3, 4, 5\]"):
+        source_of(path, bands=(9, 1, 2))
+    with pytest.raises(InputError, match="--bands names 2 bands; the model reads 3 bands"):
+        source_of(path, bands=(1, 2))
+
+
+def test_a_rotated_geotransform_keeps_its_gsd(tmp_path):
+    rotated = Affine.translation(*ORIGIN) @ Affine.rotation(17) @ Affine.scale(0.02, -0.02)
+    path = write_raster(tmp_path / "r.tif", scene(50, 60), transform=rotated)
+    assert inspect_raster(path).ground.gsd_m == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("crs", "step", "gsd_m"),
+    [
+        (UTM, 0.01, 0.01),
+        ("EPSG:2225", 0.05, 0.05 * 1200 / 3937),
+        ("EPSG:4326", 1e-7, None),
+        ("EPSG:3857", 0.02, None),
+    ],
+)
+def test_gsd_is_metres_on_the_ground_in_any_crs(tmp_path, crs, step, gsd_m):
+    origin = {"EPSG:4326": (11.0, 52.0), "EPSG:3857": (1224514.4, 6800125.5), "EPSG:2225": (6e6, 2e6)}
+    x, y = origin.get(crs, ORIGIN)
+    path = write_raster(tmp_path / "g.tif", scene(40, 40), crs=crs, transform=Affine(step, 0, x, 0, -step, y))
+    found = inspect_raster(path).ground.gsd_m
+    if gsd_m is None:
+        from pyproj import Geod
+
+        # One degree of latitude and longitude at 52° N, and Web Mercator's scale there.
+        geod = Geod(ellps="GRS80")
+        east = geod.inv(11, 52, 11 + 1e-3, 52)[2] / 1e-3
+        north = geod.inv(11, 52 - 5e-4, 11, 52 + 5e-4)[2] / 1e-3
+        degrees = step if crs == "EPSG:4326" else None
+        gsd_m = (
+            np.sqrt(degrees * east * degrees * north)
+            if degrees
+            else step * np.sqrt(east * north * np.cos(np.radians(52))) / (6378137 * np.pi / 180)
+        )
+    assert found == pytest.approx(gsd_m, rel=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(100, 150), (137, 190), (400, 600)])
+def test_resampled_reads_do_not_depend_on_the_window(tmp_path, shape):
+    valid = np.ones((200, 300), dtype=bool)
+    valid[:40, :90] = False
+    source = source_of(write_raster(tmp_path / "w.tif", scene(200, 300), valid=valid), shape=shape)
+    whole, whole_valid = source.read(Window(0, 0, *shape))
+    window = Window(13, 21, 60, 70)
+    part, part_valid = source.read(window)
+    np.testing.assert_array_equal(part, whole[:, *window.slices])
+    np.testing.assert_array_equal(part_valid, whole_valid[window.slices])
+
+
+def test_scale_is_given_or_stated_or_implied_and_else_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    sixteen = rng.integers(0, 9000, (3, 30, 30)).astype(np.uint16)
+    info = inspect_raster(write_raster(tmp_path / "u16.tif", sixteen))
+    sample = sixteen.reshape(3, -1).astype(np.float64)
+    with pytest.raises(InputError, match="no scale in the file") as refused:
+        choose_scale(info, None, sample)
+    assert "--scale" in refused.value.remedy
+    assert choose_scale(info, (0, 9000), sample) == ValueScale(0, 9000)
+
+    twelve_bit = inspect_raster(write_raster(tmp_path / "u12.tif", sixteen // 4, nbits=12))
+    assert choose_scale(twelve_bit, None, sample) == ValueScale(0, 4095)
+
+    reflectance = (sixteen / 20000).astype(np.float32)
+    info = inspect_raster(write_raster(tmp_path / "f32.tif", reflectance))
+    assert choose_scale(info, None, sample / 20000) == ValueScale(0, 1, encode_srgb=True)
+    with pytest.raises(InputError, match="float32 values"):
+        choose_scale(info, None, sample)
+    with pytest.raises(InputError, match="upper end must lie above"):
+        ValueScale(5, 5)
+
+
+def test_scaling_maps_the_range_to_zero_and_one():
+    unit = ValueScale(100, 300).apply(np.array([0, 100, 200, 300, 999], dtype=np.uint16))
+    np.testing.assert_allclose(unit, [0, 0, 0.5, 1, 1])
+    assert unit.dtype == np.float32
+    # IEC 61966-2-1: linear 0.18 is about 0.46 in sRGB.
+    assert ValueScale(0, 1, encode_srgb=True).apply(np.array([0.18]))[0] == pytest.approx(0.461, abs=2e-3)
+
+
+def test_a_raster_without_a_valid_pixel_is_refused_and_one_pixel_is_enough(tmp_path):
+    valid = np.zeros((300, 300), dtype=bool)
+    empty = source_of(write_raster(tmp_path / "empty.tif", scene(300, 300), valid=valid))
+    with pytest.raises(InputError, match=r"not one of its 90,000 pixels here is valid.*alpha"):
+        sample_raster(empty, Window(0, 0, 300, 300))
+    valid = np.zeros((2000, 2000), dtype=bool)
+    valid[1777, 1234] = True
+    almost = source_of(
+        write_raster(tmp_path / "almost.tif", np.zeros((3, 2000, 2000), np.uint8), valid=valid)
+    )
+    assert sample_raster(almost, Window(0, 0, 2000, 2000)).valid_share < 0.01
+
+
+def test_an_alpha_band_that_nobody_flagged_is_noticed(tmp_path):
+    values = np.concatenate([scene(100, 100), np.full((1, 100, 100), 255, np.uint8)])
+    path = write_raster(tmp_path / "four.tif", values, photometric="MINISBLACK", alpha="NO")
+    assert unflagged_alpha(source_of(path)) == 4
+    infrared = np.concatenate([scene(100, 100), scene(100, 100, seed=1)[:1]])
+    path = write_raster(tmp_path / "nir.tif", infrared, photometric="MINISBLACK", alpha="NO")
+    assert unflagged_alpha(source_of(path)) is None

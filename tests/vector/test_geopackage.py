@@ -1,0 +1,175 @@
+"""GeoPackage: layers, batches, styles and provenance as OGR and SQLite see them."""
+
+import json
+import sqlite3
+import xml.etree.ElementTree as ET
+from contextlib import closing
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+import pytest
+import shapely
+from pyproj import CRS
+
+from cropseg_geo.errors import OutputError
+from cropseg_geo.vector import CANOPY, CanopyBatch, GeoPackageWriter, plots_layer
+from cropseg_geo.vector import geopackage as geopackage_module
+
+UTM = CRS.from_epsg(32633).to_wkt()
+
+
+def batch_of(n: int, first: int = 0) -> CanopyBatch:
+    at = np.arange(first, first + n)
+    return CanopyBatch(
+        geometry=shapely.box(at, 0, at + 1, 1),
+        class_id=np.ones(n, np.int32),
+        class_name=np.full(n, "crop", object),
+        pixels=np.full(n, 4),
+        area_m2=at + 0.5,
+        perimeter_m=np.full(n, 4.0),
+        mean_prob=np.full(n, 0.75),
+        crs=UTM,
+    )
+
+
+def plots_frame() -> gpd.GeoDataFrame:
+    table = {"plot_id": ["a", "b"], "Block's": [1, 2], "fid": ["x", "y"], "coverage": [0.25, np.nan]}
+    return gpd.GeoDataFrame(table, geometry=[shapely.box(0, 0, 2, 2), shapely.box(2, 0, 4, 2)], crs=UTM)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / ".field.part.gpkg"
+
+
+def rows(path, sql, *parameters):
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(sql, parameters).fetchall()
+
+
+def test_an_empty_canopy_layer_has_its_columns_and_its_type(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+    info = pyogrio.read_info(path, layer="canopy")
+    assert info["features"] == 0
+    assert info["geometry_type"] == "Polygon"
+    assert info["crs"] == "EPSG:32633"
+    assert list(info["fields"]) == ["class_id", "class_name", "area_m2", "perimeter_m", "mean_prob"]
+    assert list(info["dtypes"]) == ["int32", "object", "float64", "float64", "float64"]
+    assert info["layer_metadata"]["DESCRIPTION"].startswith("Crop canopy")
+
+
+def test_batches_are_appended_in_their_order(path, monkeypatch):
+    monkeypatch.setattr(geopackage_module, "_BATCH_ROWS", 5)
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        for first in (0, 3, 6, 9):
+            writer.append("canopy", batch_of(3, first).to_frame())
+    frame = pyogrio.read_dataframe(path, layer="canopy")
+    assert frame["area_m2"].tolist() == [k + 0.5 for k in range(12)]
+    assert frame["class_name"].eq("crop").all()
+    assert shapely.equals_exact(
+        frame.geometry.values, shapely.box(np.arange(12), 0, np.arange(1, 13), 1)
+    ).all()
+
+
+def test_the_spatial_index_holds_every_row(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        writer.append("canopy", batch_of(300).to_frame())
+    assert rows(path, "SELECT count(*) FROM rtree_canopy_geom") == [(300,)]
+    assert len(pyogrio.read_dataframe(path, layer="canopy", bbox=(9.5, 0, 10.5, 1))) == 2
+
+
+def test_two_layers_stand_side_by_side_and_plots_keep_their_columns(path):
+    frame = plots_frame()
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        writer.create_layer(plots_layer(frame))
+        writer.append("plots", frame)
+        writer.append("canopy", batch_of(2).to_frame())
+    names = {str(name): kind for name, kind in pyogrio.list_layers(path)}
+    assert names["canopy"] == "Polygon"
+    assert names["plots"] == "MultiPolygon"
+    found = pyogrio.read_dataframe(path, layer="plots")
+    assert list(found.columns) == ["plot_id", "Block's", "fid", "coverage", "geometry"]
+    assert found["fid"].tolist() == ["x", "y"]
+    pd.testing.assert_series_equal(found["coverage"], frame["coverage"])
+
+
+def test_styles_are_defaults_that_qgis_finds(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        writer.create_layer(plots_layer(plots_frame()))
+    styles = rows(
+        path,
+        "SELECT f_table_name, f_table_catalog, f_table_schema, f_geometry_column, useAsDefault, styleQML "
+        "FROM layer_styles",
+    )
+    assert [s[:5] for s in styles] == [("canopy", "", "", "geom", 1), ("plots", "", "", "geom", 1)]
+    canopy, plots = (ET.fromstring(s[5].split("\n", 1)[1]) for s in styles)
+    assert canopy.find("renderer-v2").get("type") == "singleSymbol"
+    assert plots.find("renderer-v2").get("attr") == "coverage"
+    assert len(plots.findall("renderer-v2/ranges/range")) == len(plots.findall("renderer-v2/symbols/symbol"))
+    label = plots.find("labeling/settings/text-style")
+    assert '"plot_id"' in label.get("fieldName")
+    assert '"coverage"' in label.get("fieldName")
+    assert label.get("isExpression") == "1"
+
+
+def test_provenance_and_descriptions_are_in_their_tables(path):
+    provenance = {"model": "canopy-s", "command": "cropseg segment 'ü\"; DROP TABLE x'", "threshold": 0.5}
+    with GeoPackageWriter(path, crs=UTM, provenance=provenance) as writer:
+        writer.create_layer(CANOPY)
+    ((text, mime, scope),) = rows(
+        path,
+        "SELECT metadata, mime_type, reference_scope FROM gpkg_metadata JOIN gpkg_metadata_reference "
+        "ON md_file_id = id",
+    )
+    assert (json.loads(text), mime, scope) == (provenance, "application/json", "geopackage")
+    described = dict(
+        rows(path, "SELECT column_name, description FROM gpkg_data_columns WHERE table_name = 'canopy'")
+    )
+    assert "m²" in described["area_m2"]
+    extensions = {row[0] for row in rows(path, "SELECT extension_name FROM gpkg_extensions")}
+    assert extensions == {"gpkg_schema", "gpkg_metadata", "gpkg_rtree_index"}
+
+
+def test_the_file_is_sound_and_leaves_no_journal(path):
+    with GeoPackageWriter(path, crs=UTM, provenance={"a": 1}) as writer:
+        writer.create_layer(CANOPY)
+        writer.append("canopy", batch_of(9).to_frame())
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(path, "PRAGMA foreign_key_check") == []
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_an_existing_file_is_refused(path):
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="is there already"):
+        GeoPackageWriter(path, crs=UTM)
+    assert path.read_text() == "mine"
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with pytest.raises(OutputError, match=r"does not end in \.gpkg"):
+        GeoPackageWriter(tmp_path / "field.part", crs=UTM)
+
+
+def test_a_missing_folder_is_an_output_error(tmp_path):
+    with (
+        pytest.raises(OutputError, match="could not be written"),
+        GeoPackageWriter(tmp_path / "no" / "such.gpkg", crs=UTM) as writer,
+    ):
+        writer.create_layer(CANOPY)
+
+
+def test_rows_need_a_layer_and_a_name_is_for_one_layer(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        with pytest.raises(OutputError, match="has no layer 'plots'"):
+            writer.append("plots", plots_frame())
+        with pytest.raises(OutputError, match="has a layer 'canopy' already"):
+            writer.create_layer(CANOPY)
