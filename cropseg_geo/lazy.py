@@ -11,7 +11,7 @@ from pyproj import CRS
 
 from cropseg_geo.engine.graph import Inference
 from cropseg_geo.engine.lazy import blended_array
-from cropseg_geo.engine.plan import choose_gsd, make_plan
+from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, choose_gsd, make_plan
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
@@ -46,6 +46,7 @@ def lazy_probability(
         overlap_px=card.overlap_px if overlap_px is None else overlap_px,
         channels=1 if len(card.classes) <= 2 else len(card.classes),
         identity={},
+        tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
     inference = Inference(predictor, _scale(pixels, scale), plan, batch_size)
     array = blended_array(inference, values, valid)

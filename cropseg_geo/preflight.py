@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from cropseg_geo.engine.plan import Plan, bbox_window, choose_gsd, make_plan, working_shape, working_window
+from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, Plan, bbox_window, choose_gsd, make_plan, working_shape, working_window
 from cropseg_geo.errors import InputError, OutputError, ResourceError
 from cropseg_geo.grid import Window
 from cropseg_geo.model.card import ModelCard
@@ -174,6 +174,7 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
             "device": options.device,
             "aoi": aoi.digest if aoi else "",
         },
+        tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
     if plan.tiles.tile_px % card.stride_px:
         raise InputError(

@@ -120,6 +120,7 @@ def source_steps(
     draft = folder / "working.draft"
     profile = {"driver": "GTiff", "dtype": "uint16", "count": store.channels, "nodata": blend.NODATA}
     profile |= {"height": bounds.height, "width": bounds.width, "tiled": True, "bigtiff": "IF_SAFER"}
+    profile |= {"transform": working.transform, "crs": working.info.crs}
     with rasterio.open(draft, "w", sparse_ok=True, **profile) as dataset:
         for window, fixed in blended_blocks(store, bounds):
             dataset.write(fixed, window=RasterioWindow(window.col, window.row, window.width, window.height))

@@ -94,7 +94,7 @@ def make_plan(
     overlap_px: int,
     channels: int,
     identity: dict[str, str],
-    tiles_per_side: int = TILES_PER_BLOCK_SIDE,
+    tiles_per_side: int,
 ) -> Plan:
     """Lay the lattice over a working grid of ``shape`` rows and columns.
 

@@ -120,7 +120,7 @@ def _run_threads(tasks: list[Any], lanes: int, note: Callable[[BlockDone], None]
 def _run_distributed(tasks: list[Any], workers: Workers, note: Callable[[BlockDone], None]) -> None:
     from distributed import as_completed
 
-    with _client(workers) as client:
+    with _client(workers) as client, client.as_current():
         futures = client.compute(tasks, optimize_graph=False)
         try:
             for _, done in as_completed(futures, with_results=True):

@@ -1,0 +1,1 @@
+"""A generated trial field: orthomosaic, heights, exact truth and plots. No survey data."""

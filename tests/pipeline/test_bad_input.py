@@ -1,0 +1,202 @@
+"""What cannot work is refused before any work starts: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+from rasters import ORIGIN, UTM, scene, write_plots, write_raster
+
+import cropseg_geo as cg
+from cropseg_geo.errors import CropsegError, InputError, ModelError, OutputError, ReadError
+from cropseg_geo.events import Warned
+from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+
+SIZE = 200
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory):
+    return write_raster(tmp_path_factory.mktemp("good") / "good.tif", scene(SIZE, SIZE))
+
+
+def refusal(kind: type[CropsegError], raster, out: Path, **options) -> CropsegError:
+    """The error that segmenting raises; and nothing may have been written."""
+    with pytest.raises(kind) as caught:
+        cg.segment(raster, out, **options)
+    assert not out.is_dir() or not list(out.iterdir())
+    assert caught.value.remedy
+    return caught.value
+
+
+def test_no_crs(tmp_path):
+    err = refusal(InputError, write_raster(tmp_path / "a.tif", scene(50, 50), crs=None), tmp_path / "out")
+    assert "has no coordinate reference system" in err.message
+    assert "gdal_edit.py -a_srs" in err.remedy
+
+
+def test_not_a_raster(tmp_path):
+    (tmp_path / "notes.txt").write_text("maize, 5 t/ha")
+    assert (
+        "not a raster that can be read" in refusal(InputError, tmp_path / "notes.txt", tmp_path / "o").message
+    )
+    assert "no such file" in refusal(InputError, tmp_path / "nothing.tif", tmp_path / "o").message
+    assert "is a folder" in refusal(InputError, tmp_path, tmp_path / "o").message
+
+
+def test_truncated_tiff_names_the_pixels_that_fail(tmp_path):
+    whole = write_raster(tmp_path / "whole.tif", scene(900, 900), tiled=True, blockxsize=128, blockysize=128)
+    data = whole.read_bytes()
+    (tmp_path / "cut.tif").write_bytes(data[: len(data) * 2 // 3])
+    err = refusal(ReadError, tmp_path / "cut.tif", tmp_path / "out")
+    assert "cut.tif: rows" in err.message
+    assert "columns" in err.message
+    assert "damaged or incomplete" in err.message
+
+
+def test_zero_valid_pixels(tmp_path):
+    raster = write_raster(tmp_path / "a.tif", scene(90, 80), valid=np.zeros((90, 80), dtype=bool))
+    err = refusal(InputError, raster, tmp_path / "out")
+    assert "not one of its 7,200 pixels here is valid (validity comes from its alpha)" in err.message
+
+
+def test_fewer_bands_than_the_model_reads(tmp_path):
+    err = refusal(InputError, write_raster(tmp_path / "a.tif", scene(50, 50)[:2]), tmp_path / "out")
+    assert "has 2 data band(s); the model reads 3 bands (red, green, blue)" in err.message
+
+
+def test_sixteen_bit_without_a_scale_and_with_one(tmp_path):
+    values = scene(SIZE, SIZE)
+    raster = write_raster(tmp_path / "a.tif", values.astype(np.uint16) * 40)
+    err = refusal(InputError, raster, tmp_path / "out")
+    assert "uint16 values" in err.message
+    assert "--scale" in err.remedy
+    scaled = cg.segment(raster, tmp_path / "sixteen", scale=(0, 255 * 40))
+    eight = cg.segment(write_raster(tmp_path / "b.tif", values), tmp_path / "eight")
+    assert scaled.summary.canopy_cover == eight.summary.canopy_cover
+
+
+def test_float_with_nan_treats_nan_as_nodata(tmp_path):
+    values = (scene(SIZE, SIZE) / 255).astype(np.float32)
+    values[:, 50:80, 60:90] = np.nan
+    result = cg.segment(write_raster(tmp_path / "a.tif", values), tmp_path / "out")
+    assert result.summary.valid_area_m2 == pytest.approx((SIZE**2 - 900) * 1e-4)
+
+
+def test_gsd_far_outside_the_models_range(tmp_path):
+    raster = write_raster(tmp_path / "a.tif", scene(50, 50), gsd=0.12)
+    err = refusal(InputError, raster, tmp_path / "out")
+    assert "the raster has 0.12 m/px; model 'canopy-s' accepts" in err.message
+    assert "--gsd" in err.remedy
+    err = refusal(InputError, raster, tmp_path / "out", gsd_m=5.0)
+    assert "--gsd 5: model 'canopy-s' accepts" in err.message
+
+
+def test_plots_outside_the_raster(raster, tmp_path):
+    plots = write_plots(tmp_path / "p.gpkg", [(500, 500, 510, 510)])
+    assert "no plot meets the raster" in refusal(InputError, raster, tmp_path / "out", plots=plots).message
+
+
+def test_plots_in_another_crs_give_the_same_coverage(raster, tmp_path):
+    plots = write_plots(tmp_path / "p.gpkg", [(0.5, 0.5, 1.5, 1.2)])
+    degrees = tmp_path / "p.geojson"
+    gpd.read_file(plots).to_crs("EPSG:4326").to_file(degrees)
+    a = cg.segment(raster, tmp_path / "a", plots=plots).plots
+    b = cg.segment(raster, tmp_path / "b", plots=degrees).plots
+    assert b["coverage"][0] == pytest.approx(a["coverage"][0], abs=1e-3)
+
+
+def test_plots_without_a_crs(raster, tmp_path):
+    frame = gpd.read_file(write_plots(tmp_path / "p.gpkg", [(0.5, 0.5, 1.5, 1.2)]))
+    bare = gpd.GeoDataFrame(geometry=list(frame.geometry))
+    err = refusal(InputError, raster, tmp_path / "out", plots=bare)
+    assert "CRS" in err.message
+    assert "--plots-crs" in err.remedy
+
+
+def test_empty_plots(raster, tmp_path):
+    empty = gpd.GeoDataFrame(geometry=[], crs=UTM)
+    assert "no feature" in refusal(InputError, raster, tmp_path / "out", plots=empty).message
+
+
+def test_a_self_intersecting_plot_is_repaired_and_named(raster, tmp_path):
+    left, top = ORIGIN
+    bow = shapely.Polygon([(left + x, top - y) for x, y in ((0.5, 0.5), (1.5, 1.5), (1.5, 0.5), (0.5, 1.5))])
+    events = []
+    plots = gpd.GeoDataFrame({"plot_id": ["bow"]}, geometry=[bow], crs=UTM)
+    result = cg.segment(raster, tmp_path / "out", plots=plots, listener=events.append)
+    assert result.plots["plot_area_m2"][0] == pytest.approx(0.5)
+    assert any("bow" in e.message for e in events if isinstance(e, Warned))
+
+
+def test_duplicate_plot_ids(raster, tmp_path):
+    boxes = [(0.1, 0.1, 0.5, 0.5), (0.6, 0.6, 0.9, 0.9)]
+    plots = write_plots(tmp_path / "p.gpkg", boxes, plot_id=["A7", "A7"])
+    assert "A7" in refusal(InputError, raster, tmp_path / "out", plots=plots, plot_id="plot_id").message
+
+
+def test_output_folder_not_writable(raster, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written") as caught:
+        cg.segment(raster, tmp_path / "file" / "out")
+    assert "--out" in caught.value.remedy
+
+
+def test_disk_too_small(raster, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**6, 10**6 - 1000, 1000))
+    err = refusal(OutputError, raster, tmp_path / "out")
+    assert "1.0 KB free; about" in err.message
+
+
+def test_unknown_model(raster, tmp_path):
+    err = refusal(ModelError, raster, tmp_path / "out", model="canopy-z")
+    assert "unknown model 'canopy-z'" in err.message
+    assert "canopy-s" in str(err)
+
+
+def test_damaged_weights_are_noticed_by_their_digest(raster, tmp_path):
+    data = bytearray(find_model(DEFAULT_MODEL).read_bytes())
+    data[-100] ^= 1
+    (tmp_path / "damaged.safetensors").write_bytes(data)
+    err = refusal(ModelError, raster, tmp_path / "out", model=tmp_path / "damaged.safetensors")
+    assert "digest" in err.message
+    (tmp_path / "short.safetensors").write_bytes(data[: len(data) // 2])
+    refusal(ModelError, raster, tmp_path / "out", model=tmp_path / "short.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bbox": (0, 0, 1, 1)}, "does not meet the raster"),
+        ({"bbox": (5, 5, 1, 1)}, "is not a box"),
+        ({"overlap_px": 400}, "the overlap must be between 0 and half the tile"),
+        ({"tile_px": 100, "overlap_px": 20}, "not a multiple of the network's stride"),
+        ({"threshold": 1.5}, "is not between 0 and 1"),
+        ({"grid": "moon"}, "--grid 'moon' is unknown"),
+        ({"batch_size": 0}, "--batch-size 0"),
+        ({"alpha_band": 9}, "--alpha-band 9"),
+        ({"device": "abacus"}, "abacus"),
+        ({"scale": (9, 3)}, "upper end must lie above"),
+    ],
+    ids=lambda v: next(iter(v)) if isinstance(v, dict) else "",
+)
+def test_options_that_cannot_be(raster, tmp_path, options, message):
+    assert message in refusal(InputError, raster, tmp_path / "out", **options).message
+
+
+def test_an_aoi_beside_the_raster_or_without_polygons(raster, tmp_path):
+    far = write_plots(tmp_path / "far.gpkg", [(900, 900, 910, 910)])
+    assert "lies beside the raster" in refusal(InputError, raster, tmp_path / "o", aoi=far).message
+    point = tmp_path / "point.gpkg"
+    gpd.GeoDataFrame(geometry=[shapely.Point(*ORIGIN)], crs=UTM).to_file(point)
+    assert "holds no polygon" in refusal(InputError, raster, tmp_path / "o", aoi=point).message
+    (tmp_path / "aoi.txt").write_text("the north half")
+    assert (
+        "not a vector file" in refusal(InputError, raster, tmp_path / "o", aoi=tmp_path / "aoi.txt").message
+    )

@@ -1,0 +1,138 @@
+"""The command line as a user meets it: exit codes, messages, JSON lines, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from rasters import scene, write_plots, write_raster
+from typer.testing import CliRunner
+
+from cropseg_geo import __version__
+from cropseg_geo.cli import app
+
+CROPSEG = [sys.executable, "-m", "cropseg_geo.cli"]
+
+
+def run(*args: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [*CROPSEG, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("field")
+    raster = write_raster(folder / "field.tif", scene(500, 520))
+    return raster, write_plots(folder / "plots.gpkg", [(0.5, 0.5, 2, 2), (2, 2, 4, 4)], plot_id=[1, 2])
+
+
+def test_segment_then_stats_and_vectorize_agree(field, tmp_path):
+    raster, plots = field
+    done = run("segment", raster, "--plots", plots, "-o", tmp_path / "out", "--events")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[0] == {"event": "stage_started", "stage": "segment", "total": 500 * 520, "unit": "px"}
+    assert [e["kind"] for e in events if e["event"] == "written"] == [
+        "mask",
+        "probability",
+        "layers",
+        "plots",
+    ]
+    assert events[-1]["event"] == "done"
+    out = tmp_path / "out"
+
+    runner = CliRunner()
+    mask, prob = str(out / "field_mask.tif"), str(out / "field_prob.tif")
+    stats = runner.invoke(
+        app, ["plots", "stats", mask, str(plots), "--prob", prob, "-o", str(tmp_path / "s.csv")]
+    )
+    assert stats.exit_code == 0, stats.output
+    assert (tmp_path / "s.csv").read_text() == (out / "field_plots.csv").read_text()
+    traced = runner.invoke(app, ["vectorize", mask, "--prob", prob, "-o", str(tmp_path / "v.gpkg"), "-q"])
+    assert traced.exit_code == 0, traced.output
+    import geopandas as gpd
+
+    left = gpd.read_file(tmp_path / "v.gpkg", layer="canopy")
+    right = gpd.read_file(out / "field.gpkg", layer="canopy")
+    assert left.drop(columns="geometry").equals(right.drop(columns="geometry"))
+    assert left.geometry.geom_equals(right.geometry).all()
+
+
+def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
+    raster, plots = field
+    result = CliRunner().invoke(
+        app, ["check", str(raster), "--plots", str(plots), "-o", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    for word in ("500 × 520 px", "EPSG:32632", "1 cm/px", "Tiles", "cpu", "Memory", "Disk", "Time", "Ready."):
+        assert word in result.output, word
+    assert not (tmp_path / "out").exists()
+    as_json = CliRunner().invoke(app, ["check", str(raster), "--events"])
+    assert json.loads(as_json.output)["tiles"] == 2
+
+
+def test_a_refusal_exits_1_with_the_message_and_the_remedy(tmp_path):
+    raster = write_raster(tmp_path / "coarse.tif", scene(40, 40), gsd=0.5)
+    refused = run("segment", raster, "-o", tmp_path / "out")
+    assert refused.returncode == 1
+    assert "Error: the raster has 0.5 m/px; model 'canopy-s' accepts" in refused.stderr
+    assert "→" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert run("check", raster).returncode == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["segment"],
+        ["segment", "a.tif", "--bands", "red"],
+        ["segment", "a.tif", "--bbox", "1,2,3"],
+        ["harvest"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2(args):
+    assert CliRunner().invoke(app, args).exit_code == 2
+
+
+def test_models_and_version():
+    assert __version__ in CliRunner().invoke(app, ["--version"]).output
+    listed = CliRunner().invoke(app, ["models"], env={"COLUMNS": "160"})
+    assert listed.exit_code == 0
+    assert "canopy-s" in listed.output
+
+
+def test_help_starts_without_the_heavy_libraries():
+    code = "import sys, cropseg_geo.cli; print([m for m in ('torch', 'rasterio') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+@pytest.mark.slow
+def test_ctrl_c_stops_at_once_leaves_no_half_file_and_the_same_command_goes_on(tmp_path):
+    raster = write_raster(tmp_path / "big.tif", scene(3000, 3000), tiled=True)
+    out = tmp_path / "out"
+    args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
+    with subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True) as process:
+        advanced = 0
+        for line in process.stdout:
+            advanced += json.loads(line)["event"] == "stage_advanced"
+            if advanced == 2:
+                break
+        process.send_signal(signal.SIGINT)
+        start = time.monotonic()
+        code = process.wait(timeout=30)
+        stopped_after = time.monotonic() - start
+    assert code == 130
+    assert stopped_after < 10  # A second or two on an idle machine.
+    assert not [p for p in out.iterdir() if not p.name.startswith(".")]
+    again = run(*args)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout.splitlines()[-1])["summary"]["blocks_resumed"] >= 2
+    assert sorted(p.name for p in out.iterdir()) == ["big.gpkg", "big_mask.tif", "big_prob.tif"]
