@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.forecast import Forecast, make_forecast
+from cropseg_geo.layers import write_layers, write_plot_table
 from cropseg_geo.lazy import lazy_probability
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
@@ -35,9 +35,6 @@ from cropseg_geo.plots.layout import Plots, read_plots
 from cropseg_geo.plots.stats import plot_stats, write_csv
 from cropseg_geo.preflight import Options, Preflight, prepare, require_space, require_writable
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
-from cropseg_geo.vector.canopy import CanopyBatch
-from cropseg_geo.vector.geopackage import GeoPackageWriter
-from cropseg_geo.vector.layers import CANOPY, plots_layer
 from cropseg_geo.vector.trace import trace
 
 
@@ -165,23 +162,19 @@ def _write_layers(
     ready: Preflight, drafts: Outputs, layout: Plots | None, min_area_m2: float, listener: Listener
 ) -> tuple[int, gpd.GeoDataFrame | None]:
     """Mask → canopy layer, and with plots their layer and table, in the work folder."""
-    ground, classes = output_ground(ready), ready.card.classes
-    with (
-        open_mask(drafts.mask, drafts.prob) as mask,
-        GeoPackageWriter(drafts.layers, crs=ground.crs, provenance=provenance(ready)) as package,
-    ):
-        canopy = CanopyLayer(package)
-        batches = trace(mask, ground=ground, classes=classes, min_area_m2=min_area_m2, listener=listener)
-        if layout is None or drafts.plots_csv is None:
-            canopy.write_all(batches)
-            return canopy.n_polygons, None
-        # Counting objects needs every polygon once; so does writing them. One stream serves both.
-        objects = canopy.written(batches)
-        table = plot_stats(layout, mask, ground=ground, classes=classes, objects=objects, listener=listener)
-        package.create_layer(plots_layer(table))
-        package.append("plots", table)
+    with open_mask(drafts.mask, drafts.prob) as mask:
+        n_polygons, table = write_layers(
+            drafts.layers,
+            mask,
+            classes=ready.card.classes,
+            layout=layout,
+            min_area_m2=min_area_m2,
+            tags=provenance(ready),
+            listener=listener,
+        )
+    if table is not None and drafts.plots_csv is not None:
         write_csv(drafts.plots_csv, table)
-        return canopy.n_polygons, table
+    return n_polygons, table
 
 
 def _summary(ready: Preflight, counts: PixelCounts, tally: Tally, n_polygons: int) -> Summary:
@@ -196,26 +189,6 @@ def _summary(ready: Preflight, counts: PixelCounts, tally: Tally, n_polygons: in
         blocks_resumed=tally.blocks_resumed,
         gsd_m=ready.source.ground.gsd_m,
     )
-
-
-class CanopyLayer:
-    """The ``canopy`` layer of an open GeoPackage, and how many polygons went into it."""
-
-    def __init__(self, package: GeoPackageWriter) -> None:
-        self.n_polygons = 0
-        self._package = package
-        package.create_layer(CANOPY)
-
-    def written(self, batches: Iterator[CanopyBatch]) -> Iterator[Any]:
-        """Write batches as they pass; yields their geometries."""
-        for batch in batches:
-            self._package.append(CANOPY.name, batch.to_frame())
-            self.n_polygons += len(batch)
-            yield batch.geometry
-
-    def write_all(self, batches: Iterator[CanopyBatch]) -> None:
-        for _ in self.written(batches):
-            pass
 
 
 def vectorize(
@@ -252,14 +225,15 @@ def vectorize(
     """
     final = Path(out)
     with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
-        classes, tags = mask_classes(source), {"CROPSEG_SOURCE": Path(mask).name}
-        ground = source.info.ground
-        with GeoPackageWriter(draft, crs=ground.crs, provenance=tags) as package:
-            canopy = CanopyLayer(package)
-            canopy.write_all(
-                trace(source, ground=ground, classes=classes, min_area_m2=min_area_m2, listener=listener)
-            )
-    return canopy.n_polygons
+        n_polygons, _ = write_layers(
+            draft,
+            source,
+            classes=mask_classes(source),
+            min_area_m2=min_area_m2,
+            tags={"CROPSEG_SOURCE": Path(mask).name},
+            listener=listener,
+        )
+    return n_polygons
 
 
 def measure_plots(
@@ -295,7 +269,7 @@ def measure_plots(
         table = _plot_table(source, plots, plot_id, plots_crs, listener)
     if out is not None:
         with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
-            _write_table(table, draft)
+            write_plot_table(draft, table)
     return table
 
 
@@ -310,15 +284,6 @@ def _plot_table(
     layout = read_plots(plots, ground=ground, id_field=plot_id, plots_crs=plots_crs, listener=listener)
     objects = (batch.geometry for batch in trace(source, ground=ground, classes=classes, listener=listener))
     return plot_stats(layout, source, ground=ground, classes=classes, objects=objects, listener=listener)
-
-
-def _write_table(table: gpd.GeoDataFrame, path: Path) -> None:
-    if path.suffix.lower() == ".csv":
-        write_csv(path, table)
-        return
-    with GeoPackageWriter(path, crs=table.crs.to_wkt()) as package:
-        package.create_layer(plots_layer(table))
-        package.append("plots", table)
 
 
 def check(

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, Plan, bbox_window, choose_gsd, make_plan, working_shape, working_window
+from cropseg_geo.engine.plan import (
+    TILES_PER_BLOCK_SIDE,
+    Plan,
+    bbox_window,
+    choose_gsd,
+    make_plan,
+    working_shape,
+    working_window,
+)
 from cropseg_geo.errors import InputError, OutputError, ResourceError
 from cropseg_geo.grid import Window
 from cropseg_geo.model.card import ModelCard

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cropseg_geo.errors import InferenceError, InputError, ModelError
 from cropseg_geo.model.networks import build_network
-from cropseg_geo.model.networks.fusion import fuse_batch_norms
+from cropseg_geo.model.networks.fusion import activate_in_place, fuse_batch_norms, pad_symmetrically
 from cropseg_geo.model.weights import load_state, read_card
 
 Pixels = npt.NDArray[np.float32]
@@ -60,7 +60,8 @@ class Runtime:
 
     @torch.inference_mode()
     def _forward(self, batch: Pixels) -> Pixels:
-        values = torch.from_numpy(np.ascontiguousarray(batch)).to(self.device)
+        # A copy: torch refuses negative strides and warns of arrays that may not be written.
+        values = torch.from_numpy(np.array(batch, order="C")).to(self.device)
         values = values.to(memory_format=torch.channels_last).sub(self.mean).div_(self.std)
         # Autocast, not a converted network: softmax and sums stay in fp32.
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -80,7 +81,7 @@ def load_runtime(weights: Path, *, device: str, precision: str) -> Runtime:
     """
     card = read_card(weights)
     where = select_device(device)
-    network = fuse_batch_norms(load_network(weights).eval())
+    network = prepare(load_network(weights).eval())
     network = network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Runtime(
         network=network,
@@ -89,6 +90,11 @@ def load_runtime(weights: Path, *, device: str, precision: str) -> Runtime:
         device=where,
         dtype=select_dtype(where, precision),
     )
+
+
+def prepare(network: nn.Module) -> nn.Module:
+    """Rewrite a network in evaluation mode so that it computes the same faster; in place."""
+    return activate_in_place(pad_symmetrically(fuse_batch_norms(network)))
 
 
 def load_network(weights: Path) -> nn.Module:

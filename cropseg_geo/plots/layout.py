@@ -17,7 +17,7 @@ from pyproj import CRS
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots.source import read_layer, with_crs
+from cropseg_geo.plots.files import read_layer, with_crs
 
 PLOT_ID = "plot_id"
 
@@ -87,7 +87,7 @@ def read_plots(
     """
     frame = plots.copy() if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, layer)
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
-        raise InputError("the plots file holds no feature", remedy="check that the right file and layer are named")
+        raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)
     ids, used = _ids(frame, id_field)
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
@@ -127,7 +127,8 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
     missing = np.flatnonzero(ids.isna()) + 1
     if len(missing):
         raise InputError(
-            f"column {name!r} has no id for {len(missing)} of {len(ids)} plots (rows {_listed(list(missing))})",
+            f"column {name!r} has no id for {len(missing)} of {len(ids)} plots "
+            f"(rows {_listed(list(missing))})",
             remedy="give every plot an id, or choose another column with --id-field",
         )
     repeated = ids[ids.duplicated()].unique()
@@ -140,14 +141,13 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
 
 def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[Any]:
     """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
-    types = shapely.get_type_id(geometry)
-    other = [shapely.get_type_id(geometry) >= 0, ~np.isin(types, _POLYGON_TYPES)]
-    is_other = other[0] & other[1]
-    if is_other.any():
-        kinds = sorted({str(g.geom_type) for g in geometry[is_other]})
+    types = shapely.get_type_id(geometry)  # −1 where there is no geometry at all: refused below
+    other = np.flatnonzero((types >= 0) & ~np.isin(types, _POLYGON_TYPES))
+    if len(other):
+        kinds = sorted({str(g.geom_type) for g in geometry[other]})
         raise InputError(
-            f"{is_other.sum()} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
-            f"({_named(ids[is_other])})",
+            f"{len(other)} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
+            f"({_named(ids.iloc[other])})",
             remedy="plots are outlines: buffer points or lines to polygons first",
         )
     flat = shapely.force_2d(geometry)
@@ -185,8 +185,9 @@ def _onto_raster(
             "than their file says, pass it with --plots-crs",
         )
     if not is_finite.all():
+        lost = np.flatnonzero(~is_finite)
         raise InputError(
-            f"{_named(ids[~is_finite])}: the coordinates have no place in the raster's CRS",
+            f"{_named(ids.iloc[lost])}: the coordinates have no place in the raster's CRS",
             remedy="correct these outlines, or pass the CRS they are in with --plots-crs",
         )
     if not is_inside.all():

@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -25,10 +25,9 @@ import shapely
 
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
-from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots.layout import PLOT_ID, Plots
-from cropseg_geo.plots.zonal import Sums, zonal_sums
+from cropseg_geo.plots.layout import Plots
+from cropseg_geo.plots.zonal import MaskSource, Sums, zonal_sums
 
 STAGE = "plots"
 STATISTICS = (
@@ -36,24 +35,6 @@ STATISTICS = (
 )  # fmt: skip
 _SLIVER_PX = 1e-6
 """Objects that reach less deep into a plot than this share a border with it, not an area."""
-
-
-class MaskSource(Protocol):
-    """A class mask and, where there is one, its probability, read by windows."""
-
-    @property
-    def height(self) -> int:
-        """Rows (px)."""
-
-    @property
-    def width(self) -> int:
-        """Columns (px)."""
-
-    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Classes ``(h, w)``: 0 background, 255 nodata, else the class."""
-
-    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
-        """Probability ``(h, w)`` in 0–1, NaN where nodata; None if the source holds none."""
 
 
 def plot_stats(
@@ -95,7 +76,8 @@ def plot_stats(
     """
     if (source.height, source.width) != (ground.height, ground.width):
         raise InputError(
-            f"the mask has {source.height} × {source.width} px but its ground {ground.height} × {ground.width}",
+            f"the mask has {source.height} × {source.width} px, "
+            f"but its ground {ground.height} × {ground.width}",
             remedy="build the ground from the mask's own size and transform",
         )
     listener(StageStarted(STAGE, len(plots), "plot"))
@@ -137,7 +119,9 @@ def _columns(
     canopy = sums.by_class.sum(axis=1)
 
     def ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+        quotient = np.full(len(part), np.nan)
+        np.divide(part, whole, out=quotient, where=whole > 0)
+        return quotient
 
     columns = {"coverage": ratio(canopy, sums.valid)}
     if len(classes) > 2:
@@ -169,7 +153,7 @@ def _beside_own_columns(plots: Plots, columns: dict[str, npt.NDArray[Any]]) -> g
     frame = plots.frame
     taken = {name.casefold() for name in (*columns, *STATISTICS)}
     own = frame.drop(columns=[frame.geometry.name])
-    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken and c != PLOT_ID})
+    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken})
     table = pd.concat([own, pd.DataFrame(columns, index=own.index)], axis=1)
     return gpd.GeoDataFrame(table, geometry=list(plots.geometry), crs=frame.crs)
 

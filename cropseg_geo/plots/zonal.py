@@ -14,7 +14,7 @@ from exactextract import exact_extract
 from exactextract.feature import GeoPandasFeatureSource
 from exactextract.raster import RasterSource
 
-from cropseg_geo.errors import ReadError
+from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 
 NODATA = 255
@@ -25,16 +25,22 @@ _DENSE = 0.5
 """Share of their common rectangle from which on plots are read in one sweep over it."""
 
 
-class _Source(Protocol):
-    @property
-    def height(self) -> int: ...
+class MaskSource(Protocol):
+    """A class mask and, where there is one, its probability, read by windows."""
 
     @property
-    def width(self) -> int: ...
+    def height(self) -> int:
+        """Rows (px)."""
 
-    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]: ...
+    @property
+    def width(self) -> int:
+        """Columns (px)."""
 
-    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None: ...
+    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Classes ``(h, w)``: 0 background, 255 nodata, else the class."""
+
+    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
+        """Probability ``(h, w)`` in 0–1, NaN where nodata; None if the source holds none."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +60,25 @@ class Sums:
 class _Reader:
     """Reads windows; keeps the last one, since every band asks for the same window in turn."""
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: MaskSource, n_classes: int) -> None:
         self._source = source
+        self._n_classes = n_classes
         self._window: Window | None = None
         self._mask: npt.NDArray[np.uint8] = np.empty((0, 0), np.uint8)
 
     def mask(self, window: Window) -> npt.NDArray[np.uint8]:
         if window != self._window:
-            self._mask, self._window = self._source.read_mask(window), window
-            if self._mask.shape != window.shape:
-                raise ReadError(f"the mask of {window} came back as {self._mask.shape}; expected {window.shape}")
+            mask = self._source.read_mask(window)
+            if mask.shape != window.shape:
+                raise ReadError(f"the mask of {window} came back as {mask.shape}; expected {window.shape}")
+            unnamed = mask[(mask >= self._n_classes) & (mask != NODATA)]
+            if unnamed.size:
+                raise InputError(
+                    f"the mask holds class {unnamed.max()} in {window}; {self._n_classes} classes are named "
+                    f"(0–{self._n_classes - 1})",
+                    remedy="name every class of the mask, background first",
+                )
+            self._mask, self._window = mask, window
         return self._mask
 
     def prob(self, window: Window) -> npt.NDArray[np.float32]:
@@ -71,13 +86,16 @@ class _Reader:
         if prob is None or prob.shape != window.shape:
             found = None if prob is None else prob.shape
             raise ReadError(f"the probability of {window} came back as {found}; expected {window.shape}")
-        return np.where(self.mask(window) == NODATA, np.float32(np.nan), prob)
+        masked: npt.NDArray[np.float32] = np.where(self.mask(window) == NODATA, np.float32(np.nan), prob)
+        return masked
 
 
 class _Band(RasterSource):  # type: ignore[misc]  # exactextract has no type hints
     """One band for exactextract on the grid of pixels, y = −row; NaN is nodata."""
 
-    def __init__(self, name: str, size: tuple[int, int], read: Callable[[Window], npt.NDArray[np.float32]]) -> None:
+    def __init__(
+        self, name: str, size: tuple[int, int], read: Callable[[Window], npt.NDArray[np.float32]]
+    ) -> None:
         super().__init__()
         self.set_name(name)
         self._height, self._width = size
@@ -108,7 +126,7 @@ class _Outlines(GeoPandasFeatureSource):  # type: ignore[misc]  # exactextract h
 
 def zonal_sums(
     outlines_px: npt.NDArray[Any],
-    source: _Source,
+    source: MaskSource,
     *,
     n_classes: int,
     on_progress: Callable[[float], None],
@@ -118,7 +136,7 @@ def zonal_sums(
     ``n_classes`` includes the background; ``on_progress`` is told the fraction that is done.
     """
     size = (source.height, source.width)
-    reader = _Reader(source)
+    reader = _Reader(source, n_classes)
     has_prob = source.read_prob(Window(0, 0, 1, 1)) is not None
 
     def reads_class(k: int) -> Callable[[Window], npt.NDArray[np.float32]]:
@@ -126,7 +144,7 @@ def zonal_sums(
             mask = reader.mask(window)
             is_class = (mask == k).astype(np.float32)
             is_class[mask == NODATA] = np.nan
-            return is_class
+            return np.asarray(is_class)
 
         return read
 

@@ -6,4 +6,13 @@ from cropseg_geo.vector.layers import CANOPY, Column, Layer, plots_layer
 from cropseg_geo.vector.source import MaskSource
 from cropseg_geo.vector.trace import trace
 
-__all__ = ["CANOPY", "CanopyBatch", "Column", "GeoPackageWriter", "Layer", "MaskSource", "plots_layer", "trace"]
+__all__ = [
+    "CANOPY",
+    "CanopyBatch",
+    "Column",
+    "GeoPackageWriter",
+    "Layer",
+    "MaskSource",
+    "plots_layer",
+    "trace",
+]

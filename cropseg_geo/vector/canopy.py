@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
@@ -15,8 +13,8 @@ from affine import Affine
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector.corners import Bools, Components, Corners, Floats, Longs
-from cropseg_geo.vector.rings import Measures, Rings, in_scan_order, measure, rings_of
+from cropseg_geo.vector.corners import Components, Corners, Floats, Longs
+from cropseg_geo.vector.rings import Rings, centroids, in_scan_order, measure, rings_of
 
 Geometries = npt.NDArray[Any]  # shapely geometries have no dtype of their own
 
@@ -56,39 +54,58 @@ class CanopyBatch:
 
 @dataclass(frozen=True)
 class GroundField:
-    """Pixel steps and areas of a :class:`Ground`, interpolated between a few places of the raster.
+    """Pixel steps and areas on the ground at a few places of the raster, and between them.
 
-    Exact where the ground is planar. Elsewhere a scale that changes along the raster is taken to be
-    linear within a cell of 1/16 of the raster: better than 1e-6 for a raster of 100 km.
+    ``values`` (rows, columns, 3) are column step (m), row step (m) and pixel area (m²) at the lattice
+    vertices ``rows`` × ``cols``; a single one holds for the whole raster.
     """
 
-    ground: Ground
-    cells: int = 16
+    rows: Longs
+    cols: Longs
+    values: Floats
 
-    @cached_property
-    def _nodes(self) -> npt.NDArray[np.float64]:
-        """(3, cells + 1, cells + 1): column step (m), row step (m), pixel area (m²)."""
-        n = self.cells
-        nodes = np.empty((3, n + 1, n + 1))
-        for i in range(n + 1):
-            for j in range(n + 1):
-                at = Window(round(i * self.ground.height / n), round(j * self.ground.width / n), 0, 0)
-                nodes[:, i, j] = (*self.ground.pixel_steps_m(at), self.ground.pixel_area_m2(at))
-        return nodes
+    @staticmethod
+    def over(ground: Ground, *, cells: int = 16) -> GroundField:
+        """Exact where the ground is planar; elsewhere linear within 1/16 of the raster, which is better
+        than 1e-6 for a raster of 100 km."""
+        if ground.is_planar:
+            planar = (*ground.pixel_steps_m(), ground.pixel_area_m2())
+            return GroundField(np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([[planar]]))
+        rows, cols = _nodes(ground.height, cells), _nodes(ground.width, cells)
+        values = np.empty((len(rows), len(cols), 3))
+        for i, row in enumerate(rows):
+            for j, col in enumerate(cols):
+                around = Window(int(row) - 1, int(col) - 1, 2, 2)
+                values[i, j] = (*ground.pixel_steps_m(around), ground.pixel_area_m2(around))
+        return GroundField(rows, cols, values)
 
-    def at(self, row: Floats, col: Floats) -> tuple[Floats, Floats, Floats]:
-        """Column step (m), row step (m) and pixel area (m²) at places (n,) in pixels."""
-        if self.ground.is_planar:
-            steps = self.ground.pixel_steps_m()
-            return tuple(np.full(len(row), v) for v in (*steps, self.ground.pixel_area_m2()))  # type: ignore[return-value]
-        n, nodes = self.cells, self._nodes
-        y, x = row * (n / self.ground.height), col * (n / self.ground.width)
-        i, j = np.clip(y.astype(np.int64), 0, n - 1), np.clip(x.astype(np.int64), 0, n - 1)
-        y, x = y - i, x - j
-        upper = nodes[:, i, j] * (1 - x) + nodes[:, i, j + 1] * x
-        lower = nodes[:, i + 1, j] * (1 - x) + nodes[:, i + 1, j + 1] * x
-        across, down, area = upper * (1 - y) + lower * y
-        return across, down, area
+    @property
+    def is_uniform(self) -> bool:
+        return self.values.size == 3
+
+    @property
+    def uniform(self) -> Floats:
+        """Column step (m), row step (m) and pixel area (m²), the same everywhere."""
+        return np.asarray(self.values[0, 0])
+
+    def at(self, row: Floats, col: Floats) -> Floats:
+        """Column step (m), row step (m) and pixel area (m²), (n, 3), at places (n,) in pixels."""
+        i, y = _cell(self.rows, row)
+        j, x = _cell(self.cols, col)
+        values = self.values
+        upper = values[i, j] * (1 - x) + values[i, j + 1] * x
+        lower = values[i + 1, j] * (1 - x) + values[i + 1, j + 1] * x
+        return np.asarray(upper * (1 - y) + lower * y)
+
+
+def _nodes(length: int, cells: int) -> Longs:
+    return np.unique(np.rint(np.linspace(0, length, cells + 1)).astype(np.int64))
+
+
+def _cell(nodes: Longs, place: Floats) -> tuple[Longs, Floats]:
+    """The cell (n,) between ``nodes`` that holds each place, and how far in it lies (n, 1), 0–1."""
+    cell = np.clip(np.searchsorted(nodes, place, side="right") - 1, 0, len(nodes) - 2)
+    return cell, ((place - nodes[cell]) / (nodes[cell + 1] - nodes[cell]))[:, None]
 
 
 @dataclass(frozen=True)
@@ -102,11 +119,13 @@ class Attributes:
     mean_prob: Floats
 
 
-def attributes_of(measures: Measures, components: Components, field: GroundField) -> Attributes:
+def attributes_of(corners: Corners, components: Components, field: GroundField) -> Attributes:
     """Ground areas and perimeters, exact in a planar CRS, and mean probabilities."""
-    across_m, down_m, pixel_m2 = field.at(measures.row, measures.col)
+    n = len(components)
+    measures = measure(corners, n)
+    across_m, down_m, pixel_m2 = field.uniform if field.is_uniform else field.at(*centroids(corners, n)).T
     n_known = measures.pixels - components.prob_missing
-    mean = np.full(len(components), np.nan)
+    mean = np.full(n, np.nan)
     np.divide(components.prob_sum, n_known, out=mean, where=n_known > 0)
     return Attributes(
         components.class_id,
@@ -135,27 +154,29 @@ def polygons_of(rings: Rings, transform: Affine) -> Geometries:
 class BatchMaker:
     """Makes batches of complete components, the small ones left out."""
 
+    transform: Affine
+    crs: str
     field: GroundField
     classes: tuple[str, ...]
     min_area_m2: float
 
     def make(self, corners: Corners, components: Components) -> CanopyBatch:
         """``corners`` are all the corners of ``components``, in scan order."""
-        attributes = attributes_of(measure(corners, len(components)), components, self.field)
+        attributes = attributes_of(corners, components, self.field)
         is_kept = attributes.area_m2 >= self.min_area_m2
         if not is_kept.all():
             corners = corners.take(is_kept[corners.component])
         rings = rings_of(corners)
         index = rings.component
         return CanopyBatch(
-            geometry=polygons_of(rings, self.field.ground.transform),
+            geometry=polygons_of(rings, self.transform),
             class_id=attributes.class_id[index].astype(np.int32),
             class_name=np.array(self.classes, dtype=object)[attributes.class_id[index]],
             pixels=attributes.pixels[index],
             area_m2=attributes.area_m2[index],
             perimeter_m=attributes.perimeter_m[index],
             mean_prob=attributes.mean_prob[index],
-            crs=self.field.ground.crs,
+            crs=self.crs,
         )
 
     def make_unordered(self, corners: Corners, components: Components) -> CanopyBatch:

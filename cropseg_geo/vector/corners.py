@@ -89,7 +89,7 @@ class Components:
         class_id[labels] = self.class_id
         return Components(
             class_id,
-            np.bincount(labels, weights=self.prob_sum, minlength=n),
+            np.bincount(labels, weights=self.prob_sum, minlength=n).astype(np.float64, copy=False),
             np.bincount(labels, weights=self.prob_missing, minlength=n).astype(np.int64),
         )
 
@@ -97,7 +97,7 @@ class Components:
     def concatenated(parts: Sequence[Components]) -> Components:
         return Components(
             np.concatenate([np.empty(0, np.uint8), *(p.class_id for p in parts)]),
-            np.concatenate([np.empty(0), *(p.prob_sum for p in parts)]),
+            np.concatenate([np.empty(0, np.float64), *(p.prob_sum for p in parts)]),
             np.concatenate([np.empty(0, np.int64), *(p.prob_missing for p in parts)]),
         )
 
@@ -116,11 +116,11 @@ class PaddedBlock:
 
     @property
     def is_last_row(self) -> bool:
-        return self.pixels.shape[0] == self.window.height + 2
+        return bool(self.pixels.shape[0] == self.window.height + 2)
 
     @property
     def is_last_col(self) -> bool:
-        return self.pixels.shape[1] == self.window.width + 2
+        return bool(self.pixels.shape[1] == self.window.width + 2)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def corners_of(block: PaddedBlock) -> tuple[Corners, Components, Rims]:
     run_above = np.cumsum(is_start_above, dtype=np.int32) - np.int32(1)
     run_below = np.cumsum(is_start_below, dtype=np.int32) + np.int32(np.count_nonzero(starts[0]) - 1)
     above_right, below_right = flat[below], flat[below + width]
-    first_px = np.flatnonzero(flat_starts)
+    first_px = np.concatenate([np.flatnonzero(starts[0]), below[is_start_below] + width])
     is_joined = (above_right == below_right) & (above_right != 0)
     components, component = _components(flat[first_px], run_above[is_joined], run_below[is_joined])
     runs = Runs(starts, first_px, component)
@@ -258,7 +258,7 @@ def _with_probability(components: Components, runs: Runs, block: PaddedBlock) ->
 
     def total(values: npt.NDArray[np.float32]) -> Floats:
         by_run = np.add.reduceat(values.ravel(), runs.first_px, dtype=np.float64)
-        return np.bincount(owner, weights=by_run, minlength=n + 1)[:n]
+        return np.bincount(owner, weights=by_run, minlength=n + 1)[:n].astype(np.float64, copy=False)
 
     missing = components.prob_missing
     if is_missing.any():
@@ -272,7 +272,7 @@ def _rims(runs: Runs, block: PaddedBlock) -> Rims:
 
     def along(row: int) -> Ints:
         run = first_run[row] + np.cumsum(runs.starts[row, : w + 1]) - 1
-        return runs.component[run]
+        return np.asarray(runs.component[run])
 
     bottom = np.full(w, -1, np.int32) if block.is_last_row else along(h)[1:]
     right = np.full(h, -1, np.int32) if block.is_last_col else runs.component[first_run[2:] - 1]

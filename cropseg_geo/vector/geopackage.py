@@ -61,7 +61,8 @@ class GeoPackageWriter:
     Parameters
     ----------
     path
-        The file to create. The caller chooses a temporary name and renames it once the block has ended.
+        The file to create, with the suffix ``.gpkg`` (OGR insists). The caller chooses a temporary name,
+        such as ``.field.part.gpkg``, and renames it once the block has ended.
     crs
         CRS of every layer, as WKT.
     provenance
@@ -70,7 +71,7 @@ class GeoPackageWriter:
     Raises
     ------
     OutputError
-        The file is there already or cannot be written.
+        The file is there already, has another suffix, or cannot be written.
     """
 
     def __init__(self, path: str | Path, *, crs: str, provenance: Mapping[str, object] | None = None) -> None:
@@ -79,6 +80,8 @@ class GeoPackageWriter:
         self._provenance = dict(provenance or {})
         self._layers: dict[str, Layer] = {}
         self._waiting: dict[str, list[gpd.GeoDataFrame]] = {}
+        if self._path.suffix != ".gpkg":
+            raise OutputError(f"{self._path} does not end in .gpkg", remedy="name the file <something>.gpkg")
         if self._path.exists():
             raise OutputError(f"{self._path} is there already", remedy="choose another name, or --overwrite")
 
@@ -176,9 +179,8 @@ def _register_extensions(db: sqlite3.Connection) -> None:
         ("gpkg_metadata_reference", "gpkg_metadata", _METADATA_URL),
     ]
     known = {row[0] for row in db.execute("SELECT table_name FROM gpkg_extensions")}
-    db.executemany(
-        "INSERT INTO gpkg_extensions VALUES (?, NULL, ?, ?, 'read-write')", [r for r in rows if r[0] not in known]
-    )
+    rows = [row for row in rows if row[0] not in known]
+    db.executemany("INSERT INTO gpkg_extensions VALUES (?, NULL, ?, ?, 'read-write')", rows)
     # An attribute table like any other to OGR; QGIS knows it by its name.
     db.execute(
         "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier, description) "
@@ -189,7 +191,7 @@ def _register_extensions(db: sqlite3.Connection) -> None:
 def _describe_columns(db: sqlite3.Connection, layer: Layer) -> None:
     rows = [(layer.name, c.name, c.description) for c in layer.columns if c.description]
     db.executemany(
-        "INSERT OR REPLACE INTO gpkg_data_columns (table_name, column_name, description) VALUES (?, ?, ?)", rows
+        "INSERT INTO gpkg_data_columns (table_name, column_name, description) VALUES (?, ?, ?)", rows
     )
 
 
@@ -199,7 +201,7 @@ def _add_style(db: sqlite3.Connection, layer: Layer) -> None:
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
             "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
             "VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '')",
-            (layer.name, _free_name(_GEOMETRY, layer), layer.name, layer.qml, f"Default style of {layer.name}"),
+            (layer.name, _free_name(_GEOMETRY, layer), layer.name, layer.qml, f"Style of {layer.name}"),
         )
 
 

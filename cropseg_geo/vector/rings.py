@@ -30,41 +30,45 @@ _IS_BELOW = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.bool_)
 _IS_RIGHT_OF = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.bool_)
 _LEAVES_HORIZONTALLY = np.array([0, 1, 1, 0, 1, 0, 0, 1], np.bool_)
 
+_ACROSS = np.where(_IS_RIGHT_END, 1.0, -1.0)
+_DOWN = np.where(_IS_LOWER_END, 1.0, -1.0)
+_TURN = np.where(_LEAVES_HORIZONTALLY, -1.0, 1.0)
+
 
 @dataclass(frozen=True)
 class Measures:
     """Exact measures of components in pixels; shapes (n,).
 
     ``pixels`` counts pixels; ``across`` and ``down`` are the summed lengths of horizontal and vertical
-    edges; ``row`` and ``col`` are the centroid.
+    edges.
     """
 
     pixels: Longs
     across: Longs
     down: Longs
-    row: Floats
-    col: Floats
 
 
 def measure(corners: Corners, n: int) -> Measures:
     """Measures of the ``n`` components of ``corners`` (Green's theorem, corner by corner; no ring needed)."""
     kind = corners.kind
     # A horizontal edge walked to the right has its component above: it adds row × length to the area.
-    turn = np.where(_LEAVES_HORIZONTALLY[kind], -1.0, 1.0)
+    # The ends of an edge tell its length: right minus left, lower minus upper.
     row, col = corners.row.astype(np.float64), corners.col.astype(np.float64)
-    area_term = turn * row * col
+    terms = (_TURN[kind] * row * col, _ACROSS[kind] * col, _DOWN[kind] * row)
+    pixels, across, down = (np.rint(_total(term, corners, n)).astype(np.int64) for term in terms)
+    return Measures(pixels, across, down)
 
-    def total(weights: Floats) -> Floats:
-        return np.bincount(corners.component, weights=weights, minlength=n)
 
-    area = total(area_term)
-    return Measures(
-        np.rint(area).astype(np.int64),
-        np.rint(total(np.where(_IS_RIGHT_END[kind], col, -col))).astype(np.int64),
-        np.rint(total(np.where(_IS_LOWER_END[kind], row, -row))).astype(np.int64),
-        total(area_term * row) / (2.0 * area),
-        total(area_term * col) / (2.0 * area),
-    )
+def centroids(corners: Corners, n: int) -> tuple[Floats, Floats]:
+    """Row and column (n,) of the centroids of the ``n`` components, in pixels."""
+    row, col = corners.row.astype(np.float64), corners.col.astype(np.float64)
+    term = _TURN[corners.kind] * row * col
+    area = 2.0 * _total(term, corners, n)
+    return _total(term * row, corners, n) / area, _total(term * col, corners, n) / area
+
+
+def _total(terms: Floats, corners: Corners, n: int) -> Floats:
+    return np.bincount(corners.component, weights=terms, minlength=n).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ def rings_of(corners: Corners) -> Rings:
     is_repeat[ends[1:] - 1] = True
     closed[~is_repeat] = path
     closed[is_repeat] = first
-    is_shell = np.concatenate([[True], ring_component[1:] != ring_component[:-1]]) if n_rings else np.empty(0, bool)
+    is_shell = np.ones(n_rings, np.bool_)
+    is_shell[1:] = ring_component[1:] != ring_component[:-1]
     return Rings(
         np.stack([corners.row[closed], corners.col[closed]], axis=1),
         ends,

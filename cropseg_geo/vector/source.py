@@ -10,7 +10,6 @@ import numpy.typing as npt
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 
-BACKGROUND = 0
 NODATA = 255
 
 
@@ -44,14 +43,14 @@ def read_classes(source: MaskSource, window: Window, n_classes: int) -> npt.NDAr
     """
     mask = source.read_mask(window)
     _check_shape(mask.shape, window, "mask")
-    pixels = np.where(mask == NODATA, np.uint8(BACKGROUND), mask).astype(np.uint8, copy=False)
+    pixels = mask.astype(np.uint8, copy=False) * (mask != NODATA)  # NODATA → 0, the background
     found = int(pixels.max(initial=0))
     if found >= n_classes:
         raise InputError(
             f"the mask holds class {found} in {window}; {n_classes} classes are named (0–{n_classes - 1})",
-            remedy="name every class of the mask, background first, or vectorize the mask that the model wrote",
+            remedy="name every class of the mask, background first, or pass the mask that the model wrote",
         )
-    return pixels
+    return np.asarray(pixels)
 
 
 def read_probability(source: MaskSource, window: Window) -> npt.NDArray[np.float32] | None:

@@ -1,4 +1,4 @@
-"""Default QGIS styles (QML) of the layers: canopy as a green veil, plots graduated by coverage and labelled."""
+"""Default QGIS styles (QML) of the layers: canopy as a green veil, plots by coverage, labelled."""
 
 from __future__ import annotations
 

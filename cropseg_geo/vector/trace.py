@@ -24,6 +24,8 @@ from cropseg_geo.vector.seams import Frontier, OpenPart, join
 from cropseg_geo.vector.source import MaskSource, read_classes, read_probability
 
 STAGE = "vectorize"
+MAX_BLOCK_PX = 32_768
+"""Pixels of a block are counted in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def trace(
     block_px: int = 2048,
     min_area_m2: float = 0.0,
     listener: Listener = ignore,
-    threads: int = 2,
+    threads: int = 1,
 ) -> Iterator[CanopyBatch]:
     """Traces every 4-connected region of one class along its pixels' edges.
 
@@ -64,7 +66,7 @@ def trace(
     listener
         Told of the stage ``"vectorize"`` in pixels.
     threads
-        Blocks that are traced at the same time; does not change the result.
+        Blocks that are traced at the same time while the next one is read; does not change the result.
 
     Yields
     ------
@@ -82,8 +84,10 @@ def trace(
 
 
 def _check(source: MaskSource, ground: Ground, block_px: int, min_area_m2: float) -> None:
-    if block_px < 1:
-        raise InputError(f"blocks of {block_px} px hold no pixel", remedy="choose a block of 256 px or more")
+    if not 1 <= block_px <= MAX_BLOCK_PX:
+        raise InputError(
+            f"blocks of {block_px} px; expected 1 to {MAX_BLOCK_PX}", remedy="choose a block of about 2048 px"
+        )
     if not min_area_m2 >= 0.0:
         raise InputError(
             f"the minimum area is {min_area_m2} m²; expected 0 or more",
@@ -91,7 +95,8 @@ def _check(source: MaskSource, ground: Ground, block_px: int, min_area_m2: float
         )
     if (source.height, source.width) != (ground.height, ground.width):
         raise InputError(
-            f"the mask has {source.height} × {source.width} px but its ground {ground.height} × {ground.width}",
+            f"the mask has {source.height} × {source.width} px, "
+            f"but its ground {ground.height} × {ground.width}",
             remedy="build the ground from the mask's own size and transform",
         )
 
@@ -105,7 +110,7 @@ def _trace(
     listener: Listener,
     threads: int,
 ) -> Iterator[CanopyBatch]:
-    maker = BatchMaker(GroundField(ground), classes, min_area_m2)
+    maker = BatchMaker(ground.transform, ground.crs, GroundField.over(ground), classes, min_area_m2)
     frontier = Frontier.at_top(source.width)
     above = np.zeros(source.width + 1, np.uint8)
     listener(StageStarted(STAGE, source.height * source.width, "px"))
@@ -127,7 +132,9 @@ def _trace(
     listener(StageFinished(STAGE))
 
 
-def _read_row(source: MaskSource, row: int, block_px: int, above: Bytes, n_classes: int) -> Iterator[PaddedBlock]:
+def _read_row(
+    source: MaskSource, row: int, block_px: int, above: Bytes, n_classes: int
+) -> Iterator[PaddedBlock]:
     """One row of blocks; ``above`` (width + 1,) are the pixels above it, one of background in front."""
     height = min(block_px, source.height - row)
     is_last_row = row + height == source.height
@@ -164,7 +171,9 @@ def _trace_block(block: PaddedBlock, maker: BatchMaker) -> _Traced:
     number = np.where(is_open, np.cumsum(is_open), np.cumsum(~is_open)).astype(np.int32) - np.int32(1)
     is_held = is_open[corners.component]
     renumbered = corners.owned_by(number[corners.component])
-    part = OpenPart(block.window.col, renumbered.take(is_held), components.take(is_open), rims.relabelled(number))
+    part = OpenPart(
+        block.window.col, renumbered.take(is_held), components.take(is_open), rims.relabelled(number)
+    )
     batch = maker.make(renumbered.take(~is_held), components.take(~is_open))
     last_row = block.pixels[block.window.height, 1 : block.window.width + 1].copy()
     return _Traced(batch, part, last_row, block.window.size)

@@ -256,7 +256,7 @@ def test_a_class_without_a_name_is_refused():
         ({"block_px": 0}, "blocks of 0 px"),
         ({"min_area_m2": -1.0}, "minimum area is -1.0"),
         ({"min_area_m2": float("nan")}, "minimum area is nan"),
-        ({"ground": Ground(PIXELS, LOCAL, 3, 3)}, "4 × 4 px but its ground 3 × 3"),
+        ({"ground": Ground(PIXELS, LOCAL, 3, 3)}, "4 × 4 px, but its ground 3 × 3"),
     ],
 )
 def test_options_out_of_range_are_refused_before_any_work(options, message):

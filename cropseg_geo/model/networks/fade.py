@@ -64,7 +64,7 @@ def semi_shift(shift: nn.Conv2d, encoder: Tensor, decoder: Tensor) -> Tensor:
     The decoder's part is convolved at its own size, a quarter of the work, and then upsampled: the kernel
     steps over whole decoder pixels while it steps over single encoder pixels.
     """
-    coarse = F.conv2d(decoder, shift.weight, padding=shift.padding, groups=shift.groups)  # type: ignore[arg-type]
+    coarse = F.conv2d(decoder, shift.weight, padding=shift.padding, groups=shift.groups)
     return cast(Tensor, shift(encoder)) + upsample_nearest(coarse)
 
 
@@ -118,13 +118,13 @@ class _Reassembly(torch.autograd.Function):
     """The same sum with its gradient written out: plain autograd would fill a whole map for each slice."""
 
     @staticmethod
-    def forward(ctx: Any, decoder: Tensor, kernels: Tensor) -> Tensor:  # type: ignore[override]  # Any: torch's own
+    def forward(ctx: Any, decoder: Tensor, kernels: Tensor) -> Tensor:  # Any: torch's own
         ctx.save_for_backward(decoder, kernels)
         return _sum_of_taps(decoder, kernels)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # Any: torch's own
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # Any: torch's own
         decoder, kernels = ctx.saved_tensors
         taps = _taps(decoder)
         # One buffer for the 25 products: allocating each anew costs more than computing it.

@@ -52,7 +52,7 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
     chosen = _choose_layer(file, names, layer)
     try:
         return pyogrio.read_dataframe(file, layer=chosen)
-    except (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError, pyogrio.errors.FeatureError) as err:
+    except (RuntimeError, ValueError) as err:  # what pyogrio's errors derive from
         raise InputError(f"layer {chosen!r} of {file} cannot be read: {err}") from err
 
 
@@ -87,7 +87,8 @@ def with_crs(frame: gpd.GeoDataFrame, plots_crs: str | None, listener: Listener)
     if plots_crs is None:
         if frame.crs is None:
             raise InputError(
-                "the plots have no CRS; it is never guessed", remedy="pass --plots-crs, for example EPSG:32633"
+                "the plots have no CRS, and none is guessed",
+                remedy="pass --plots-crs, for example EPSG:32633",
             )
         return frame
     try:
@@ -97,9 +98,7 @@ def with_crs(frame: gpd.GeoDataFrame, plots_crs: str | None, listener: Listener)
             f"{plots_crs!r} is not a CRS", remedy="pass --plots-crs as an EPSG code, for example EPSG:32633"
         ) from err
     if frame.crs is not None and frame.crs != given:
-        listener(
-            Warned(f"the plots are read in {given.name!r} as told, although their file says {frame.crs.name!r}")
-        )
+        listener(Warned(f"the plots are read in {given.name!r} as told; their file says {frame.crs.name!r}"))
     return frame.set_crs(given, allow_override=True)
 
 

@@ -1,0 +1,143 @@
+"""The model card: a strict round trip, and a refusal for every field that cannot be."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from cropseg_geo.errors import ModelError
+from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
+
+
+def make_card(**changes: object) -> ModelCard:
+    card = ModelCard(
+        name="tiny-1",
+        version="0.1.0",
+        summary="A card for tests.",
+        architecture="canopy",
+        network=freeze_arguments({"width": 8, "encoder": "mobilenetv2_050", "fold_norms": True, "rate": 0.5}),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        classes=("background", "crop"),
+        colours=("#000000", "#2e8b57"),
+        gsd_m=0.005,
+        gsd_range_m=(0.001, 0.03),
+        weights_digest="0" * 64,
+        licence="CC0-1.0",
+        training_data=("made up",),
+        scores=freeze_scores({"soybean": {"miou": 0.91, "boundary_iou": 0.5}}),
+    )
+    return replace(card, **changes)  # type: ignore[arg-type]
+
+
+def test_a_card_read_back_from_its_json_equals_itself():
+    card = make_card()
+    again = ModelCard.from_json(card.to_json())
+    assert again == card
+    assert hash(again) == hash(card)
+    assert again.digest == card.digest
+
+
+def test_the_digest_names_the_whole_card():
+    card = make_card()
+    assert card.digest != replace(card, threshold=0.4).digest
+    assert card.digest != replace(card, weights_digest="1" * 64).digest
+
+
+def test_arguments_come_back_with_their_types():
+    arguments = ModelCard.from_json(make_card().to_json()).network_arguments
+    assert arguments == {"encoder": "mobilenetv2_050", "fold_norms": True, "rate": 0.5, "width": 8}
+    assert type(arguments["width"]) is int
+    assert type(arguments["fold_norms"]) is bool
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "Tiny 1"),
+        ("name", ""),
+        ("version", " "),
+        ("summary", ""),
+        ("architecture", ""),
+        ("licence", ""),
+        ("training_data", ()),
+        ("training_data", ("",)),
+        ("bands", ()),
+        ("bands", ("red", "red", "blue")),
+        ("mean", (0.5, 0.5)),
+        ("mean", (0.5, 0.5, float("nan"))),
+        ("std", (0.25, 0.25, 0.0)),
+        ("std", (0.25,) * 4),
+        ("classes", ("crop",)),
+        ("classes", ("crop", "crop")),
+        ("colours", ("#000000",)),
+        ("colours", ("#000000", "green")),
+        ("gsd_range_m", (0.03, 0.001)),
+        ("gsd_range_m", (0.0, 0.03)),
+        ("gsd_m", 0.05),
+        ("stride_px", 0),
+        ("tile_px", 500),
+        ("tile_px", 0),
+        ("overlap_px", 257),
+        ("overlap_px", -1),
+        ("threshold", 0.0),
+        ("threshold", 1.0),
+        ("weights_digest", "0" * 63),
+        ("weights_digest", "G" * 64),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused_by_name(field, value):
+    with pytest.raises(ModelError, match=field) as caught:
+        make_card(**{field: value})
+    assert "expected" in caught.value.message
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 3),
+        ("tile_px", 512.0),
+        ("tile_px", True),
+        ("threshold", "0.5"),
+        ("threshold", True),
+        ("bands", "red"),
+        ("bands", ["red", 2, "blue"]),
+        ("mean", 0.5),
+        ("gsd_range_m", [0.001]),
+        ("network", ["mobilenet"]),
+        ("network", {"encoder": None}),
+        ("scores", {"soybean": 0.9}),
+        ("scores", {"soybean": {"miou": "high"}}),
+    ],
+)
+def test_json_of_the_wrong_type_is_refused_by_field(field, value):
+    document = json.loads(make_card().to_json())
+    document[field] = value
+    with pytest.raises(ModelError, match=field):
+        ModelCard.from_json(json.dumps(document))
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", "{}", '{"format": "cropseg-card/99"}'])
+def test_other_text_is_refused(text):
+    with pytest.raises(ModelError):
+        ModelCard.from_json(text)
+
+
+def test_missing_and_unknown_fields_are_named():
+    document = json.loads(make_card().to_json())
+    with pytest.raises(ModelError, match="unknown fields: flavour"):
+        ModelCard.from_json(json.dumps({**document, "flavour": "mint"}))
+    del document["licence"]
+    with pytest.raises(ModelError, match="lacks licence"):
+        ModelCard.from_json(json.dumps(document))
+
+
+def test_cards_zoo_and_predictors_are_imported_without_torch():
+    code = (
+        "import sys, cropseg_geo, cropseg_geo.model.card, cropseg_geo.model.weights, cropseg_geo.model.zoo, "
+        "cropseg_geo.model.predictor; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,182 @@
+"""Plot layouts: formats, ids, CRSs, repairs, a remedy for every file that is no plots."""
+
+import geopandas as gpd
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Event, Warned
+from cropseg_geo.ground import Ground
+from cropseg_geo.plots import read_plots
+
+UTM = "EPSG:32633"
+GROUND = Ground(Affine(1, 0, 500_000, 0, -1, 5_000_100), CRS.from_user_input(UTM).to_wkt(), 100, 100)
+
+
+def square(col: float, row: float, side: float = 10) -> shapely.Polygon:
+    """A square of the raster, its upper left corner at a pixel's."""
+    return shapely.box(500_000 + col, 5_000_100 - row - side, 500_000 + col + side, 5_000_100 - row)
+
+
+def frame_of(*geometries, crs=UTM, **columns) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame(columns, geometry=list(geometries), crs=crs)
+
+
+TWO = (square(0, 0), square(20, 0))
+BOW_TIE = shapely.Polygon(
+    [(500_010, 5_000_010), (500_020, 5_000_020), (500_020, 5_000_010), (500_010, 5_000_020)]
+)
+
+
+def refused(plots, message: str, remedy: str = "", **options) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read_plots(plots, ground=GROUND, **options)
+    assert remedy in caught.value.remedy
+
+
+def warnings_of(plots, **options) -> list[str]:
+    events: list[Event] = []
+    read_plots(plots, ground=GROUND, listener=events.append, **options)
+    return [e.message for e in events if isinstance(e, Warned)]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb"])
+def test_any_polygon_format_gives_the_same_plots(tmp_path, suffix):
+    path = tmp_path / f"field{suffix}"
+    frame_of(*TWO, plot=["a", "b"], crop=["oats", "rye"]).to_file(path)
+    plots = read_plots(path, ground=GROUND)
+    assert sorted(zip(plots.ids, plots.frame["crop"], strict=True)) == [("a", "oats"), ("b", "rye")]
+    assert plots.frame.crs == CRS.from_wkt(GROUND.crs)
+    assert shapely.area(plots.geometry) == pytest.approx([100, 100], rel=1e-6)
+
+
+def test_ids_come_from_plot_id_or_the_first_usual_name_with_unique_values():
+    assert read_plots(frame_of(*TWO, id=[7, 8], Plot_ID=["x", "y"]), ground=GROUND).ids == ["x", "y"]
+    plots = read_plots(frame_of(*TWO, Plot=[1, 1], Name=["n", "m"]), ground=GROUND)
+    assert (plots.ids, plots.id_field) == (["n", "m"], "Name")
+    assert plots.frame["Plot"].tolist() == [1, 1]
+    plots = read_plots(frame_of(*TWO, id=[None, None], crop=["a", "b"]), ground=GROUND)
+    assert (plots.ids, plots.id_field) == ([1, 2], None)
+    assert read_plots(frame_of(*TWO, id=[4.0, 5.0]), ground=GROUND).ids == [4, 5]
+
+
+def test_an_explicit_id_field_wins_and_keeps_a_column_named_plot_id():
+    plots = read_plots(frame_of(*TWO, plot_id=[1, 1], Code=["u", "v"]), ground=GROUND, id_field="code")
+    assert plots.ids == ["u", "v"]
+    assert plots.frame["plot_id_input"].tolist() == [1, 1]
+    assert plots.frame["Code"].tolist() == ["u", "v"]
+
+
+def test_ids_must_be_complete_and_unique():
+    refused(frame_of(*TWO, plot_id=["a", "a"]), "names more than one plot a", "unique")
+    refused(frame_of(*TWO, code=["a", None]), r"no id for 1 of 2 plots \(rows 2\)", id_field="code")
+    refused(frame_of(*TWO, code=["a", "b"]), "no column 'nope'", "choose one of code", id_field="nope")
+
+
+def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
+    path = tmp_path / "project.gpkg"
+    frame_of(*TWO).to_file(path, layer="fields")
+    assert len(read_plots(path, ground=GROUND)) == 2
+    frame_of(square(0, 0)).to_file(path, layer="trial", mode="w")
+    refused(path, "has 2 layers", "|layername=fields")
+    assert len(read_plots(path, ground=GROUND, layer="trial")) == 1
+    assert len(read_plots(f"{path}|layername=trial", ground=GROUND)) == 1
+    refused(path, "no layer 'nope'", "'fields'", layer="nope")
+    frame_of(square(0, 0), *TWO).to_file(path, layer="plots", mode="w")
+    assert len(read_plots(path, ground=GROUND)) == 3
+
+
+def test_files_that_are_no_vector_files_are_refused(tmp_path):
+    refused(tmp_path / "nothing.gpkg", "does not exist", "check the path")
+    (tmp_path / "broken.gpkg").write_bytes(b"this is text")
+    refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
+    (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
+    refused(tmp_path / "plots.csv", "is a table; plots need outlines", "QGIS")
+
+
+def test_layers_without_features_or_without_polygons_are_refused(tmp_path):
+    path = tmp_path / "empty.gpkg"
+    frame_of(*TWO).iloc[:0].to_file(path, geometry_type="Polygon")
+    refused(path, "no feature", "right file")
+    refused(
+        frame_of(square(0, 0), shapely.Point(500_010, 5_000_050), plot=["a", "b"]),
+        r"1 of 2 plots are Point, not polygons \(plot b\)",
+        "buffer",
+    )
+    refused(frame_of(shapely.LineString([(500_000, 5_000_000), (500_010, 5_000_050)])), "LineString")
+
+
+def test_a_missing_crs_is_an_error_until_it_is_told():
+    nowhere = frame_of(*TWO, crs=None)
+    refused(nowhere, "no CRS", "--plots-crs")
+    assert len(read_plots(nowhere, ground=GROUND, plots_crs=UTM)) == 2
+    refused(nowhere, "'EPSG:0' is not a CRS", "EPSG:32633", plots_crs="EPSG:0")
+
+
+def test_a_crs_that_was_told_wins_with_a_warning():
+    wrong = frame_of(*TWO).set_crs("EPSG:4326", allow_override=True)
+    (message,) = warnings_of(wrong, plots_crs=UTM)
+    assert "as told" in message
+
+
+def test_plots_in_another_crs_arrive_in_the_rasters():
+    degrees = frame_of(*TWO, plot=["a", "b"]).to_crs("EPSG:4326")
+    plots = read_plots(degrees, ground=GROUND)
+    assert shapely.area(plots.geometry) == pytest.approx([100, 100], rel=1e-5)
+    assert shapely.hausdorff_distance(plots.geometry[0], TWO[0]) < 1e-5
+
+
+def test_outlines_that_cross_themselves_are_repaired_and_named():
+    frame = frame_of(square(0, 0), BOW_TIE, plot=["a", "tie"])
+    (message,) = warnings_of(frame)
+    assert message == "repaired outlines that cross themselves: plot tie"
+    repaired = read_plots(frame, ground=GROUND).geometry[1]
+    assert repaired.is_valid
+    assert repaired.area == pytest.approx(50)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        None,
+        shapely.Polygon(),
+        shapely.Polygon([(500_000, 5_000_000), (500_010, 5_000_010), (500_000, 5_000_000)]),
+    ],
+)
+def test_outlines_beyond_repair_are_refused_by_id(outline):
+    refused(frame_of(square(0, 0), outline, plot=["a", "bad"]), "plot bad: the outline is empty", "draw")
+
+
+def test_plots_that_all_miss_the_raster_tell_both_extents():
+    with pytest.raises(InputError) as caught:
+        read_plots(frame_of(square(500, 0)), ground=GROUND)
+    assert "(500500, 5000090, 500510, 5000100) in 'WGS 84 / UTM zone 33N'" in caught.value.message
+    assert "(500000, 5000000, 500100, 5000100)" in caught.value.message
+    assert "--plots-crs" in caught.value.remedy
+
+
+def test_metres_that_are_labelled_degrees_are_refused_with_the_hint():
+    wrong = frame_of(*TWO).set_crs("EPSG:4326", allow_override=True)
+    refused(wrong, "no plot meets the raster", "--plots-crs")
+
+
+def test_some_plots_outside_are_kept_and_named():
+    frame = frame_of(square(0, 0), square(500, 0), plot=["in", "out"])
+    (message,) = warnings_of(frame)
+    assert message.endswith("plot out")
+    assert read_plots(frame, ground=GROUND).ids == ["in", "out"]
+
+
+def test_the_users_frame_is_left_as_it_was():
+    frame = frame_of(square(0, 0), BOW_TIE, plot=["a", "b"])
+    before = frame.copy()
+    read_plots(frame, ground=GROUND)
+    assert frame.equals(before)
+    assert frame.crs == before.crs
+
+
+def test_third_dimensions_are_dropped():
+    frame = frame_of(shapely.force_3d(square(0, 0), 5.0))
+    assert not shapely.has_z(read_plots(frame, ground=GROUND).geometry).any()

@@ -1,0 +1,128 @@
+"""Augmentation: the same draw gives the same crop, mask and image stay together, and plants stay plants."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training import camera, scene
+from training.augment import Augmentation, cut, make_crop
+from training.data import Decoded, Pool
+
+PLAIN = Augmentation(
+    crop_px=64,
+    far=0.0,
+    rotate=0.0,
+    paste=0.0,
+    soil=0.0,
+    plant=0.0,
+    objects=0.0,
+    shadow=0.0,
+    light=0.0,
+    blur=0.0,
+    noise=0.0,
+    jpeg=0.0,
+)
+EFFECTS = [
+    scene.shift_soil,
+    scene.shift_plants,
+    scene.add_object,
+    scene.cast_shadow,
+    camera.change_light,
+    camera.blur,
+    camera.add_noise,
+    camera.compress,
+]
+
+
+def pair(height=120, width=160, seed=0):
+    """Bright green discs on dark red soil."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.mgrid[0:height, 0:width]
+    mask = np.zeros((height, width), np.uint8)
+    for _ in range(6):
+        row, col, radius = rng.integers(height), rng.integers(width), rng.integers(8, 20)
+        mask |= ((rows - row) ** 2 + (cols - col) ** 2 < radius**2).astype(np.uint8)
+    image = np.where(mask[..., None] == 1, (40, 220, 40), (90, 40, 30)).astype(np.uint8)
+    return Decoded(image, mask)
+
+
+@pytest.fixture
+def pool():
+    return Pool(
+        {"a": ((pair(), pair(seed=1)), (pair(seed=2),)), "b": ((pair(90, 200, seed=3),),)}, {"a": 3, "b": 1}
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_same_generator_state_gives_the_same_crop(pool, seed):
+    plan = Augmentation(crop_px=64)
+    first, second = (make_crop(pool, plan, np.random.default_rng(seed)) for _ in range(2))
+    assert first[0].shape == (64, 64, 3)
+    assert first[1].shape == (64, 64)
+    assert first[0].dtype == first[1].dtype == np.uint8
+    assert set(np.unique(first[1])) <= {0, 1}
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.3, 0.7, 1.0, 1.7, 3.0])
+@pytest.mark.parametrize("rotate", [0.0, 1.0])
+def test_image_and_mask_stay_together_at_every_scale_and_angle(pool, scale, rotate):
+    plan = replace(PLAIN, scale=(scale, scale), rotate=rotate)
+    for seed in range(4):
+        image, mask = make_crop(pool, plan, np.random.default_rng(seed))
+        green = image[..., 1] > 130
+        assert np.mean(green == (mask == 1)) > 0.97
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize("seed", range(6))
+def test_every_effect_keeps_shape_type_and_range(effect, seed):
+    decoded = pair(64, 64)
+    image, mask = effect(decoded.image.astype(np.float32) / 255, decoded.mask, np.random.default_rng(seed))
+    assert image.shape == (64, 64, 3)
+    assert image.dtype == np.float32
+    assert -0.01 <= image.min() <= image.max() <= 1.01
+    assert mask.shape == (64, 64)
+    assert mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize("effect", [e for e in EFFECTS if e is not scene.add_object])
+def test_only_objects_change_the_mask(effect):
+    decoded = pair(64, 64)
+    _, mask = effect(decoded.image.astype(np.float32) / 255, decoded.mask, np.random.default_rng(0))
+    assert mask is decoded.mask
+
+
+def test_an_object_is_never_vegetation():
+    everything = np.ones((64, 64), np.uint8)
+    _, mask = scene.add_object(np.zeros((64, 64, 3), np.float32), everything, np.random.default_rng(0))
+    assert 0 < np.sum(mask == 0) < mask.size
+
+
+def test_effects_leave_their_arguments_alone():
+    decoded = pair(64, 64)
+    image, before = decoded.image.astype(np.float32) / 255, decoded.image.astype(np.float32) / 255
+    for effect in EFFECTS:
+        effect(image, decoded.mask, np.random.default_rng(1))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_pasted_plants_are_on_the_mask(pool):
+    rng = np.random.default_rng(0)
+    bare = (np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.uint8))
+    other = cut(pair(), replace(PLAIN, scale=(0.6, 0.6)), rng)
+    image, mask = scene.paste_plants(*bare, other, rng)
+    np.testing.assert_array_equal(mask, other[1])
+    assert image[mask == 1].mean() > 3 * image[mask == 0].mean()
+
+
+def test_groups_are_drawn_equally_whatever_their_number_of_frames():
+    flat = {
+        value: Decoded(np.full((2, 2, 3), value, np.uint8), np.zeros((2, 2), np.uint8)) for value in (1, 2)
+    }
+    pool = Pool({"a": ((flat[1],) * 50, (flat[2],))}, {"a": 1.0})
+    rng = np.random.default_rng(0)
+    drawn = [int(pool.draw(rng).image[0, 0, 0]) for _ in range(400)]
+    assert 150 < drawn.count(2) < 250

@@ -1,0 +1,160 @@
+"""The training loop on made-up pairs: it learns nothing in two steps, but it resumes exactly."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.weights import read_card
+from training.augment import Augmentation
+from training.data import MANIFEST, by_dataset, default_data_root, manifest_digest, read_pairs
+from training.evaluate import BASELINE, evaluate, scores_table
+from training.export import export
+from training.fit import CHECKPOINT, Places, fit, load_average
+from training.losses import dice_loss, segmentation_loss
+from training.recipe import CANOPY_S, find_recipe
+
+RECIPE = replace(
+    CANOPY_S,
+    name="tiny",
+    network={"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True},
+    initial_weights="start.safetensors",
+    shares={"plots": 1.0},
+    augmentation=Augmentation(crop_px=64),
+    steps=2,
+    batch=2,
+    warmup_steps=1,
+    log_every=1,
+    checkpoint_every=1,
+)
+
+
+def write_pairs(root, rows):
+    columns = ("split", "dataset", "image", "mask", "species", "licence", "source", "group", "sha256_16")
+    with (root / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        for index, (split, group) in enumerate(rows):
+            rng = np.random.default_rng(index)
+            mask = np.zeros((72, 100), np.uint8)
+            mask[10:40, 20:70] = rng.integers(1, 3)
+            image = np.where(mask[..., None] > 0, (60, 150, 50), (120, 90, 70)) + rng.integers(
+                0, 9, (72, 100, 3)
+            )
+            Image.fromarray(image.astype(np.uint8)).save(root / f"{index}.png")
+            Image.fromarray(mask).save(root / f"{index}_mask.png")
+            facts = {"split": split, "group": group, "dataset": "plots", "species": "none", "licence": "CC0"}
+            names = {"image": f"{index}.png", "mask": f"{index}_mask.png", "sha256_16": f"{index:016x}"}
+            writer.writerow({**facts, **names, "source": "made up"})
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_pairs(folder, [("train", "monday"), ("train", "tuesday"), ("test", "friday")])
+    torch.manual_seed(0)
+    network = build_network("canopy", classes=2, encoder="mobilenetv2_050", width=8, fine_width=4)
+    save_file(
+        {name: t.contiguous() for name, t in network.encoder.state_dict().items()},
+        folder / "start.safetensors",
+    )
+    return folder
+
+
+def train(root, run, *, recipe=RECIPE):
+    return fit(recipe, read_pairs(root, split="train"), Places(root, run), workers=0, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def whole(root, tmp_path_factory):
+    """The checkpoint of an uninterrupted run."""
+    return train(root, tmp_path_factory.mktemp("run") / "whole")
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(root, whole, tmp_path, monkeypatch):
+    saves = []
+
+    def stop_after_first(fabric, checkpoint, state):
+        save(fabric, checkpoint, state)
+        saves.append(state["step"])
+        raise KeyboardInterrupt
+
+    save = __import__("training.fit", fromlist=["_save"])._save
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fit._save", stop_after_first)
+        with pytest.raises(KeyboardInterrupt):
+            train(root, tmp_path / "run")
+    assert saves == [1]
+    resumed, expected = load_average(train(root, tmp_path / "run")), load_average(whole)
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_a_run_says_what_it_was_trained_on(root, whole):
+    run = json.loads((whole.parent / "run.json").read_text())
+    assert run["recipe"]["seed"] == RECIPE.seed
+    assert run["data"] == manifest_digest(read_pairs(root, split="train"))
+    log = [json.loads(line) for line in (whole.parent / "log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [1, 2]
+
+
+def test_a_folder_of_another_run_is_refused(root, whole):
+    with pytest.raises(InputError, match="another recipe"):
+        train(root, whole.parent, recipe=replace(RECIPE, seed=1))
+
+
+def test_an_export_predicts_and_is_scored(root, whole, tmp_path):
+    target = tmp_path / "tiny.safetensors"
+    card = export(RECIPE, whole, target, scores={"plots": {"miou": 0.5}})
+    assert read_card(target) == card
+    assert dict(card.scores) == {"plots": (("miou", 0.5),)}
+    scores = evaluate({"tiny": TorchPredictor(target, device="cpu")}, read_pairs(root, split="test"))
+    assert scores["plots"].keys() == {"tiny", BASELINE}
+    assert scores["plots"][BASELINE]["miou"] > 0.95
+    assert scores_table(scores).row_count == 2
+
+
+def test_there_is_no_average_without_a_checkpoint(tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        load_average(tmp_path / CHECKPOINT)
+
+
+def test_a_group_in_both_splits_is_refused(tmp_path):
+    write_pairs(tmp_path, [("train", "monday"), ("test", "monday")])
+    with pytest.raises(InputError, match="both the training and the test split"):
+        read_pairs(tmp_path, split="train")
+
+
+def test_missing_data_are_refused_with_a_remedy(tmp_path):
+    with pytest.raises(InputError, match="no training data") as caught:
+        read_pairs(tmp_path, split="train")
+    assert "--data" in caught.value.remedy
+
+
+def test_unknown_recipes_are_refused():
+    with pytest.raises(InputError, match="unknown recipe"):
+        find_recipe("canopy-xxl")
+
+
+def test_certain_and_right_logits_cost_nothing():
+    masks = torch.tensor([[[0, 1], [1, 0]]])
+    logits = 100.0 * torch.stack([1.0 - masks, masks.float()], dim=1)
+    assert float(dice_loss(logits, masks)) == pytest.approx(0.0, abs=1e-6)
+    assert float(segmentation_loss(logits, masks, dice_weight=1.0, label_smoothing=0.0)) < 1e-6
+    assert float(segmentation_loss(-logits, masks, dice_weight=1.0, label_smoothing=0.0)) > 1.0
+
+
+@pytest.mark.skipif(not (default_data_root() / MANIFEST).is_file(), reason="the training data are not here")
+def test_no_group_of_the_real_data_is_in_both_splits():
+    train_pairs = read_pairs(default_data_root(), split="train")
+    test_pairs = read_pairs(default_data_root(), split="test")
+    assert by_dataset(train_pairs).keys() >= by_dataset(test_pairs).keys()
+    assert not {pair.sha256_16 for pair in train_pairs} & {pair.sha256_16 for pair in test_pairs}
