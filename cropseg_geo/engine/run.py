@@ -15,6 +15,7 @@ from dask.callbacks import Callback
 from cropseg_geo.engine.graph import BlockDone, Job, allow_tasks, block_tasks, stop_tasks
 from cropseg_geo.errors import InputError, ResourceError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
+from cropseg_geo.model.predictor import TorchPredictor, cores_shared
 from cropseg_geo.raster.source import close_handle
 
 STAGE = "segment"
@@ -90,6 +91,9 @@ def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Ta
     tasks = block_tasks(job, pending)
     if workers.scheduler or workers.processes:
         _run_distributed(tasks, workers, note)
+    elif isinstance(job.inference.predictor, TorchPredictor):
+        with cores_shared(workers.lane_count):
+            _run_threads(tasks, workers.lane_count, note)
     else:
         _run_threads(tasks, workers.lane_count, note)
     listener(StageFinished(STAGE))

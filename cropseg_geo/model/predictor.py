@@ -6,7 +6,10 @@ recipe in each process.
 
 from __future__ import annotations
 
+import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,6 +121,19 @@ class TorchPredictor:
                 f"float32 (N, {bands}, H, W) with H and W multiples of {stride}",
                 remedy=f"use a tile size that is a multiple of {stride}",
             )
+
+
+@contextmanager
+def cores_shared(lanes: int) -> Iterator[None]:
+    """Within the block, each of ``lanes`` threads that predict at the same time has its share of the cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // lanes))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 _LOCK = threading.Lock()

@@ -11,8 +11,6 @@ Source: exactextract (github.com/isciences/exactextract).
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -168,12 +166,10 @@ def write_csv(path: str | Path, frame: gpd.GeoDataFrame) -> None:
     """
     path = Path(path)
     table = pd.DataFrame(frame.drop(columns=[frame.geometry.name]))
+    temporary = path.with_name(f".{path.name}.part")
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent, text=True)
-        temporary = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                table.to_csv(file, index=False, lineterminator="\n")
+            table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)

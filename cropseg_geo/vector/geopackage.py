@@ -21,6 +21,9 @@ import pyogrio
 from cropseg_geo.errors import OutputError
 from cropseg_geo.vector.layers import Layer
 
+_VERSION = "1.2"
+"""GeoPackage version: the newest that GDAL 3.6 and QGIS 3.22 open without a complaint."""
+
 _BATCH_ROWS = 50_000
 """Rows that are gathered before they are written: opening the file has its price."""
 
@@ -137,6 +140,7 @@ class GeoPackageWriter:
                 promote_to_multi=layer.geometry_type == "MultiPolygon",
                 append=append or self._path.exists(),
                 layer_options=options or None,
+                dataset_options=None if self._path.exists() else {"VERSION": _VERSION},
             )
 
     def _finish(self) -> None:
