@@ -52,7 +52,9 @@ Threshold = Annotated[
 ]
 Tile = Annotated[int | None, typer.Option(help="Tile side (px).", rich_help_panel=MODEL)]
 Overlap = Annotated[int | None, typer.Option(help="Overlap of tiles (px).", rich_help_panel=MODEL)]
-BatchSize = Annotated[int, typer.Option(min=1, help="Tiles the model sees at once.", rich_help_panel=MODEL)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Tiles the model sees at once.", rich_help_panel=MODEL)
+]
 Bands = Annotated[
     str | None, typer.Option(help="Band numbers for the model's bands, e.g. 3,2,1.", rich_help_panel=INPUT)
 ]
@@ -97,7 +99,7 @@ def segment(
     precision: Precision = "auto",
     tile: Tile = None,
     overlap: Overlap = None,
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     bands: Bands = None,
     scale: Scale = None,
     alpha_band: AlphaBand = None,
@@ -144,7 +146,7 @@ def check(
     precision: Precision = "auto",
     tile: Tile = None,
     overlap: Overlap = None,
-    batch_size: BatchSize = 1,
+    batch_size: BatchSize = None,
     bands: Bands = None,
     scale: Scale = None,
     alpha_band: AlphaBand = None,

@@ -113,8 +113,7 @@ def work_folder(folder: Path, ready: Preflight) -> Iterator[Path]:
         for draft in (p for p in work.iterdir() if p.is_file()):
             with suppress(OSError):  # still open in a library call that cannot be stopped
                 draft.unlink()
-        store = block_store(ready, work)
-        if not (work / "blocks.zarr").exists() or not store.finished():
+        if not block_store(ready, work).holds_anything():
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work, ignore_errors=True)

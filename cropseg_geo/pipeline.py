@@ -37,6 +37,8 @@ from cropseg_geo.preflight import Options, Preflight, prepare, require_space, re
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.vector.trace import trace
 
+GPU_BATCH = 8
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -136,7 +138,9 @@ def segment(
 
 
 def _job(ready: Preflight, store: BlockStore) -> Job:
-    inference = Inference(ready.predictor, ready.scale, ready.plan, ready.options.batch_size)
+    on_cpu = ready.predictor.describe().startswith("cpu")
+    batch_size = ready.options.batch_size or (1 if on_cpu else GPU_BATCH)
+    inference = Inference(ready.predictor, ready.scale, ready.plan, batch_size)
     return Job(ready.source, inference, store, region=ready.working_aoi)
 
 

@@ -61,7 +61,7 @@ class Options:
     tile_px, overlap_px
         Tile side and overlap; None takes the card's.
     batch_size
-        Tiles the model sees at once.
+        Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
     device, precision
         See :class:`cropseg_geo.model.predictor.TorchPredictor`.
     """
@@ -77,7 +77,7 @@ class Options:
     threshold: float | None = None
     tile_px: int | None = None
     overlap_px: int | None = None
-    batch_size: int = 1
+    batch_size: int | None = None
     device: str = "auto"
     precision: str = "auto"
 
@@ -88,7 +88,7 @@ class Options:
             )
         if self.grid not in GRIDS:
             raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")
 
 
@@ -137,7 +137,9 @@ class Preflight:
     def memory_bytes(self, lanes: int) -> int:
         itemsize = np.dtype(self.info.dtype).itemsize
         return self.plan.memory_bytes(
-            lanes=lanes, batch_size=self.options.batch_size, bytes_per_pixel=itemsize * len(self.source.bands)
+            lanes=lanes,
+            batch_size=self.options.batch_size or 1,
+            bytes_per_pixel=itemsize * len(self.source.bands),
         )
 
     @property

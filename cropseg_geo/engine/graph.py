@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -69,18 +68,18 @@ class BlockDone:
     wanted_px: int
 
 
-_stop = threading.Event()
-"""Set in this process to stop its block tasks at the next tile."""
+_stopped: set[str] = set()
+"""Fingerprints of the runs in this process whose block tasks are to stop at the next tile."""
 
 
-def stop_tasks() -> None:
-    """Make every running block task of this process stop before its next tile."""
-    _stop.set()
+def stop_tasks(plan: Plan) -> None:
+    """Make the running block tasks of a run in this process stop before their next tile."""
+    _stopped.add(plan.fingerprint)
 
 
-def allow_tasks() -> None:
+def allow_tasks(plan: Plan) -> None:
     """Undo :func:`stop_tasks`."""
-    _stop.clear()
+    _stopped.discard(plan.fingerprint)
 
 
 def block_tasks(job: Job, blocks: Iterable[Block]) -> list[Any]:
@@ -129,7 +128,7 @@ def infer_block(
     sums = np.zeros((inference.plan.channels, *where.shape), dtype=np.uint32)
     tiles = [t for t in block.tiles if wanted[(grid.tiles.tile(*t) & where).relative_to(where).slices].any()]
     for start in range(0, len(tiles), inference.batch_size):
-        if _stop.is_set():
+        if inference.plan.fingerprint in _stopped:
             raise InterruptedTask
         batch = tiles[start : start + inference.batch_size]
         cut = [cut_tile(values, valid, where, grid.tiles.tile(*tile))[0] for tile in batch]

@@ -14,7 +14,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import BlockGrid, TileGrid, Window
 from cropseg_geo.ground import Ground
 
-MAX_UPSAMPLING = 2.0
+MAX_UPSAMPLING = 4.0
 """A raster coarser than the model's range by up to this factor is upsampled without being asked."""
 
 TILES_PER_BLOCK_SIDE = 4

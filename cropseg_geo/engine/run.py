@@ -13,15 +13,16 @@ import dask
 from dask.callbacks import Callback
 
 from cropseg_geo.engine.graph import BlockDone, Job, allow_tasks, block_tasks, stop_tasks
+from cropseg_geo.engine.plan import Plan
 from cropseg_geo.errors import InputError, ResourceError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
-from cropseg_geo.model.predictor import TorchPredictor, cores_shared
+from cropseg_geo.model.predictor import TorchPredictor, one_thread_a_lane
 from cropseg_geo.raster.source import close_handle
 
 STAGE = "segment"
 
-MAX_LANES = 4
-"""Lanes chosen at most; more cores than that share the work within a lane."""
+MAX_LANES = 8
+"""Lanes chosen at most: each takes memory, and the lanes share one disk. ``--lanes`` says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Workers:
 
     @property
     def lane_count(self) -> int:
-        """Lanes as given; else one thread a worker process, or a lane for each core up to four."""
+        """Lanes as given; else one thread a worker process, or a lane a core, up to eight."""
         return self.lanes or (1 if self.processes or self.scheduler else min(MAX_LANES, os.cpu_count() or 1))
 
 
@@ -92,18 +93,18 @@ def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Ta
     if workers.scheduler or workers.processes:
         _run_distributed(tasks, workers, note)
     elif isinstance(job.inference.predictor, TorchPredictor):
-        with cores_shared(workers.lane_count):
-            _run_threads(tasks, workers.lane_count, note)
+        with one_thread_a_lane():
+            _run_threads(job.plan, tasks, workers.lane_count, note)
     else:
-        _run_threads(tasks, workers.lane_count, note)
+        _run_threads(job.plan, tasks, workers.lane_count, note)
     listener(StageFinished(STAGE))
     return tally
 
 
-def _run_threads(tasks: list[Any], lanes: int, note: Callable[[BlockDone], None]) -> None:
+def _run_threads(plan: Plan, tasks: list[Any], lanes: int, note: Callable[[BlockDone], None]) -> None:
     if not tasks:
         return
-    allow_tasks()
+    allow_tasks(plan)
     pool = ThreadPoolExecutor(lanes, thread_name_prefix="cropseg-lane")
 
     def posttask(key: str, result: Any, *_: Any) -> None:
@@ -114,7 +115,7 @@ def _run_threads(tasks: list[Any], lanes: int, note: Callable[[BlockDone], None]
         with Callback(posttask=posttask), dask.config.set(pool=pool):
             dask.compute(*tasks, scheduler="threads", optimize_graph=False)
     except BaseException:
-        stop_tasks()
+        stop_tasks(plan)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -122,6 +122,13 @@ class BlockStore:
         """Indexes of the blocks that are done."""
         return {(int(i), int(j)) for i, j in np.argwhere(self._arrays[1][:])}
 
+    def holds_anything(self) -> bool:
+        """True if at least one block is done; False too where the store was never made."""
+        try:
+            return bool(self.finished())
+        except (OSError, KeyError, ValueError):
+            return False
+
 
 def blended_blocks(store: BlockStore, extent: Window) -> Iterator[tuple[Window, Fixed]]:
     """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it.

@@ -48,11 +48,8 @@ class Runtime:
             ) from err
 
     def describe(self) -> str:
-        """``"cpu, fp32, 2 threads"`` or ``"cuda:0 (NVIDIA A10), bf16"``."""
+        """``"cpu, fp32"`` or ``"cuda:0 (NVIDIA A10), bf16"``."""
         precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
-        if self.device.type == "cpu":
-            threads = torch.get_num_threads()
-            return f"cpu, {precision}, {threads} thread{'s' if threads > 1 else ''}"
         label = str(self.device)
         if self.device.type == "cuda":
             label = f"{self.device} ({torch.cuda.get_device_name(self.device)})"
