@@ -14,7 +14,7 @@ from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 from rio_cogeo.cogeo import cog_validate
 
 import cropseg_geo as cg
-from cropseg_geo.errors import InferenceError, OutputError
+from cropseg_geo.errors import InferenceError, InputError, OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted, Written
 from cropseg_geo.model.predictor import TorchPredictor
 
@@ -268,3 +268,19 @@ def test_law_3_worker_processes_give_the_same_bytes(done, field, tmp_path):
     result = cg.segment(field[0], tmp_path, workers=cg.Workers(processes=2, lanes=1))
     for name in ("mask", "prob"):
         assert getattr(result.outputs, name).read_bytes() == getattr(done[0].outputs, name).read_bytes()
+
+
+@pytest.mark.slow
+def test_law_3_a_running_scheduler_gives_the_same_bytes(done, field, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        workers = cg.Workers(scheduler=cluster.scheduler_address)
+        result = cg.segment(field[0], tmp_path, workers=workers)
+    for name in ("mask", "prob"):
+        assert getattr(result.outputs, name).read_bytes() == getattr(done[0].outputs, name).read_bytes()
+
+
+def test_a_scheduler_that_does_not_answer_is_refused(field, tmp_path):
+    with pytest.raises(InputError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        cg.segment(field[0], tmp_path, workers=cg.Workers(scheduler="tcp://127.0.0.1:9"))
