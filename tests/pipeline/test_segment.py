@@ -68,7 +68,7 @@ def test_outputs_are_valid_cogs_on_the_rasters_grid(done, field):
     with rasterio.open(result.outputs.mask) as mask:
         assert mask.colormap(1)[255][3] == 0
         assert mask.colormap(1)[0] != mask.colormap(1)[1]
-        assert json.loads(mask.tags()["CROPSEG_CLASSES"]) == {"0": "background", "1": "vegetation"}
+        assert json.loads(mask.tags()["CROPSEG_CLASSES"]) == {"0": "background", "1": "crop"}
     with rasterio.open(result.outputs.prob) as prob:
         assert prob.scales == pytest.approx((1 / 254,))
 
