@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pyproj import CRS
 
-from cropseg_geo.model.predictor import Predictor, one_thread_a_lane
+from cropseg_geo.model.predictor import Predictor
 from cropseg_geo.preflight import Preflight, human_bytes
 
 _OVERHEAD = 1.4
@@ -86,10 +86,8 @@ def make_forecast(ready: Preflight, out: Path, *, lanes: int, n_plots: int | Non
     """Load the model, time it on a tile, and put everything together."""
     predictor, plan, info = ready.predictor, ready.plan, ready.info
     device = predictor.describe()
-    with one_thread_a_lane():
-        per_tile = _seconds_per_tile(predictor, plan.tiles.tile_px) / (
-            lanes if device.startswith("cpu") else 1
-        )
+    at_a_time = lanes if device.startswith("cpu") else 1
+    per_tile = _seconds_per_tile(predictor, plan.tiles.tile_px) / at_a_time
     # Tiles at the edge of the valid area count whole: about half a tile more on each side.
     covered = min(plan.n_tiles, plan.n_tiles * ready.sample.valid_share + 2 * plan.n_tiles**0.5)
     return Forecast(

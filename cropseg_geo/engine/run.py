@@ -16,7 +16,6 @@ from cropseg_geo.engine.graph import BlockDone, Job, allow_tasks, block_tasks, s
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.errors import InputError, ResourceError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
-from cropseg_geo.model.predictor import TorchPredictor, one_thread_a_lane
 from cropseg_geo.raster.source import close_handle
 
 STAGE = "segment"
@@ -92,9 +91,6 @@ def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Ta
     tasks = block_tasks(job, pending)
     if workers.scheduler or workers.processes:
         _run_distributed(tasks, workers, note)
-    elif isinstance(job.inference.predictor, TorchPredictor):
-        with one_thread_a_lane():
-            _run_threads(job.plan, tasks, workers.lane_count, note)
     else:
         _run_threads(job.plan, tasks, workers.lane_count, note)
     listener(StageFinished(STAGE))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from training import camera, scene
 from training.augment import Augmentation, cut, make_crop
@@ -14,6 +15,7 @@ PLAIN = Augmentation(
     far=0.0,
     rotate=0.0,
     paste=0.0,
+    canopy=0.0,
     soil=0.0,
     plant=0.0,
     objects=0.0,
@@ -126,3 +128,17 @@ def test_groups_are_drawn_equally_whatever_their_number_of_frames():
     rng = np.random.default_rng(0)
     drawn = [int(pool.draw(rng).image[0, 0, 0]) for _ in range(400)]
     assert 150 < drawn.count(2) < 250
+
+
+@pytest.mark.parametrize("cover", [0.5, 0.9])
+def test_stacked_leaves_close_the_canopy_and_are_on_the_mask(cover):
+    rng = np.random.default_rng(3)
+    soil, leaf = np.float32([0.5, 0.4, 0.3]), np.float32([0.1, 0.9, 0.1])
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:44, 16:40] = 1
+    image = np.where(mask[..., None], leaf, soil).astype(np.float32)
+    closed, plants = scene.close_canopy(image, mask, (image, mask), cover, rng)
+    assert plants.mean() >= cover
+    # Green stays green and soil stays soil, however dark; rims are blends.
+    inner = ndimage.binary_erosion(plants, iterations=3)
+    assert (closed[inner][:, 1] > 2 * closed[inner][:, 0]).mean() > 0.95
