@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +127,6 @@ class Preflight:
     def output_extent(self) -> Window:
         """The extent in pixels of the outputs' grid before cropping."""
         return self.extent if self.writes_source_grid else self.plan.extent
-
-    @cached_property
-    def valid_px(self) -> int:
-        """Estimated valid pixels of the working grid within the extent."""
-        return round(self.plan.extent.size * self.sample.valid_share)
 
     def memory_bytes(self, lanes: int) -> int:
         itemsize = np.dtype(self.info.dtype).itemsize

@@ -20,6 +20,7 @@ from cropseg_geo.engine import blend
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.grid import BlockGrid, TileGrid, Window
 from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.runtime import load_runtime
 from cropseg_geo.model.zoo import find_model
 
 SAMPLE = Path(__file__).resolve().parents[2] / "sample_tiles"
@@ -95,6 +96,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
 def lanes(predictor: TorchPredictor, pixels: np.ndarray) -> None:
     """One lane with all threads, or a lane a core: tiles a second, alternating, best of three."""
     tile = np.ascontiguousarray(pixels[None, :, :TILE, :TILE])
+    # A predictor always computes on one thread; its runtime computes on as many as torch is told.
+    runtime = load_runtime(predictor.weights, device="cpu", precision="fp32")
     cores, count = os.cpu_count() or 1, 16
     best: dict[int, float] = {}
     for _ in range(3):
@@ -103,7 +106,7 @@ def lanes(predictor: TorchPredictor, pixels: np.ndarray) -> None:
             each = count // n
             start = time.perf_counter()
             threads = [
-                threading.Thread(target=lambda e=each: [predictor.predict(tile) for _ in range(e)])
+                threading.Thread(target=lambda e=each: [runtime.predict(tile) for _ in range(e)])
                 for _ in range(n)
             ]
             for thread in threads:
@@ -117,9 +120,9 @@ def lanes(predictor: TorchPredictor, pixels: np.ndarray) -> None:
         "\nLanes × threads: "
         + ", ".join(f"{n} × {max(1, cores // n)}: {r:.2f} MP/s" for n, r in best.items())
     )
-    first = predictor.predict(tile)
+    first = runtime.predict(tile)
     torch.set_num_threads(1)
-    print(f"Same logits with 1 thread, bit for bit: {np.array_equal(first, predictor.predict(tile))}")
+    print(f"Same logits with 1 thread, bit for bit: {np.array_equal(first, runtime.predict(tile))}")
     torch.set_num_threads(cores)
 
 
