@@ -62,6 +62,9 @@ class ModelCard:
         Origin of the training data, one entry for each source, with its licence.
     scores
         Test set → measure → value, measured by ``python -m training evaluate``.
+    temperature
+        What the logits were divided by to make the probabilities true, fitted on held-out pictures; None for
+        a model that was not calibrated. It is part of the weights already: nothing divides by it again.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class ModelCard:
     overlap_px: int = 64
     stride_px: int = 32
     threshold: float = 0.5
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -96,6 +100,8 @@ class ModelCard:
         _check_geometry(self)
         if not 0.0 < self.threshold < 1.0:
             raise _refusal("threshold", self.threshold, "a probability between 0 and 1, both excluded")
+        if self.temperature is not None and not 0.0 < self.temperature < math.inf:
+            raise _refusal("temperature", self.temperature, "a number above 0, or none")
         if re.fullmatch(r"[0-9a-f]{64}", self.weights_digest) is None:
             raise _refusal("weights_digest", self.weights_digest, "64 hexadecimal digits (SHA-256)")
 
@@ -110,8 +116,15 @@ class ModelCard:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def to_json(self) -> str:
-        """The card as canonical JSON: keys sorted, no spaces; equal cards give equal text."""
-        document: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
+        """The card as canonical JSON: keys sorted, no spaces; equal cards give equal text.
+
+        An optional field that is None is left out, so that cards from before it existed keep their digest.
+        """
+        document: dict[str, object] = {
+            field.name: value
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None or field.name not in _OPTIONAL
+        }
         document["network"] = dict(self.network)
         document["scores"] = {test_set: dict(measures) for test_set, measures in self.scores}
         return json.dumps(
@@ -131,11 +144,11 @@ class ModelCard:
         document = _parse(text)
         known = {field.name for field in fields(cls)}
         found = document.keys() - {"format"}
-        if missing := sorted(known - found):
+        if missing := sorted(known - found - _OPTIONAL):
             raise ModelError(f"the model card lacks {', '.join(missing)}", remedy=_REMEDY)
         if unknown := sorted(found - known):
             raise ModelError(f"the model card has unknown fields: {', '.join(unknown)}", remedy=_REMEDY)
-        return cls(**{name: _READERS[name](name, document[name]) for name in sorted(known)})
+        return cls(**{name: _READERS[name](name, document[name]) for name in sorted(known & found)})
 
 
 def freeze_arguments(arguments: Mapping[str, Argument]) -> Arguments:
@@ -150,6 +163,9 @@ def freeze_scores(scores: Mapping[str, Mapping[str, float]]) -> Scores:
         for test_set, measures in sorted(scores.items())
     )
 
+
+_OPTIONAL = frozenset({"temperature"})
+"""Fields that came after the first models: a card without them is whole."""
 
 _REMEDY = "use a model file written by this version of CropSeg-Geo, or export it again"
 
@@ -274,7 +290,7 @@ _READERS: dict[str, Any] = {  # Any: each reader returns its own field's type
     **dict.fromkeys(("bands", "classes", "colours", "training_data"), _texts),
     **dict.fromkeys(("mean", "std"), _numbers),
     **dict.fromkeys(("tile_px", "overlap_px", "stride_px"), _integer),
-    **dict.fromkeys(("gsd_m", "threshold"), _number),
+    **dict.fromkeys(("gsd_m", "threshold", "temperature"), _number),
     "gsd_range_m": _span,
     "network": _arguments,
     "scores": _scores,

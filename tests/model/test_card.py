@@ -9,6 +9,8 @@ import pytest
 
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
+from cropseg_geo.model.weights import read_card
+from cropseg_geo.model.zoo import find_model
 
 
 def make_card(**changes: object) -> ModelCard:
@@ -38,6 +40,28 @@ def test_a_card_read_back_from_its_json_equals_itself():
     assert again == card
     assert hash(again) == hash(card)
     assert again.digest == card.digest
+
+
+def test_a_card_with_a_temperature_comes_back_with_it():
+    card = make_card(temperature=1.37)
+    again = ModelCard.from_json(card.to_json())
+    assert again == card
+    assert again.temperature == 1.37
+    assert again.digest == card.digest != make_card().digest
+
+
+def test_a_card_from_before_there_were_temperatures_loads_and_keeps_its_digest():
+    card = make_card()
+    assert "temperature" not in json.loads(card.to_json())
+    again = ModelCard.from_json(card.to_json())
+    assert again.temperature is None
+    assert again.to_json() == card.to_json()
+
+
+def test_the_model_that_was_published_first_still_loads():
+    card = read_card(find_model("canopy-s"))
+    assert card.name == "canopy-s"
+    assert ModelCard.from_json(card.to_json()) == card
 
 
 def test_the_digest_names_the_whole_card():
@@ -84,6 +108,10 @@ def test_arguments_come_back_with_their_types():
         ("overlap_px", -1),
         ("threshold", 0.0),
         ("threshold", 1.0),
+        ("temperature", 0.0),
+        ("temperature", -1.0),
+        ("temperature", float("inf")),
+        ("temperature", float("nan")),
         ("weights_digest", "0" * 63),
         ("weights_digest", "G" * 64),
     ],
@@ -103,6 +131,8 @@ def test_a_field_that_cannot_be_is_refused_by_name(field, value):
         ("tile_px", True),
         ("threshold", "0.5"),
         ("threshold", True),
+        ("temperature", "hot"),
+        ("temperature", None),
         ("bands", "red"),
         ("bands", ["red", 2, "blue"]),
         ("mean", 0.5),

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from cropseg_geo.errors import InferenceError
 from cropseg_geo.model.networks.fade import Fade, FadeLite, reassemble, semi_shift
 
 SIZES = [(1, 1), (1, 3), (3, 2), (5, 7)]
@@ -66,9 +68,10 @@ def test_the_written_out_gradient_is_the_numerical_one(layout):
     assert torch.autograd.gradcheck(reassemble, (decoder, kernels))
 
 
-def test_the_gradient_of_the_whole_module_is_the_numerical_one():
+@pytest.mark.parametrize("make", [FadeLite, lambda channels: Fade(channels, compressed=3)])
+def test_the_gradient_of_the_whole_module_is_the_numerical_one(make):
     torch.manual_seed(0)
-    module = FadeLite(2).double()
+    module = make(2).double()
     encoder, decoder = random(1, 2, 4, 6).requires_grad_(), random(1, 2, 2, 3, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(module, (encoder, decoder))
 
@@ -110,3 +113,47 @@ def test_an_open_gate_passes_the_encoder_and_a_shut_one_the_decoder():
 @pytest.mark.parametrize(("kind", "expected"), [(Fade, 47_514), (FadeLite, 13_332)])
 def test_the_number_of_parameters_is_the_published_one(kind, expected):
     assert sum(parameter.numel() for parameter in kind(256).parameters()) == expected
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 9), (3, 7, 10), (3, 4, 5), (2, 8, 10), (3, 16, 20)])
+def test_maps_that_are_not_two_to_one_are_refused(shape):
+    with pytest.raises(InferenceError, match="expected 3×8×10, twice the decoder's"):
+        FadeLite(3)(torch.zeros(1, *shape), torch.zeros(1, 3, 4, 5))
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest storage that any operation gave back."""
+
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(value, torch.Tensor):
+                self.bytes = max(self.bytes, value.untyped_storage().nbytes())
+        return result
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_no_map_is_unfolded_to_25_times_its_size(trained):
+    decoder, kernels = torch.randn(1, 64, 16, 16), torch.randn(1, 25, 32, 32)
+    output_bytes = 64 * 32 * 32 * 4
+    with LargestTensor() as largest:
+        result = reassemble(decoder.requires_grad_(trained), kernels.requires_grad_(trained))
+        if trained:
+            result.sum().backward()
+    # Twice the four pixels of padding on each side are the only excess: (32 + 8)² / 32².
+    assert output_bytes <= largest.bytes <= 1.6 * output_bytes
+
+
+def test_training_keeps_the_two_maps_and_nothing_of_the_25_products():
+    kept = []
+    decoder = torch.randn(1, 4, 8, 8, requires_grad=True)
+    kernels = torch.randn(1, 25, 16, 16, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda value: kept.append(value) or value, lambda value: value
+    ):
+        reassemble(decoder, kernels)
+    assert sorted(value.numel() for value in kept) == [decoder.numel(), kernels.numel()]

@@ -10,8 +10,11 @@ from torch import nn
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model.card import Argument
 from cropseg_geo.model.networks.canopy import CanopyNet
+from cropseg_geo.model.networks.depthcropseg import DepthCropSeg
 
-NETWORKS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"canopy": CanopyNet})
+NETWORKS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {"canopy": CanopyNet, "depthcropseg": DepthCropSeg}
+)
 """Registered networks; each takes keyword arguments of a card and ``classes``."""
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cropseg_geo.errors import InferenceError
+
 KERNEL_PX = 5
 """Side of the reassembly kernels, in pixels of the decoder's map."""
 
@@ -42,7 +44,14 @@ class Fade(nn.Module):
         _initialise(self)
 
     def forward(self, encoder: Tensor, decoder: Tensor) -> Tensor:
-        """(N, C, 2H, 2W) and (N, C, H, W) → (N, C, 2H, 2W)."""
+        """(N, C, 2H, 2W) and (N, C, H, W) → (N, C, 2H, 2W).
+
+        Raises
+        ------
+        InferenceError
+            For maps whose sizes do not differ by exactly two, or whose channels differ.
+        """
+        _check_maps(encoder, decoder)
         kernels = semi_shift(self.shift, self.compress_encoder(encoder), self.compress_decoder(decoder))
         upsampled = reassemble(decoder, kernels.softmax(dim=1))
         gate = upsample_nearest(torch.sigmoid(self.gate(decoder)))
@@ -92,6 +101,17 @@ def reassemble(decoder: Tensor, kernels: Tensor) -> Tensor:
     if torch.is_grad_enabled() and (decoder.requires_grad or kernels.requires_grad):
         return cast(Tensor, _Reassembly.apply(decoder, kernels))
     return _sum_of_taps(decoder, kernels)
+
+
+def _check_maps(encoder: Tensor, decoder: Tensor) -> None:
+    channels, height, width = decoder.shape[1:]
+    if encoder.shape[1:] != (channels, 2 * height, 2 * width):
+        found = "×".join(map(str, encoder.shape[1:]))
+        raise InferenceError(
+            f"FADE got an encoder map of {found}; expected {channels}×{2 * height}×{2 * width}, twice the"
+            " decoder's",
+            remedy="give the network images whose sides are multiples of its stride",
+        )
 
 
 def _taps(decoder: Tensor) -> list[Tensor]:
