@@ -1,0 +1,136 @@
+"""An orthomosaic with its heights: checked as a whole, then read tile by tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
+from cropseg_geo.raster.sample import sample_raster, unflagged_alpha
+from cropseg_geo.raster.scaling import ValueScale, choose_scale
+from cropseg_geo.raster.source import GdalSource
+from training.labels.colour import Pixels
+from training.labels.ground import MAX_PLANT_WIDTH_M, estimate_ground
+from training.labels.height import (
+    HeightArray,
+    Heights,
+    canopy_height,
+    inspect_heights,
+    read_onto,
+    read_window,
+    require_overlap,
+    resample_onto,
+    window_under,
+)
+from training.labels.threshold import Soil, find_soil
+
+GROUND_GSD_M = 0.05
+"""Terrain is estimated at no finer than this: it is smooth, and every halving costs four times the work."""
+
+GROUND_MAX_PX = 4096 * 4096
+"""The surface is held in memory for the estimate, at most this much of it."""
+
+COLOURS = ("red", "green", "blue")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What :func:`open_survey` checked and estimated.
+
+    Parameters
+    ----------
+    source
+        The orthomosaic's colours.
+    scale
+        From its values to 0–1.
+    dsm, dtm
+        Surface and terrain models; without a terrain model ``ground`` holds the estimate.
+    soil
+        Level and noise of bare soil over the whole survey, in metres above ground.
+    """
+
+    source: GdalSource
+    scale: ValueScale
+    dsm: RasterInfo
+    dtm: RasterInfo | None
+    soil: Soil
+    ground: HeightArray | None = field(repr=False, default=None)
+
+    @property
+    def ortho(self) -> RasterInfo:
+        return self.source.info
+
+    @property
+    def bounds(self) -> Window:
+        return Window(0, 0, self.source.height, self.source.width)
+
+    def read(self, window: Window) -> tuple[Pixels, Heights, npt.NDArray[np.bool_]]:
+        """RGB (H, W, 3) uint8, height above ground (H, W) in metres, and validity of the picture (H, W)."""
+        values, valid = self.source.read(window)
+        unit = np.nan_to_num(self.scale.apply(values))
+        image = np.ascontiguousarray(np.rint(unit * 255).astype(np.uint8).transpose(1, 2, 0))
+        geobox = self.ortho.geobox[window.slices]
+        dsm = read_onto(self.dsm, geobox)
+        if self.dtm is not None:
+            return image, canopy_height(dsm, read_onto(self.dtm, geobox)), valid
+        if self.ground is None:
+            raise InputError("a survey needs a terrain model or an estimate of it")
+        return image, canopy_height(dsm, resample_onto(self.ground, geobox)), valid
+
+
+def open_survey(
+    ortho: str | Path,
+    dsm: str | Path,
+    dtm: str | Path | None = None,
+    *,
+    max_plant_width_m: float = MAX_PLANT_WIDTH_M,
+) -> Survey:
+    """Check an orthomosaic and its height models, estimate the terrain where there is no model of it.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used (no CRS, pixels above 20 cm, not heights), or they do not overlap.
+    """
+    info, surface = inspect_raster(ortho), inspect_heights(dsm)
+    terrain = inspect_heights(dtm) if dtm is not None else None
+    for heights in (surface, terrain):
+        if heights is not None:
+            require_overlap(info, heights)
+    source = GdalSource(info, choose_bands(info, COLOURS, None), (info.height, info.width))
+    if alpha := unflagged_alpha(source):
+        source = GdalSource(info, source.bands, source.shape, alpha)
+    sample = sample_raster(source, Window(0, 0, info.height, info.width))
+    scale = choose_scale(info, None, sample.values)
+    coarse = _coarse_surface(info, surface)
+    if not np.isfinite(coarse.values).any():
+        raise InputError(
+            f"{dsm}: not one height is known where {ortho} lies",
+            remedy="check the nodata value of the DSM with gdalinfo -mm FILE",
+        )
+    if terrain is not None:
+        above = canopy_height(coarse.values, read_onto(terrain, coarse.geobox))
+        if not np.isfinite(above).any():
+            raise InputError(f"{dtm}: not one height is known where {dsm} has some")
+        return Survey(source, scale, surface, terrain, find_soil(above))
+    gsd_m = surface.ground.gsd_m * np.sqrt(_pixels_in_one(surface, coarse))
+    ground = estimate_ground(coarse.values, gsd_m=float(gsd_m), max_plant_width_m=max_plant_width_m)
+    soil = find_soil(canopy_height(coarse.values, ground))
+    return Survey(source, scale, surface, None, soil, HeightArray(ground, coarse.geobox))
+
+
+def _coarse_surface(ortho: RasterInfo, dsm: RasterInfo) -> HeightArray:
+    """The surface below the orthomosaic, about 5 cm per pixel or coarser, and small enough for memory."""
+    window = window_under(dsm, ortho.geobox)
+    shrink = max(1, int(GROUND_GSD_M / dsm.ground.gsd_m), int(np.ceil(np.sqrt(window.size / GROUND_MAX_PX))))
+    return read_window(dsm, window, shrink=shrink)
+
+
+def _pixels_in_one(dsm: RasterInfo, coarse: HeightArray) -> float:
+    """Pixels of the file in one of the coarser grid."""
+    return abs(coarse.geobox.transform.determinant / dsm.transform.determinant)
