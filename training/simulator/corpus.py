@@ -1,0 +1,149 @@
+"""Scenes on disk: a folder that ``training.data`` reads like any other labelled data."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cropseg_geo.errors import InputError
+from training.data import MANIFEST
+from training.simulator.scenes import KINDS, Scene, make_scene
+
+DATASET = "simulator"
+HEIGHT_UNIT_M = 0.001
+"""Heights are stored as uint16 multiples of this."""
+
+_COLUMNS = (
+    "split", "dataset", "image", "mask", "width", "height", "species", "frac_crop", "frac_weed", "licence",
+    "source", "group", "sha256_16", "height_map", "gsd_m",
+)  # fmt: skip
+_STREAM = 4107  # keeps the scenes' random numbers apart from those of other uses of the same seed
+
+
+def write_corpus(
+    folder: Path,
+    *,
+    count: int,
+    seed: int,
+    size_px: int = 384,
+    workers: int = 1,
+    on_scene: Callable[[int], None] = lambda index: None,
+) -> Path:
+    """Render ``count`` scenes into ``folder``; what is there already is kept.
+
+    A scene depends on (seed, index, size) alone: neither workers nor interruptions change it, and a larger
+    corpus begins with the smaller one. The manifest is written last.
+
+    Parameters
+    ----------
+    on_scene
+        Called with the index of every scene once it is on disk.
+
+    Returns
+    -------
+    pathlib.Path
+        The manifest.
+
+    Raises
+    ------
+    InputError
+        If the folder holds scenes of another seed or size.
+    """
+    if count < 1:
+        raise InputError(f"a corpus of {count} scenes", remedy="ask for at least one with --count")
+    for name in ("images", "masks", "heights", "rows"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    _claim(folder, f"seed {seed}, {size_px} px, licence Apache-2.0\n")
+    write = partial(_write_scene, folder, seed, size_px)
+    missing = [index for index in range(count) if not _row_path(folder, index).is_file()]
+    for index in sorted(set(range(count)) - set(missing)):
+        on_scene(index)
+    if workers < 2:
+        for index in missing:
+            on_scene(write(index))
+    else:
+        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+            for index in pool.map(write, missing):
+                on_scene(index)
+    rows = [_read_row(_row_path(folder, index)) for index in range(count)]
+    manifest = folder / MANIFEST
+    temporary = manifest.with_suffix(".part")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(manifest)
+    return manifest
+
+
+def scene_at(seed: int, index: int, *, size_px: int = 384) -> Scene:
+    """The scene of a corpus by its index."""
+    return make_scene(np.random.default_rng([_STREAM, seed, index]), size_px=size_px, kind=kind_at(index))
+
+
+def kind_at(index: int) -> str:
+    """The kind of a corpus's scene: by a fixed order that holds every kind in its share."""
+    names = list(KINDS)
+    shares = np.array([KINDS[name].share for name in names])
+    edges = np.cumsum(shares / shares.sum())
+    # Steps by the golden ratio spread the kinds evenly over any stretch of indices.
+    return names[int(np.searchsorted(edges, (index * 0.6180339887498949 + 0.35) % 1.0))]
+
+
+def _claim(folder: Path, description: str) -> None:
+    path = folder / "CORPUS.txt"
+    if not path.is_file():
+        path.write_text(description, encoding="utf-8")
+    elif (found := path.read_text(encoding="utf-8")) != description:
+        raise InputError(
+            f"{folder} holds a corpus of {found.strip()!r}, asked for {description.strip()!r}",
+            remedy="give another folder with -o, or remove this one",
+        )
+
+
+def _write_scene(folder: Path, seed: int, size_px: int, index: int) -> int:
+    """Render and store one scene; its manifest row comes last and says that it is complete."""
+    scene = scene_at(seed, index, size_px=size_px)
+    name = f"{index:05d}.png"
+    heights = np.clip(np.rint(scene.height_m / HEIGHT_UNIT_M), 0, 65535).astype(np.uint16)
+    _save(Image.fromarray(scene.image), folder / "images" / name)
+    _save(Image.fromarray(scene.mask), folder / "masks" / name)
+    _save(Image.fromarray(heights), folder / "heights" / name)
+    digest = hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()[:16]
+    row = {
+        "split": "train", "dataset": DATASET, "image": f"images/{name}", "mask": f"masks/{name}",
+        "width": str(size_px), "height": str(size_px), "species": scene.species,
+        "frac_crop": f"{scene.mask.mean():.4f}", "frac_weed": "0.0", "licence": "Apache-2.0 (generated)",
+        "source": "training.simulator", "group": scene.kind, "sha256_16": digest,
+        "height_map": f"heights/{name}", "gsd_m": f"{scene.gsd_m:.6f}",
+    }  # fmt: skip
+    path = _row_path(folder, index)
+    temporary = path.with_suffix(f".{os.getpid()}")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.DictWriter(file, _COLUMNS, lineterminator="\n").writerow(row)
+    temporary.replace(path)
+    return index
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}")
+    image.save(temporary, "PNG", compress_level=4)
+    temporary.replace(path)
+
+
+def _row_path(folder: Path, index: int) -> Path:
+    return folder / "rows" / f"{index:05d}.csv"
+
+
+def _read_row(path: Path) -> dict[str, str]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return next(csv.DictReader(file, _COLUMNS))
