@@ -65,7 +65,9 @@ AlphaBand = Annotated[
     int | None,
     typer.Option(help="Band that marks valid pixels without being flagged.", rich_help_panel=INPUT),
 ]
-Gsd = Annotated[float | None, typer.Option(help="Working GSD (m/px).", rich_help_panel=WORK)]
+Gsd = Annotated[
+    str | None, typer.Option(help="Working GSD (m/px), or auto: chosen from the image.", rich_help_panel=WORK)
+]
 Grid = Annotated[str, typer.Option(help="Grid of the outputs: source or working.", rich_help_panel=WORK)]
 Bbox = Annotated[
     str | None, typer.Option(help="minx,miny,maxx,maxy in the raster's CRS.", rich_help_panel=WORK)
@@ -249,11 +251,21 @@ def _options(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in names if name in arguments} | {
         "tile_px": arguments["tile"],
         "overlap_px": arguments["overlap"],
-        "gsd_m": arguments["gsd"],
+        "gsd_m": _gsd(arguments["gsd"]),
         "bands": _numbers("--bands", arguments["bands"], int),
         "scale": _numbers("--scale", arguments["scale"], float, count=2),
         "bbox": _numbers("--bbox", arguments["bbox"], float, count=4),
     }
+
+
+def _gsd(text: str | None) -> float | str | None:
+    """``"0.01"`` → 0.01, ``"auto"`` as it is; a usage error for anything else."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError as err:
+        raise typer.BadParameter(f"--gsd {text!r}: metres per pixel or auto is expected") from err
 
 
 def _numbers(flag: str, text: str | None, kind: type[int] | type[float], *, count: int = 0) -> Any:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cropseg_geo.pipeline import SegmentResult
 
 _LABELS = {
+    "gsd": "Choosing GSD",
     "segment": "Segmenting",
     "write": "Writing rasters",
     "vectorize": "Tracing canopy",

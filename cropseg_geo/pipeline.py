@@ -33,7 +33,14 @@ from cropseg_geo.outputs import (
 )
 from cropseg_geo.plots.layout import Plots, read_plots
 from cropseg_geo.plots.stats import plot_stats, write_csv
-from cropseg_geo.preflight import Options, Preflight, prepare, require_space, require_writable
+from cropseg_geo.preflight import (
+    Options,
+    Preflight,
+    prepare,
+    require_space,
+    require_writable,
+    with_chosen_gsd,
+)
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.vector.trace import trace
 
@@ -122,6 +129,7 @@ def segment(
             plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
         )
     require_writable(folder)
+    ready = with_chosen_gsd(ready, listener)
     require_space(ready, folder, workers.lane_count)
     for note in ready.notes:
         listener(Warned(note))
@@ -309,6 +317,7 @@ def check(
         layout = read_plots(
             plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
         )
+    ready = with_chosen_gsd(ready, listener)
     require_space(ready, Path(out), workers.lane_count)
     return make_forecast(ready, Path(out), lanes=workers.lane_count, n_plots=len(layout) if layout else None)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import psutil
@@ -19,7 +20,9 @@ from cropseg_geo.engine.plan import (
     working_shape,
     working_window,
 )
+from cropseg_geo.engine.resolution import GsdChoice, choose_from_image
 from cropseg_geo.errors import InputError, OutputError, ResourceError
+from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import TorchPredictor
@@ -48,7 +51,8 @@ class Options:
     alpha_band
         1-based number of a band that means validity although the file does not say so.
     gsd_m
-        Working GSD (m/px); None takes the raster's own where the model accepts it.
+        Working GSD (m/px); None takes the raster's own where the model accepts it, ``"auto"`` the one at
+        which the model's answer can be trusted most, see :mod:`cropseg_geo.engine.resolution`.
     grid
         ``"source"``: outputs lie on the raster's grid; ``"working"``: on the grid of the working GSD.
     bbox
@@ -69,7 +73,7 @@ class Options:
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
     alpha_band: int | None = None
-    gsd_m: float | None = None
+    gsd_m: float | Literal["auto"] | None = None
     grid: str = "source"
     bbox: tuple[float, float, float, float] | None = None
     aoi: str | Path | None = None
@@ -85,6 +89,8 @@ class Options:
             raise InputError(
                 f"--threshold {self.threshold:g} is not between 0 and 1", remedy="give, say, 0.5"
             )
+        if isinstance(self.gsd_m, str) and self.gsd_m != "auto":
+            raise InputError(f"--gsd {self.gsd_m!r} is no GSD", remedy='give metres per pixel, or "auto"')
         if self.grid not in GRIDS:
             raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
         if self.batch_size is not None and self.batch_size < 1:
@@ -105,6 +111,7 @@ class Preflight:
     aoi: AreaOfInterest | None = field(repr=False)
     plan: Plan
     notes: tuple[str, ...]
+    gsd_choice: GsdChoice | None = None
 
     @property
     def predictor(self) -> TorchPredictor:
@@ -144,6 +151,8 @@ class Preflight:
 def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
     """Decide everything about a run that does not need the network itself.
 
+    With ``gsd_m="auto"`` the default GSD stands in until :func:`with_chosen_gsd`.
+
     Raises
     ------
     InputError, ModelError, ReadError
@@ -155,7 +164,8 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
     bands = choose_bands(info, card.bands, options.bands)
     _check_alpha(info, options.alpha_band)
     native = info.ground.gsd_m
-    gsd = choose_gsd(native, card.gsd_range_m, options.gsd_m, card.name)
+    wanted = None if options.gsd_m == "auto" else options.gsd_m
+    gsd = choose_gsd(native, card.gsd_range_m, wanted, card.name)
     shape = working_shape(info.height, info.width, native, gsd)
     source = GdalSource(info, bands, shape, options.alpha_band)
     extent, aoi = _extent(info, options)
@@ -187,6 +197,28 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
         )
     notes = tuple(_notes(source, card, plan, scale))
     return Preflight(options, info, card, source, scale, sample, extent, aoi, plan, notes)
+
+
+def with_chosen_gsd(ready: Preflight, listener: Listener = ignore) -> Preflight:
+    """Where ``gsd_m="auto"``, choose the working GSD with the network; the rest is as if it had been given.
+
+    Raises
+    ------
+    ReadError, InferenceError, ModelError
+        If the windows cannot be read or the network fails on them.
+    """
+    if ready.options.gsd_m != "auto":
+        return ready
+    choice = choose_from_image(
+        ready.source,
+        ready.plan.extent,
+        region=ready.working_aoi,
+        scale=ready.scale,
+        predictor=ready.predictor,
+        listener=listener,
+    )
+    settled = prepare(ready.info.path, replace(ready.options, gsd_m=choice.gsd_m))
+    return replace(settled, notes=(str(choice), *settled.notes), gsd_choice=choice)
 
 
 def _check_alpha(info: RasterInfo, alpha_band: int | None) -> None:

@@ -17,6 +17,11 @@ from cropseg_geo.ground import Ground
 MAX_UPSAMPLING = 4.0
 """A raster coarser than the model's range by up to this factor is upsampled without being asked."""
 
+LADDER_STEP = math.sqrt(2)
+"""Ratio of neighbouring GSDs when one is chosen from the image: a step finer doubles the work."""
+
+_FINER_STEPS, _COARSER_STEPS = 3, 4
+
 TILES_PER_BLOCK_SIDE = 4
 
 _BASE_MEMORY = 700 << 20
@@ -148,6 +153,21 @@ def choose_gsd(native_m: float, accepted_m: tuple[float, float], wanted_m: float
         remedy=f"pass --gsd {coarsest:g} to resample it all the same (upsampling adds no detail), "
         "or use imagery of a finer GSD",
     )
+
+
+def gsd_ladder(native_m: float, accepted_m: tuple[float, float], default_m: float) -> tuple[float, ...]:
+    """GSDs (m) to compare, finest first: steps of √2 from the default, 2.8 times finer to 4 times coarser.
+
+    None is outside what the model accepts or upsamples the raster more than ``MAX_UPSAMPLING`` times. All
+    but the default are rounded to three digits, so that the chosen one can be given as ``--gsd``.
+
+    >>> gsd_ladder(0.01, (0.003, 0.016), 0.01)
+    (0.00354, 0.005, 0.00707, 0.01, 0.0141)
+    """
+    finest, coarsest = max(accepted_m[0], native_m / MAX_UPSAMPLING), accepted_m[1]
+    steps = [k for k in range(-_FINER_STEPS, _COARSER_STEPS + 1) if k]
+    others = {float(f"{default_m * LADDER_STEP**k:.3g}") for k in steps}
+    return tuple(sorted({gsd for gsd in others if finest <= gsd <= coarsest} | {default_m}))
 
 
 def working_shape(height: int, width: int, native_m: float, gsd_m: float) -> tuple[int, int]:
