@@ -1,0 +1,360 @@
+"""Users' pictures and masks become a dataset, or are refused by name before anything is written."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasters import scene, write_raster
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from training.data import MANIFEST, UNKNOWN, read_image, read_vegetation
+from training.sources.dataset import Origin, Piece, name_of, read_dataset, write_dataset
+from training.sources.pairs import find_pairs, groups_of, prepare_pairs
+from training.sources.split import Labels, hold_out
+from training.sources.windows import ENOUGH, cut, cut_enough, thin
+
+
+def picture(seed=0, height=70, width=90):
+    """Pixels (H, W, 3) and where plants are (H, W)."""
+    rng = np.random.default_rng(seed)
+    plants = np.zeros((height, width), bool)
+    plants[10:40, 20 : 40 + seed % 20] = True
+    pixels = np.where(plants[..., None], (60, 150, 50), (120, 90, 70)) + rng.integers(
+        0, 9, (height, width, 3)
+    )
+    return pixels.astype(np.uint8), plants
+
+
+def save_pair(folder, name, mask=None, seed=0, suffix=".jpg", **kwargs):
+    pixels, plants = picture(seed, **kwargs)
+    for part in ("images", "masks"):
+        (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / "images" / f"{name}{suffix}")
+    mask = Image.fromarray(plants.astype(np.uint8)) if mask is None else mask
+    mask.save(folder / "masks" / f"{name}.png")
+    return plants
+
+
+def masks_of(dataset):
+    return [read_vegetation(pair.mask) for split in ("train", "test") for pair in dataset.pairs(split)]
+
+
+def prepare(folder, target):
+    return prepare_pairs(folder, target, name="mine")
+
+
+def palette(plants):
+    image = Image.fromarray(plants.astype(np.uint8) * 3)
+    image.putpalette([250, 250, 250, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+    return image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "mine"
+
+
+def test_pairs_in_two_folders_become_a_dataset(folder, tmp_path):
+    for index, name in enumerate(("north", "south", "west")):
+        save_pair(folder, name, seed=index)
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", licence="CC0-1.0")
+    assert dataset.pictures == 3
+    assert dataset.labels.vegetation == sum(picture(seed)[1].sum() for seed in range(3))
+    assert {pair.licence for pair in dataset.pairs("train")} == {"CC0-1.0"}
+    pair = next(p for split in ("train", "test") for p in dataset.pairs(split) if "north" in p.image.name)
+    np.testing.assert_array_equal(read_vegetation(pair.mask), picture(0)[1])
+    assert np.abs(read_image(pair.image).astype(int) - picture(0)[0]).mean() < 8  # JPEG
+
+
+def test_masks_beside_their_pictures_are_found(folder):
+    folder.mkdir()
+    for name in ("a.jpg", "a_mask.png", "b.tif", "b-label.tif", "notes.txt", "._a.jpg"):
+        (folder / name).write_bytes(b"")
+    assert [(p.image.name, p.mask.name) for p in find_pairs(folder)] == [
+        ("a.jpg", "a_mask.png"),
+        ("b.tif", "b-label.tif"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        pytest.param(lambda p: Image.fromarray(p.astype(np.uint8)), id="0 and 1"),
+        pytest.param(lambda p: Image.fromarray(p.astype(np.uint8) * 7), id="a class number"),
+        pytest.param(lambda p: Image.fromarray(p.astype(np.uint8) * 255), id="0 and 255"),
+        pytest.param(Image.fromarray, id="1 bit"),
+        pytest.param(lambda p: Image.fromarray(p.astype(np.uint16) * 1000), id="16 bit"),
+        pytest.param(palette, id="palette"),
+        pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([255, 255, 255])), id="white"),
+        pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([1, 1, 1])), id="grey as RGB"),
+        pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([0, 128, 0])), id="colour"),
+        pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([9, 8, 7, 255])), id="transparent"),
+    ],
+)
+def test_every_way_to_store_a_mask_gives_the_same_labels(folder, tmp_path, stored):
+    for index, name in enumerate(("a", "b")):
+        save_pair(folder, name, mask=stored(picture(index)[1]), seed=index)
+    labels = prepare(folder, tmp_path / "data").labels
+    expected = sum(int(picture(seed)[1].sum()) for seed in range(2))
+    assert (labels.vegetation, labels.unknown) == (expected, 0)
+
+
+def test_255_is_unknown_beside_other_classes_in_any_mask_of_the_dataset(folder, tmp_path):
+    partly = picture(0)[1].astype(np.uint8)
+    partly[50:] = 255
+    only_unknown = np.where(np.arange(90) < 30, 255, np.zeros((70, 90))).astype(np.uint8)
+    save_pair(folder, "a", mask=Image.fromarray(partly))
+    save_pair(folder, "b", mask=Image.fromarray(only_unknown))
+    save_pair(folder, "c", seed=2)
+    masks = masks_of(prepare(folder, tmp_path / "data"))
+    # "b" alone would be a mask of 0 and 255; beside "a" its 255 cannot be vegetation.
+    assert sum(int((mask == UNKNOWN).sum()) for mask in masks) == 20 * 90 + 70 * 30
+
+
+def test_jpeg_masks_are_cut_at_half_of_white(folder, tmp_path):
+    for index, name in enumerate(("a", "b")):
+        save_pair(folder, name, seed=index)
+        (folder / "masks" / f"{name}.png").unlink()
+        Image.fromarray(picture(index)[1].astype(np.uint8) * 255).save(folder / "masks" / f"{name}.jpg")
+    dataset = prepare(folder, tmp_path / "data")
+    assert dataset.labels.vegetation == pytest.approx(
+        sum(picture(seed)[1].sum() for seed in range(2)), rel=0.02
+    )
+
+
+def test_a_geotiff_pair_keeps_its_nodata_unknown(folder, tmp_path):
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    valid = np.ones((100, 120), bool)
+    valid[:, :20] = False
+    write_raster(folder / "images" / "field.tif", scene(100, 120), valid=valid)
+    labels = (scene(100, 120)[1] > 110).astype(np.uint8)
+    labels[90:] = 9
+    write_raster(folder / "masks" / "field.tif", labels[None], nodata=9)
+    dataset = prepare(folder, tmp_path / "data")
+    assert dataset.labels.unknown == 100 * 20 + 10 * 100
+    assert dataset.labels.vegetation == int((labels[:90, 20:] == 1).sum())
+
+
+def test_a_picture_on_its_side_is_turned_as_viewers_show_it(folder, tmp_path):
+    pixels, plants = picture()
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        exif = Image.Exif()
+        exif[0x0112] = 6  # shown turned by 90° to the right
+        Image.fromarray(np.rot90(pixels)).save(folder / "images" / f"{name}.jpg", exif=exif, quality=98)
+    pair = prepare(folder, tmp_path / "data").pairs("train")[0]
+    green = read_image(pair.image)[..., 1] > 120
+    assert (green == plants).mean() > 0.95
+
+
+def test_one_large_picture_is_held_out_by_windows(folder, tmp_path):
+    _, plants = picture(height=260, width=300)
+    save_pair(folder, "field", height=260, width=300)
+    dataset = prepare(folder, tmp_path / "data")
+    assert dataset.pictures >= ENOUGH
+    assert dataset.labels.vegetation == plants.sum()
+    assert {p.group for p in dataset.pairs("train")}.isdisjoint(p.group for p in dataset.pairs("test"))
+
+
+def test_no_group_is_in_both_splits(folder, tmp_path):
+    for day in ("monday", "tuesday", "friday"):
+        for index in range(3):
+            save_pair(folder, f"{day}/{index}", seed=index)
+    dataset = prepare(folder, tmp_path / "data")
+    train, test = ({pair.group for pair in dataset.pairs(split)} for split in ("train", "test"))
+    assert train | test == {"monday", "tuesday", "friday"}
+    assert not train & test
+
+
+def test_series_are_grouped_and_a_long_one_falls_into_runs_of_neighbours():
+    groups = groups_of([f"DJI_{n}" for n in range(1, 21)])
+    assert len(set(groups.values())) == 5
+    assert groups["DJI_1"] == groups["DJI_4"] != groups["DJI_5"]
+    assert groups["DJI_9"] != groups["DJI_20"]
+    two_dates = groups_of([f"{date}_frame{n}" for date in ("0501", "0601", "0701", "0801") for n in range(5)])
+    assert set(two_dates.values()) == {"0501_frame", "0601_frame", "0701_frame", "0801_frame"}
+    assert groups_of(["north", "south"]) == {"north": "north", "south": "south"}
+
+
+def test_a_dataset_is_taken_up_again_and_not_written_over(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    target = tmp_path / "data"
+    first = prepare(folder, target)
+    before = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    assert prepare(folder, target) == first == read_dataset(target)
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == before
+    save_pair(folder, "c")
+    with pytest.raises(InputError, match="other files or options"):
+        prepare(folder, target)
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    def pieces():
+        pixels, plants = picture()
+        yield Piece("a", "a", pixels, plants.astype(np.uint8))
+        raise InputError("the second one is broken")
+
+    with pytest.raises(InputError, match="second one"):
+        write_dataset(tmp_path / "data", Origin("pairs", "mine", "", ()), pieces())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_anything_else_is_refused(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    with pytest.raises(InputError, match="no dataset"):
+        prepare(folder, folder)
+
+
+def test_sources_say_where_a_dataset_comes_from(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    prepare(folder, tmp_path / "data")
+    sources = json.loads((tmp_path / "data" / "sources.json").read_text())
+    assert sources["kind"] == "pairs"
+    assert str(folder / "images" / "a.jpg") in sources["inputs"]
+    assert sources["held_out"] in (["a"], ["b"])
+    assert sources["gsd_m"] is None
+    with (tmp_path / "data" / MANIFEST).open() as file:
+        assert [row["source"] for row in csv.DictReader(file)] == ["a.jpg, a.png, b.jpg and 1 more files"] * 2
+
+
+def test_files_without_a_partner_are_named(folder, tmp_path):
+    for index in range(8):
+        save_pair(folder, f"p{index}")
+    for index in range(7):
+        (folder / "masks" / f"p{index}.png").unlink()
+    with pytest.raises(InputError, match="7 of 9 files have no partner") as caught:
+        prepare(folder, tmp_path / "data")
+    assert "p0.jpg" in caught.value.message
+    assert "and 2 more" in caught.value.message
+    assert not (tmp_path / "data").exists()
+
+
+def test_masks_of_another_size_are_named_with_both_sizes(folder, tmp_path):
+    save_pair(folder, "a")
+    save_pair(folder, "b", mask=Image.new("L", (45, 35)))
+    with pytest.raises(InputError, match=r"b\.jpg: 90 × 70, its mask 45 × 35 px"):
+        prepare(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture"])
+def test_unreadable_files_are_named(folder, tmp_path, content):
+    save_pair(folder, "a")
+    save_pair(folder, "b")
+    (folder / "masks" / "b.png").write_bytes(content)
+    with pytest.raises(InputError, match=r"b\.png: cannot be read"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_a_truncated_picture_is_named(folder, tmp_path):
+    save_pair(folder, "a")
+    save_pair(folder, "b")
+    path = folder / "images" / "b.jpg"
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(InputError, match=r"b\.jpg: cannot be read"):
+        prepare(folder, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+def test_empty_and_missing_folders_are_refused_with_the_layout(folder):
+    with pytest.raises(InputError, match="is no folder"):
+        find_pairs(folder)
+    (folder / "images").mkdir(parents=True)
+    with pytest.raises(InputError, match="not the other") as caught:
+        find_pairs(folder)
+    assert "a_mask.png" in caught.value.remedy
+    (folder / "masks").mkdir()
+    with pytest.raises(InputError, match="0 pictures and 0 masks"):
+        find_pairs(folder)
+
+
+def test_two_pictures_of_one_name_are_refused(folder):
+    save_pair(folder, "a")
+    save_pair(folder, "a", suffix=".png")
+    with pytest.raises(InputError, match="have one name"):
+        find_pairs(folder)
+
+
+def test_probabilities_are_no_masks(folder, tmp_path):
+    save_pair(folder, "a")
+    (folder / "masks" / "a.png").unlink()
+    write_raster(folder / "masks" / "a.tif", np.full((1, 70, 90), 0.3, np.float32))
+    with pytest.raises(InputError, match=r"fractions such as 0\.3"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_pictures_of_16_bit_are_refused_with_the_way_out(folder, tmp_path):
+    save_pair(folder, "a")
+    (folder / "images" / "a.jpg").unlink()
+    write_raster(folder / "images" / "a.tif", np.zeros((3, 70, 90), np.uint16))
+    with pytest.raises(InputError, match="uint16 values") as caught:
+        prepare(folder, tmp_path / "data")
+    assert "gdal_translate" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("value", "match"), [(0, "is vegetation"), (1, "every labelled pixel")])
+def test_masks_of_one_class_are_refused(folder, tmp_path, value, match):
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(np.full((70, 90), value, np.uint8)))
+    with pytest.raises(InputError, match=match):
+        prepare(folder, tmp_path / "data")
+
+
+def test_what_is_held_out_is_near_a_fifth_and_like_the_whole():
+    rng = np.random.default_rng(1)
+    groups = {f"g{n}": Labels(*(int(v) for v in rng.integers(100, 1000, 2))) for n in range(30)}
+    chosen = hold_out(groups, np.random.default_rng(0))
+    assert chosen == hold_out(groups, np.random.default_rng(0))
+    held, total = (sum(part, Labels()) for part in ((groups[n] for n in chosen), groups.values()))
+    assert 0.15 < held.known / total.known < 0.25
+    assert abs(held.cover - total.cover) < 0.05
+
+
+def test_the_only_group_with_plants_stays_in_training():
+    groups = {"plants": Labels(50, 50), "soil": Labels(0, 100), "sand": Labels(0, 100)}
+    assert "plants" not in hold_out(groups, np.random.default_rng(0))
+
+
+def test_one_group_alone_cannot_be_split():
+    with pytest.raises(InputError, match="one group"):
+        hold_out({"a": Labels(5, 5)}, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (64, 1000), (1025, 2049), (300, 7)])
+def test_windows_partition_a_region_and_are_never_too_long(shape):
+    seen = np.zeros(shape, int)
+    for window in cut(Window(0, 0, *shape), 256):
+        assert max(window.shape) <= 256
+        seen[window.slices] += 1
+    assert (seen == 1).all()
+
+
+def test_few_labels_are_cut_smaller_and_many_are_thinned_evenly():
+    small = cut_enough(Window(0, 0, 500, 500), lambda window: window.col < 250)
+    assert len(small) >= ENOUGH
+    assert thin(range(1000), 11) == (0, 100, 200, 300, 400, 500, 599, 699, 799, 899, 999)
+
+
+def test_names_are_those_that_cards_accept():
+    assert name_of("Müller 3") == "m-ller-3"
+    with pytest.raises(InputError, match="no name"):
+        name_of("…")
+
+
+def test_a_broken_raster_is_named(folder, tmp_path):
+    save_pair(folder, "a")
+    save_pair(folder, "b")
+    (folder / "images" / "b.jpg").unlink()
+    path = write_raster(folder / "images" / "b.tif", scene(70, 90), compress="deflate")
+    with rasterio.open(path) as dataset:
+        assert dataset.shape == (70, 90)
+    path.write_bytes(path.read_bytes()[:-9000])
+    with pytest.raises(InputError, match=r"b\.tif"):
+        prepare(folder, tmp_path / "data")

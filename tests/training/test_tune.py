@@ -1,0 +1,259 @@
+"""One command from a user's data to a model file that the product loads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from affine import Affine
+from PIL import Image
+from rasters import ORIGIN, scene, write_plots, write_raster
+from typer.testing import CliRunner
+
+from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.weights import read_card, save_weights
+from training.augment import Augmentation
+from training.commands.tune import tune_app
+from training.data import MANIFEST, Pair
+from training.recipe import CANOPY_S
+from training.sources import tuning
+from training.sources.dataset import read_dataset
+from training.sources.heights import prepare_heights
+from training.sources.tuning import Plan, mixed_shares
+
+NETWORK = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
+SMALL = replace(CANOPY_S, augmentation=Augmentation(crop_px=64), batch=2)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A model file to start from, with random weights."""
+    torch.manual_seed(0)
+    card = ModelCard(
+        name="tiny",
+        version="2",
+        summary="Green against brown.",
+        architecture="canopy",
+        network=freeze_arguments(NETWORK),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        classes=("background", "crop"),
+        colours=("#000000", "#2e8b57"),
+        gsd_m=0.01,
+        gsd_range_m=(0.002, 0.02),
+        weights_digest="0" * 64,
+        licence="CC-BY-SA-4.0",
+        training_data=("made up, CC0-1.0",),
+    )
+    path = tmp_path_factory.mktemp("start") / "tiny.safetensors"
+    save_weights(path, build_network("canopy", classes=2, **NETWORK).state_dict(), card)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _small_steps(monkeypatch, tmp_path):
+    monkeypatch.setattr(tuning, "RECIPES", {"tiny": SMALL})
+    monkeypatch.setattr(tuning, "default_data_root", lambda: tmp_path / "nothing")
+    monkeypatch.delenv("CROPSEG_DATA", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures and masks."""
+    folder = tmp_path / "mine"
+    save_pairs(folder, ("north", "south", "west"))
+    return folder
+
+
+def save_pairs(folder, names):
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    for seed, name in enumerate(names):
+        pixels = scene(96, 128, seed).transpose(1, 2, 0)
+        Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+        Image.fromarray((pixels[..., 1] > 115).astype(np.uint8)).save(folder / "masks" / f"{name}.png")
+
+
+def run(*arguments, start):
+    options = ("--model", start, "--steps", 2, "--workers", 0, "--device", "cpu")
+    result = CliRunner().invoke(tune_app, [str(part) for part in (*arguments, *options)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def logits(path):
+    return TorchPredictor(path, device="cpu").predict(np.full((1, 3, 64, 64), 0.4, np.float32))
+
+
+def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
+    out = tmp_path / "my-soy.safetensors"
+    result = run("pairs", folder, "-o", out, "--licence", "CC-BY-4.0", start=start)
+    assert result.exit_code == 0, result.output
+    card = read_card(out)
+    assert card.name == "my-soy"
+    assert card.network == read_card(start).network
+    assert card.training_data[0].startswith("my-soy: 3 pictures of pictures with masks (north.png")
+    assert "GSD unknown, licence: CC-BY-4.0" in card.training_data[0]
+    assert any(line.startswith("start: tiny 2, CC-BY-SA-4.0") for line in card.training_data)
+    assert card.training_data[-1] == "made up, CC0-1.0"
+    assert card.licence == "CC-BY-SA-4.0"
+    assert [name for name, _ in card.scores] == ["my-soy (held out)"]
+    assert logits(out).shape == (1, 2, 64, 64)
+    assert not np.array_equal(logits(out), logits(start))
+    assert "boundary IoU" in result.output
+    assert result.output.strip().endswith(f"use it: cropseg segment ortho.tif --model {out}")
+
+
+def test_the_trained_pictures_and_the_scored_ones_share_no_group(folder, start, tmp_path, monkeypatch):
+    import training.evaluation.run as scoring
+    import training.fit as fitting
+
+    seen = {}
+    fit, evaluate = fitting.fit, scoring.evaluate_pairs
+    monkeypatch.setattr(
+        fitting, "fit", lambda r, pairs, *a, **k: seen.update(fit=pairs) or fit(r, pairs, *a, **k)
+    )
+    monkeypatch.setattr(
+        scoring, "evaluate_pairs", lambda m, pairs, **k: seen.update(scored=pairs) or evaluate(m, pairs, **k)
+    )
+    run("pairs", folder, "-o", tmp_path / "m.safetensors", start=start)
+    trained, scored = ({pair.group for pair in seen[key]} for key in ("fit", "scored"))
+    assert trained | scored == {"north", "south", "west"}
+    assert scored
+    assert not trained & scored
+
+
+def test_the_same_command_goes_on_with_what_is_there(folder, start, tmp_path):
+    out = tmp_path / "m.safetensors"
+    run("pairs", folder, "-o", out, start=start)
+    before = out.read_bytes()
+    with pytest.raises(OutputError, match="exists"):
+        run("pairs", folder, "-o", out, start=start)
+    run("pairs", folder, "-o", out, "--overwrite", start=start)
+    assert out.read_bytes() == before
+
+
+def test_polygons_become_a_model_with_the_gsd_of_the_orthomosaic(start, tmp_path):
+    ortho = write_raster(tmp_path / "field.tif", scene(128, 160))
+    polygons = write_plots(tmp_path / "canopy.gpkg", [(0.15, 0.15, 0.5, 0.5), (0.8, 0.7, 1.3, 1.1)])
+    out = tmp_path / "m.safetensors"
+    result = run("polygons", ortho, polygons, "-o", out, start=start)
+    assert result.exit_code == 0, result.output
+    card = read_card(out)
+    assert card.gsd_m == pytest.approx(0.01)
+    assert "an orthomosaic with outlined canopy (field.tif, canopy.gpkg), 1 cm/px" in card.training_data[0]
+    assert f"cropseg segment {ortho} --model {out}" in result.output
+    dataset = read_dataset(tmp_path / "m-run" / "dataset")
+    assert dataset.kind == "polygons"
+    assert logits(out).shape == (1, 2, 64, 64)
+
+
+def test_heights_alone_become_a_model(start, tmp_path):
+    pixels = scene(256, 256)
+    plants = pixels[1] > 115
+    noise = np.random.default_rng(0).normal(0.0, 0.003, plants.shape)
+    surface = np.where(plants, 0.3, 0.0) + noise
+    ortho = write_raster(tmp_path / "field.tif", pixels)
+    dsm = write_raster(tmp_path / "dsm.tif", surface[None].astype(np.float32) + 50)
+    dtm = write_raster(tmp_path / "dtm.tif", np.full((1, 256, 256), 50, np.float32))
+    out = tmp_path / "m.safetensors"
+    result = run("heights", ortho, dsm, "--dtm", dtm, "-o", out, start=start)
+    assert result.exit_code == 0, result.output
+    dataset = read_dataset(tmp_path / "m-run" / "dataset")
+    assert dataset.kind == "heights"
+    assert dataset.labels.cover == pytest.approx(plants.mean(), abs=0.03)
+    assert {p.group for p in dataset.pairs("train")}.isdisjoint(p.group for p in dataset.pairs("test"))
+    assert (tmp_path / "m-run" / "labels" / "sheet.html").is_file()
+    assert (
+        "an orthomosaic labelled by its heights (field.tif, dsm.tif, dtm.tif)"
+        in read_card(out).training_data[0]
+    )
+
+
+def test_heights_beside_the_orthomosaic_are_refused(start, tmp_path):
+    ortho = write_raster(tmp_path / "field.tif", scene(96, 128))
+    far = Affine(0.01, 0, ORIGIN[0] + 900, 0, -0.01, ORIGIN[1])
+    dsm = write_raster(tmp_path / "dsm.tif", np.zeros((1, 96, 128), np.float32), transform=far)
+    with pytest.raises(InputError, match="does not overlap"):
+        run("heights", ortho, dsm, "-o", tmp_path / "m.safetensors", start=start)
+
+
+def test_labelled_tiles_of_heights_become_a_dataset_split_by_place(tmp_path):
+    ortho = write_raster(tmp_path / "field.tif", scene(96, 128))
+    dsm = write_raster(tmp_path / "dsm.tif", np.zeros((1, 96, 128), np.float32))
+    save_pairs(tmp_path / "tiles", ("r0_c0", "r0_c64", "r64_c0"))
+
+    def labeller(folder):
+        assert folder == tmp_path / "run" / "labels"
+        names = sorted(path.name for path in (tmp_path / "tiles" / "images").iterdir())
+        return tuple(
+            Pair("train", "x", tmp_path / "tiles/images" / n, tmp_path / "tiles/masks" / n, "x", "", "", n)
+            for n in names
+        )
+
+    target = tmp_path / "run" / "dataset"
+    dataset = prepare_heights(ortho, dsm, None, target, name="mine", labeller=labeller)
+    train, test = ({pair.group for pair in dataset.pairs(split)} for split in ("train", "test"))
+    assert train | test == {"r0_c0", "r0_c64", "r64_c0"}
+    assert not train & test
+    assert dataset.gsd_m == pytest.approx(0.01)
+
+
+def test_the_products_own_data_are_mixed_in_where_they_are(folder, start, tmp_path, monkeypatch):
+    import training.fit as fitting
+
+    root = tmp_path / "own"
+    save_pairs(root, ("one",))
+    (root / MANIFEST).write_text(
+        "split,dataset,image,mask,licence,source,group,sha256_16\n"
+        "train,peanut,images/one.png,masks/one.png,CC0,made up,monday,0\n"
+    )
+    seen = {}
+    fit = fitting.fit
+    monkeypatch.setattr(
+        fitting, "fit", lambda r, p, *a, **k: seen.update(recipe=r, pairs=p) or fit(r, p, *a, **k)
+    )
+    out = tmp_path / "m.safetensors"
+    run("pairs", folder, "-o", out, "--data", root, "--keep", 0.25, start=start)
+    assert seen["recipe"].shares == {"m": 0.75, "peanut": 0.25}
+    assert {pair.dataset for pair in seen["pairs"]} == {"m", "peanut"}
+    assert "25% of the crops from the start model's own data" in read_card(out).training_data
+
+
+def test_shares_add_up_and_keep_their_proportions():
+    kept = tuple(Pair("train", name, *[None] * 2, "", "", "", "") for name in ("peanut", "peanut", "agir"))
+    shares = mixed_shares("mine", kept, keep=0.6)
+    assert shares == pytest.approx({"mine": 0.4, "peanut": 0.4, "agir": 0.2})
+
+
+def test_missing_data_are_told_and_a_wrong_folder_is_refused(folder, start, tmp_path):
+    result = run("pairs", folder, "-o", tmp_path / "m.safetensors", start=start)
+    assert "the model may forget" in result.output
+    with pytest.raises(InputError, match="no training data"):
+        run("pairs", folder, "-o", tmp_path / "n.safetensors", "--data", tmp_path, start=start)
+
+
+def test_what_cannot_be_written_or_named_is_refused_before_any_work(folder, start, tmp_path):
+    with pytest.raises(InputError, match="no model file's name"):
+        run("pairs", folder, "-o", tmp_path / "model.onnx", start=start)
+    with pytest.raises(OutputError, match="the model to start from"):
+        run("pairs", folder, "-o", start, "--overwrite", start=start)
+    with pytest.raises(InputError, match="is taken"):
+        run("pairs", folder, "-o", tmp_path / "m.safetensors", "--name", "peanut", start=start)
+    assert not (tmp_path / "m-run").exists()
+
+
+def test_a_bad_folder_ends_the_command_before_training(start, tmp_path):
+    with pytest.raises(InputError, match="is no folder"):
+        run("pairs", tmp_path / "missing", "-o", tmp_path / "m.safetensors", start=start)
+    assert not (tmp_path / "m-run").exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("keep", 1.0), ("keep", -0.1), ("steps", 0)])
+def test_plans_that_train_nothing_are_refused(field, value):
+    with pytest.raises(InputError, match=f"--{field}"):
+        Plan(**{field: value})

@@ -1,0 +1,276 @@
+"""``python -m training tune``: a model of your own from pictures with masks, polygons, or heights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import typer
+
+from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.model.zoo import DEFAULT_MODEL
+from training.data import DATA_VARIABLE
+from training.sources.tuning import KEEP, STEPS, Plan, require_free_name, tune
+
+if TYPE_CHECKING:
+    from training.sources.dataset import Dataset
+
+tune_app = typer.Typer(
+    no_args_is_help=True,
+    help="Adapt a model to your own fields. A fifth of the labelled pixels is held out, by place or series "
+    "of pictures, and both models are scored on it. An interrupted command goes on where it stopped.",
+)
+
+Ortho = Annotated[Path, typer.Argument(help="Orthomosaic, a file that GDAL opens.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="The model file to write (.safetensors).")]
+Model = Annotated[str, typer.Option("-m", "--model", help="Model to start from: a name or a weights file.")]
+Steps = Annotated[int, typer.Option(min=1, help="Training steps of 8 crops; 0.7 s each on two idle cores.")]
+Keep = Annotated[
+    float,
+    typer.Option(help="Share of crops from the product's own training data, against forgetting other crops."),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", envvar=DATA_VARIABLE, help="Where these are; ../shared/data where it is there"),
+]
+Run = Annotated[
+    Path | None, typer.Option("--run", help="Folder for dataset and checkpoints; <out>-run without one")
+]
+Name = Annotated[str | None, typer.Option(help="Name of the model; the file's without one")]
+Licence = Annotated[str, typer.Option(help="Licence of your pictures and labels, for the model card.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")]
+Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Bands = Annotated[str | None, typer.Option(help="Band numbers of red, green, blue, e.g. 3,2,1.")]
+Scale = Annotated[str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.")]
+AlphaBand = Annotated[int | None, typer.Option(help="Band that marks valid pixels without being flagged.")]
+
+
+@tune_app.command()
+def pairs(
+    folder: Annotated[Path, typer.Argument(help="images/ and masks/, or a.jpg beside a_mask.png.")],
+    out: Out,
+    model: Model = DEFAULT_MODEL,
+    steps: Steps = STEPS,
+    keep: Keep = KEEP,
+    data: Data = None,
+    run: Run = None,
+    name: Name = None,
+    licence: Licence = "",
+    overwrite: Overwrite = False,
+    workers: Workers = 1,
+    device: Device = "auto",
+) -> None:
+    """From pictures and masks: above 0 is vegetation; 255 is unknown unless masks hold only 0 and 255."""
+    from training.sources.pairs import prepare_pairs
+
+    job = _Job(out, name, licence, run, overwrite=overwrite)
+
+    def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
+        return prepare_pairs(folder, target, name=job.model_name, licence=licence, on_piece=on_piece)
+
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+
+
+@tune_app.command()
+def polygons(
+    ortho: Ortho,
+    canopy: Annotated[str, typer.Argument(help="Canopy polygons, any CRS: FILE or FILE|layername=NAME.")],
+    out: Out,
+    area: Annotated[
+        str | None,
+        typer.Option(
+            help="Polygons within which every plant is outlined; the hull of the canopy without them"
+        ),
+    ] = None,
+    bands: Bands = None,
+    scale: Scale = None,
+    alpha_band: AlphaBand = None,
+    model: Model = DEFAULT_MODEL,
+    steps: Steps = STEPS,
+    keep: Keep = KEEP,
+    data: Data = None,
+    run: Run = None,
+    name: Name = None,
+    licence: Licence = "",
+    overwrite: Overwrite = False,
+    workers: Workers = 1,
+    device: Device = "auto",
+) -> None:
+    """From an orthomosaic and canopy polygons, such as a corrected canopy layer of `cropseg segment`."""
+    from training.sources.polygons import Reading, prepare_polygons
+
+    job = _Job(out, name, licence, run, overwrite=overwrite, example=ortho)
+    low_high = _numbers("--scale", scale, count=2)
+    rgb = _numbers("--bands", bands, count=3)
+    reading = Reading(
+        model,
+        None if rgb is None else tuple(int(band) for band in rgb),
+        None if low_high is None else (low_high[0], low_high[1]),
+        alpha_band,
+    )
+
+    def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
+        return prepare_polygons(
+            ortho,
+            canopy,
+            target,
+            name=job.model_name,
+            licence=licence,
+            area=area,
+            reading=reading,
+            listener=lambda note: typer.echo(f"note: {note}", err=True),
+            on_piece=on_piece,
+        )
+
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+
+
+@tune_app.command()
+def heights(
+    ortho: Ortho,
+    dsm: Annotated[Path, typer.Argument(help="Digital surface model of the same flight.")],
+    out: Out,
+    dtm: Annotated[Path | None, typer.Option(help="Terrain model; estimated without one.")] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(help="Decisions saved from labels/sheet.html of an earlier run.")
+    ] = None,
+    model: Model = DEFAULT_MODEL,
+    steps: Steps = STEPS,
+    keep: Keep = KEEP,
+    data: Data = None,
+    run: Run = None,
+    name: Name = None,
+    licence: Licence = "",
+    overwrite: Overwrite = False,
+    workers: Workers = 1,
+    device: Device = "auto",
+) -> None:
+    """From an orthomosaic and its heights alone: the labels are made from them; look at these in labels/."""
+    from training.sources.heights import prepare_heights
+
+    job = _Job(out, name, licence, run, overwrite=overwrite, example=ortho)
+
+    def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
+        return prepare_heights(
+            ortho,
+            dsm,
+            dtm,
+            target,
+            name=job.model_name,
+            licence=licence,
+            decisions=decisions,
+            on_piece=on_piece,
+        )
+
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+
+
+class _Prepare(Protocol):
+    """Makes the dataset folder."""
+
+    def __call__(self, target: Path, on_piece: Callable[[], None]) -> Dataset: ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is to be written where; refuses what cannot be, before any work."""
+
+    out: Path
+    name: str | None
+    licence: str
+    run: Path | None
+    overwrite: bool
+    example: Path = Path("ortho.tif")
+
+    def __post_init__(self) -> None:
+        if self.out.suffix != ".safetensors":
+            raise InputError(
+                f"--out {self.out} is no model file's name", remedy=f"give {self.out.stem}.safetensors"
+            )
+        if self.out.exists() and not self.overwrite:
+            raise OutputError(f"{self.out} exists", remedy="pass --overwrite, or another --out")
+
+    @property
+    def model_name(self) -> str:
+        from training.sources.dataset import name_of
+
+        return name_of(self.name or self.out.stem)
+
+    @property
+    def run_folder(self) -> Path:
+        return self.run or self.out.with_name(f"{self.out.stem}-run")
+
+
+def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
+    from rich.console import Console
+
+    from training.evaluation.tables import scores_table
+
+    if job.out.resolve() == plan.start:
+        raise OutputError(f"--out {job.out} is the model to start from", remedy="give another --out")
+    start, kept = plan.card, plan.kept()
+    require_free_name(job.model_name, start, kept)
+    if plan.keep and not kept:
+        typer.echo(
+            "note: the product's own training data are not here, so the model may forget crops that yours "
+            "lack; --data names their folder",
+            err=True,
+        )
+    with _counting("labelled pictures") as on_piece:
+        dataset = prepare(job.run_folder / "dataset", on_piece)
+    _describe(dataset)
+    with _counting("scored pictures") as on_piece:
+        tuned = tune(
+            dataset, job.out, job.run_folder, plan, name=job.model_name, on_scoring=lambda _: on_piece
+        )
+    Console().print(scores_table(tuned.scores))
+    before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
+    typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
+    typer.echo(f"use it: cropseg segment {job.example} --model {job.out}")
+
+
+def _describe(dataset: Dataset) -> None:
+    labels = dataset.labels
+    gsd = f", {dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else ""
+    typer.echo(
+        f"{dataset.folder}: {dataset.pictures} pictures{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
+        f"{labels.cover:.0%} of it vegetation; {len(dataset.held_out)} groups held out"
+    )
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[], None]]:
+    """A counter on standard error that appears with the first call."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"))
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = progress.add_task(what, total=None)
+
+    def advance() -> None:
+        progress.start()
+        progress.advance(bar)
+
+    try:
+        yield advance
+    finally:
+        # Stopping what never started would print an empty line.
+        if progress.live.is_started:
+            progress.stop()
+
+
+def _numbers(flag: str, text: str | None, *, count: int) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise typer.BadParameter(f"{flag} {text!r}: {count} numbers separated by commas are expected")
+    return numbers

@@ -1,0 +1,99 @@
+"""An orthomosaic with its heights → a dataset folder: masks made from height and colour, without hands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.info import inspect_raster
+from training.data import Pair, decode, read_pairs
+from training.labels.height import inspect_heights, require_overlap
+from training.sources.dataset import Dataset, Origin, Piece, write_dataset
+from training.sources.windows import ENOUGH, LEAST_SIDE_PX
+
+Labeller = Callable[[Path], tuple[Pair, ...]]
+"""Makes labelled tiles below a folder → their pairs."""
+
+
+def prepare_heights(
+    ortho: Path,
+    dsm: Path,
+    dtm: Path | None,
+    target: Path,
+    *,
+    name: str,
+    licence: str = "",
+    decisions: Path | None = None,
+    labeller: Labeller | None = None,
+    on_piece: Callable[[], None] = lambda: None,
+) -> Dataset:
+    """Make a dataset of an orthomosaic and its surface model.
+
+    Parameters
+    ----------
+    ortho, dsm, dtm
+        Orthomosaic, surface and terrain; without a terrain it is estimated from the surface.
+    target
+        The dataset folder; taken up again where it is there already. The labels, and a sheet to look at them,
+        stay in ``labels/`` beside it.
+    name, licence
+        Of the dataset.
+    decisions
+        A person's word on tiles, saved from the sheet of an earlier run.
+    labeller
+        Makes the labels; :func:`training.labels.tiles.label_orthomosaic` on these files by default.
+    on_piece
+        Called after each piece.
+
+    Raises
+    ------
+    InputError
+        For heights that do not overlap the orthomosaic, or show no plants.
+    """
+    inputs = tuple(path for path in (ortho, dsm, dtm, decisions) if path is not None)
+    info = inspect_raster(ortho)
+    for path in (dsm, dtm):
+        if path is not None:
+            require_overlap(info, inspect_heights(path))
+    origin = Origin(
+        "heights", name, licence, inputs, options={"dtm": dtm is not None}, gsd_m=info.ground.gsd_m
+    )
+    labeller = labeller or _labeller(ortho, dsm, dtm, decisions)
+    return write_dataset(target, origin, _pieces(labeller, target.parent / "labels"), on_piece=on_piece)
+
+
+def _pieces(labeller: Labeller, folder: Path) -> Iterator[Piece]:
+    for pair in labeller(folder):
+        decoded = decode(pair)
+        # A tile is a place in the field: held out by place, never at random among neighbours' pixels.
+        yield Piece(pair.image.stem, pair.image.stem, decoded.image, decoded.mask)
+
+
+def _labeller(ortho: Path, dsm: Path, dtm: Path | None, decisions: Path | None) -> Labeller:
+    def label(folder: Path) -> tuple[Pair, ...]:
+        from training.labels.sheet import read_decisions
+        from training.labels.survey import open_survey
+        from training.labels.tiles import SHEET, Options, label_orthomosaic
+
+        chosen = read_decisions(decisions) if decisions else {}
+        survey = open_survey(ortho, dsm, dtm)
+        options = Options(tile_px=tile_side_px(survey.bounds))
+        labelled = label_orthomosaic(survey, folder, options=options, decisions=chosen)
+        if not labelled.kept:
+            raise InputError(
+                f"not one of {len(labelled.tiles)} tiles could be labelled by its heights",
+                remedy=f"{folder / SHEET} shows why; outline some plants instead, and use 'tune polygons'",
+            )
+        return read_pairs(folder, split="train")
+
+    return label
+
+
+def tile_side_px(bounds: Window) -> int:
+    """512, halved until an orthomosaic has eight tiles to hold some out of."""
+    side_px = 512
+    while side_px > LEAST_SIDE_PX and -(-bounds.height // side_px) * -(-bounds.width // side_px) < ENOUGH:
+        side_px //= 2
+    return side_px

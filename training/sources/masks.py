@@ -1,0 +1,150 @@
+"""Masks of users: what a value means, by one rule for all masks of a dataset.
+
+1. Every value above 0 is vegetation, whatever its class; 0 is background. A palette's index is the value.
+2. 255 in masks of 8 bit: vegetation where the masks of the dataset hold nothing but 0 and 255, else unknown.
+3. Three colours: if all are equal it is a grey mask; else black is background, other colours are vegetation.
+   Transparent pixels of a picture are background.
+4. A JPEG mask, whose values blur, is cut at half of white.
+5. GeoTIFF: nodata other than 0, and what alpha hides, is unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.windows import Window as RasterioWindow
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from training.data import UNKNOWN, Pixels
+from training.sources.pictures import JPEG_SUFFIXES, RASTER_SUFFIXES, Bool, decoding, opened_raster
+
+_WHITE = 255
+_READ_PX = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class MaskValues:
+    """Pixels of a mask before rule 2: ``values`` (H, W), ``void`` (H, W) where nothing is said.
+
+    ``is_plain``: 8-bit numbers, for which 255 may mean unknown.
+    """
+
+    values: npt.NDArray[Any]  # integers of any width
+    void: Bool
+    is_plain: bool
+
+    def inside(self, window: Window) -> MaskValues:
+        return MaskValues(self.values[window.slices], self.void[window.slices], self.is_plain)
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A mask that is read by window; see the module's text for what its values mean."""
+
+    path: Path
+
+    def read(self, window: Window) -> MaskValues:
+        """Raises InputError."""
+        with opened_raster(self.path) as dataset:
+            region = RasterioWindow(window.col, window.row, window.width, window.height)
+            colours = [colour.name for colour in dataset.colorinterp]
+            data = [band for band, colour in enumerate(colours, start=1) if colour != "alpha"]
+            values = dataset.read(data[:3] if len(data) >= 3 else data[:1], window=region)
+            void = np.zeros(window.shape, dtype=bool)
+            if "alpha" in colours:
+                void |= dataset.read(colours.index("alpha") + 1, window=region) == 0
+            if dataset.nodata:
+                void |= (values == dataset.nodata).all(axis=0)
+        return _of_channels(self.path, values, void)
+
+
+def open_mask(path: Path) -> MaskValues | MaskFile:
+    """A mask in memory, or a GeoTIFF to be read by window. Raises InputError."""
+    if path.suffix.lower() in RASTER_SUFFIXES:
+        return MaskFile(path)
+    with decoding(path) as image:
+        if path.suffix.lower() in JPEG_SUFFIXES:
+            return _of_jpeg(path, np.asarray(image.convert("L")))
+        if image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;"):
+            # "1" decodes to booleans; anything else to numbers as stored, a palette to its indexes.
+            values = np.asarray(image)[None]
+            values = values.astype(np.uint8) if values.dtype == bool else values
+        else:
+            pixels = np.asarray(image.convert("RGBA"))
+            values = np.where(pixels[..., 3:] > 0, pixels[..., :3], 0).astype(np.uint8).transpose(2, 0, 1)
+    return _of_channels(path, values, np.zeros(values.shape[1:], dtype=bool))
+
+
+def read_mask(mask: MaskValues | MaskFile, window: Window) -> MaskValues:
+    """A window of a mask."""
+    return mask.read(window) if isinstance(mask, MaskFile) else mask.inside(window)
+
+
+def to_vegetation(mask: MaskValues, *, white_is_unknown: bool) -> Pixels:
+    """0 background, 1 vegetation, 255 unknown; (H, W) uint8."""
+    unknown = mask.void
+    if mask.is_plain and white_is_unknown:
+        unknown = unknown | (mask.values == _WHITE)
+    return np.where(unknown, np.uint8(UNKNOWN), (mask.values > 0).astype(np.uint8))
+
+
+def white_means_unknown(masks: Iterable[tuple[Path, tuple[int, int]]]) -> bool:
+    """Rule 2: True unless all masks, of paths and shapes, hold nothing but 0 and 255. Reads all of them.
+
+    Raises
+    ------
+    InputError
+        If a mask cannot be read or holds no class numbers.
+    """
+    # No shortcut at the first other value: every file is read before any work starts.
+    seen = np.zeros(256, dtype=bool)
+    for path, shape in masks:
+        for values in _plain_values(path, shape):
+            seen |= np.bincount(values, minlength=256) > 0
+    return bool(seen[1:_WHITE].any())
+
+
+def _plain_values(path: Path, shape: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
+    mask = open_mask(path)
+    for window in Window(0, 0, *shape).split(_READ_PX):
+        part = read_mask(mask, window)
+        if part.is_plain:
+            yield part.values[~part.void]
+
+
+def _of_channels(path: Path, values: npt.NDArray[Any], void: Bool) -> MaskValues:
+    """Values (C, H, W) as stored → one number a pixel."""
+    if len(values) == 3:
+        if (values != values[:1]).any():
+            plants = np.asarray((values > 0).any(axis=0), dtype=np.uint8)
+            return MaskValues(plants, void, is_plain=False)
+        values = values[:1]
+    only: npt.NDArray[Any] = values[0]
+    if only.dtype.kind == "f":
+        known = only[~void & np.isfinite(only)]
+        fractions = known[known != np.round(known)]
+        if fractions.size:
+            raise InputError(
+                f"{path}: holds fractions such as {fractions[0]:g}; masks hold class numbers",
+                remedy="cut probabilities at a threshold first, and save 0 and 1",
+            )
+        void = void | ~np.isfinite(only)
+        only = np.asarray(np.where(void, 0, only), dtype=np.int64)
+    return MaskValues(only, void, is_plain=only.dtype == np.uint8)
+
+
+def _of_jpeg(path: Path, grey: Pixels) -> MaskValues:
+    brightest = int(grey.max())
+    if 0 < brightest <= _WHITE // 2:
+        raise InputError(
+            f"{path}: a JPEG mask with values up to {brightest}; JPEG keeps only black and white apart",
+            remedy="save masks as PNG",
+        )
+    plants = (grey > _WHITE // 2).astype(np.uint8)
+    return MaskValues(plants, np.zeros(grey.shape, dtype=bool), is_plain=False)

@@ -1,0 +1,165 @@
+"""An orthomosaic and canopy polygons → a dataset folder.
+
+Windows are read as ``cropseg segment`` would read them: the same bands, scale and working GSD. A pixel is
+vegetation where its centre lies in a polygon, background elsewhere in the labelled area, and unknown outside
+that area and where the orthomosaic is not valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.grid import Window
+from cropseg_geo.preflight import Options, Preflight, prepare
+from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
+from training.data import UNKNOWN, Pixels
+from training.sources.dataset import Dataset, Origin, Piece, write_dataset
+from training.sources.windows import LEAST_SIDE_PX, cut_enough, thin
+
+CANOPY_LAYER = "canopy"
+_LAYER_MARK = "|layername="
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an orthomosaic is read; as the options of ``cropseg segment``. None finds it out."""
+
+    model: str | Path = "canopy-s"
+    bands: tuple[int, ...] | None = None
+    scale: tuple[float, float] | None = None
+    alpha_band: int | None = None
+
+    def prepare(self, ortho: str | Path) -> Preflight:
+        """Facts and decisions about the orthomosaic. Raises InputError, ModelError."""
+        options = Options(model=self.model, bands=self.bands, scale=self.scale, alpha_band=self.alpha_band)
+        return prepare(ortho, options)
+
+
+def prepare_polygons(
+    ortho: Path,
+    polygons: str | Path,
+    target: Path,
+    *,
+    name: str,
+    licence: str = "",
+    area: str | Path | None = None,
+    reading: Reading | None = None,
+    listener: Callable[[str], None] = lambda note: None,
+    on_piece: Callable[[], None] = lambda: None,
+) -> Dataset:
+    """Make a dataset of an orthomosaic whose canopy is outlined.
+
+    Parameters
+    ----------
+    ortho
+        The orthomosaic, a file.
+    polygons
+        Canopy outlines, any format and CRS; ``file|layername=x`` names a layer, else ``canopy`` is taken.
+    target
+        The dataset folder; taken up again where it is there already.
+    name, licence
+        Of the dataset.
+    area
+        Polygons within which every plant is outlined. Without them, that is taken to hold for the convex
+        hull of all canopy polygons.
+    reading
+        How to read the orthomosaic.
+    listener
+        Told what was decided about the orthomosaic.
+    on_piece
+        Called after each piece.
+
+    Raises
+    ------
+    InputError
+        For polygons without a CRS or beside the orthomosaic, and whatever ``cropseg segment`` would refuse.
+    """
+    reading = reading or Reading()
+    ready = reading.prepare(ortho)
+    for note in ready.notes:
+        listener(note)
+    canopy = _read(polygons, ready)
+    labelled = hull_of(canopy) if area is None else _read(area, ready)
+    files = [Path(str(source).partition(_LAYER_MARK)[0]) for source in (polygons, area) if source is not None]
+    origin = Origin(
+        "polygons",
+        name,
+        licence,
+        (Path(ortho), *files),
+        options={
+            "bands": str(ready.source.bands),
+            "alpha_band": reading.alpha_band,
+            "scale": str(ready.scale),
+            "shape": str(ready.source.shape),
+            "polygons": canopy.digest,
+            "area": labelled.digest,
+        },
+        gsd_m=ready.source.ground.gsd_m,
+    )
+    return write_dataset(target, origin, _pieces(ready, canopy, labelled), on_piece=on_piece)
+
+
+def hull_of(area: AreaOfInterest) -> AreaOfInterest:
+    """The convex hull of all its polygons."""
+    shapes = shapely.from_wkb(np.array(area.polygons, dtype=object))
+    hull = shapely.convex_hull(shapely.geometrycollections(shapes))
+    return AreaOfInterest((bytes(shapely.to_wkb(hull)),))
+
+
+def _pieces(ready: Preflight, canopy: AreaOfInterest, labelled: AreaOfInterest) -> Iterator[Piece]:
+    whole = Window(0, 0, ready.source.height, ready.source.width)
+    # A narrow strip takes in what lies beside it: unknown there, but a picture of a size to learn from.
+    strip = labelled.window(whole)
+    region = strip.grown(max(0, (LEAST_SIDE_PX - min(strip.shape) + 1) // 2)) & whole
+    windows = cut_enough(region, lambda window: bool(labelled.mask(window).any()))
+    for window in thin(windows):
+        image, valid = read_rgb(ready, window)
+        known = valid & labelled.mask(window)
+        mask = np.where(known, canopy.mask(window).astype(np.uint8), np.uint8(UNKNOWN))
+        place = f"r{window.row}_c{window.col}"
+        yield Piece(place, place, image, mask)
+
+
+def read_rgb(
+    ready: Preflight, window: Window
+) -> tuple[Pixels, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
+    """A window as the network sees it, (H, W, 3) uint8, invalid pixels black; and its validity (H, W)."""
+    values, valid = ready.source.read(window)
+    unit = ready.scale.apply(values).transpose(1, 2, 0)
+    return np.where(valid[..., None], unit * 255.0 + 0.5, 0.0).astype(np.uint8), valid
+
+
+def _read(path: str | Path, ready: Preflight) -> AreaOfInterest:
+    """Polygons in pixels of the working grid."""
+    return read_aoi(_with_layer(path), ready.info.ground).scaled(ready.source.pixel)
+
+
+def _with_layer(path: str | Path) -> str:
+    """``file|layername=x``: as given, else the layer ``canopy`` or the only one there is."""
+    file, _, layer = str(path).partition(_LAYER_MARK)
+    if not Path(file).exists():
+        raise InputError(f"{file}: no such file", remedy="check the path of the polygons")
+    try:
+        layers = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
+    except pyogrio.errors.DataSourceError as err:
+        raise InputError(
+            f"{file}: not a vector file that can be read ({err})",
+            remedy="give polygons as GeoPackage, GeoJSON or Shapefile (with its .shx and .dbf beside it)",
+        ) from err
+    if layer:
+        if layer not in layers:
+            raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {', '.join(layers)}")
+        return str(path)
+    if len(layers) != 1 and CANOPY_LAYER not in layers:
+        raise InputError(
+            f"{file} has {len(layers)} layers ({', '.join(layers)}) and none is named {CANOPY_LAYER!r}",
+            remedy=f"name one: {file}{_LAYER_MARK}NAME",
+        )
+    return f"{file}{_LAYER_MARK}{layers[0] if len(layers) == 1 else CANOPY_LAYER}"

@@ -1,0 +1,259 @@
+"""From a shipped model and a user's dataset to a model of their own: recipe, run, scores, weights file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.model.card import ModelCard, freeze_scores
+from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.weights import read_card, save_weights
+from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from training.data import MANIFEST, Pair, default_data_root, read_pairs
+from training.recipe import CANOPY_S, CLASSES, RECIPES, Recipe
+from training.sources.dataset import Dataset
+
+STEPS = 300
+KEEP = 0.5
+
+KEPT_SHARES = {"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2}
+"""How often a kept crop comes from each of the product's own labelled sets; as in the recipes, the six potted
+pictures half as often as each field set. Other sets of a data folder count like these."""
+
+_OTHER_SHARE = 0.2
+
+_SOURCES = {
+    "pairs": "pictures with masks",
+    "polygons": "an orthomosaic with outlined canopy",
+    "heights": "an orthomosaic labelled by its heights",
+}
+
+Scores = dict[str, dict[str, dict[str, float]]]
+"""Test set → method → measure → value."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to tune.
+
+    Parameters
+    ----------
+    model
+        The model to start from: a name, or a weights file.
+    steps
+        Steps of the recipe's batch.
+    keep
+        Share (0–1) of crops from the product's own training data, which the model would forget otherwise.
+    data
+        Where these are; None looks at the usual place, and goes without where they are not.
+    workers, device
+        As :func:`training.fit.fit` takes them.
+    """
+
+    model: str | Path = DEFAULT_MODEL
+    steps: int = STEPS
+    keep: float = KEEP
+    data: Path | None = None
+    workers: int = 1
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.keep < 1.0:
+            raise InputError(
+                f"--keep {self.keep:g} is not a share from 0 up to, but not including, 1",
+                remedy="give 0.5 for half of the crops, 0 for your own pictures alone",
+            )
+        if self.steps < 1:
+            raise InputError(f"--steps {self.steps} trains nothing", remedy=f"give, say, {STEPS}")
+
+    @property
+    def start(self) -> Path:
+        return find_model(self.model).resolve()
+
+    @property
+    def card(self) -> ModelCard:
+        """The start model's card. Raises ModelError, or InputError if it cannot be tuned here."""
+        card = read_card(self.start)
+        if len(card.classes) != len(CLASSES) or len(card.bands) != 3:
+            raise InputError(
+                f"model {card.name!r} tells {len(card.classes)} classes from {len(card.bands)} bands; "
+                f"labels here tell vegetation from background in RGB",
+                remedy="start from canopy-s, or a model tuned from it",
+            )
+        return card
+
+    def kept(self) -> tuple[Pair, ...]:
+        """The product's own training pairs that are mixed in; none where they are not there.
+
+        Raises
+        ------
+        InputError
+            If ``data`` names a folder without them.
+        """
+        root = self.data or default_data_root()
+        if self.keep == 0.0 or (self.data is None and not (root / MANIFEST).is_file()):
+            return ()
+        return read_pairs(root, split="train")
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The model file's card, and scores on the held-out pictures: start model, tuned model, baselines."""
+
+    card: ModelCard
+    scores: Scores
+
+
+def tune(
+    dataset: Dataset,
+    target: Path,
+    run: Path,
+    plan: Plan,
+    *,
+    name: str,
+    on_scoring: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+) -> Tuned:
+    """Train on a dataset from a model's weights on, score both, write the weights file.
+
+    Parameters
+    ----------
+    dataset
+        The user's data.
+    target
+        The ``.safetensors`` file; replaced in one step.
+    run
+        Folder of the run: an interrupted one goes on.
+    plan
+        How to tune.
+    name
+        Name of the new model.
+    on_scoring
+        Told how many pictures are scored; gives what is called after each.
+
+    Raises
+    ------
+    InputError
+        If the names of the dataset and of the product's own clash, or ``run`` holds another run.
+    """
+    from training.evaluation.run import evaluate_pairs, scores_of
+    from training.fit import Places, fit
+
+    start, kept = plan.card, plan.kept()
+    recipe = tuning_recipe(start, dataset, plan, kept, name=name)
+    places = Places(plan.data or dataset.folder, run)
+    pairs = (*dataset.pairs("train"), *kept)
+    checkpoint = fit(recipe, pairs, places, workers=plan.workers, device=plan.device)
+    card = tuned_card(start, dataset, recipe, keep=plan.keep if kept else 0.0)
+    candidate = run / f"{name}.safetensors"
+    _write(checkpoint, candidate, card)
+
+    held_out = dataset.pairs("test")
+    models = {
+        start.name: TorchPredictor(plan.start, device=plan.device),
+        name: TorchPredictor(candidate, device=plan.device),
+    }
+    scores = evaluate_pairs(models, held_out, on_picture=on_scoring(len(held_out)))
+    own = freeze_scores({f"{row} (held out)": found for row, found in scores_of(name, scores).items()})
+    return Tuned(_write(checkpoint, target, replace(card, scores=own)), scores)
+
+
+def tuning_recipe(
+    start: ModelCard, dataset: Dataset, plan: Plan, kept: tuple[Pair, ...], *, name: str
+) -> Recipe:
+    """The start model's recipe, gentler and shorter, with the dataset mixed in. Raises InputError."""
+    base = _base(start)
+    for own in (name, dataset.name):
+        require_free_name(own, start, kept)
+    return replace(
+        base,
+        name=name,
+        version="1.0.0",
+        summary=f"{start.summary} Tuned on {dataset.name}.",
+        architecture=start.architecture,
+        network=start.network_arguments,
+        mean=start.mean,
+        std=start.std,
+        initial_weights=f"model:{plan.start}",
+        shares=mixed_shares(dataset.name, kept, keep=plan.keep),
+        # These pictures have the resolution that the model is wanted for: no need to see them from afar.
+        augmentation=replace(base.augmentation, ready=(*base.augmentation.ready, dataset.name)),
+        steps=plan.steps,
+        # A fifth of the rate that a new decoder needs: this one knows plants already.
+        learning_rate=base.learning_rate / 5,
+        warmup_steps=min(base.warmup_steps, max(1, plan.steps // 10)),
+        # Averages over about the last 100 steps.
+        ema_decay=0.99,
+        # Masks drawn by hand, not a teacher's opinion: the averages have nothing to better.
+        average_teaches=False,
+        # Nobody outlines leaves to the pixel.
+        label_smoothing=0.02,
+    )
+
+
+def require_free_name(name: str, start: ModelCard, kept: tuple[Pair, ...]) -> None:
+    """Raise InputError for a name that would be mistaken for the start model or for kept data."""
+    if name in {start.name, *KEPT_SHARES, *(pair.dataset for pair in kept)}:
+        raise InputError(
+            f"the name {name!r} is taken by the product's own model or data", remedy="give another --name"
+        )
+
+
+def mixed_shares(own: str, kept: tuple[Pair, ...], *, keep: float) -> dict[str, float]:
+    """Shares that add up to 1: ``keep`` for the kept datasets, in proportion; the rest for ``own``.
+
+    >>> mixed_shares("mine", (), keep=0.5)
+    {'mine': 1.0}
+    """
+    weights = {name: KEPT_SHARES.get(name, _OTHER_SHARE) for name in sorted({pair.dataset for pair in kept})}
+    if not weights or keep == 0.0:
+        return {own: 1.0}
+    total = sum(weights.values())
+    return {own: 1.0 - keep} | {name: keep * weight / total for name, weight in weights.items()}
+
+
+def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: float) -> ModelCard:
+    """The start model's card for the tuned weights: their origin, and the GSD of the data where it is known.
+
+    The licence stays the start model's, whose weights these are adapted from; the licence of the user's
+    pictures is named with them.
+    """
+    stated = f"licence: {dataset.licence}" if dataset.licence else "licence not stated"
+    gsd = f"{dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else "GSD unknown"
+    origin = f"{dataset.pictures} pictures of {_SOURCES[dataset.kind]} ({dataset.source}), {gsd}, {stated}"
+    mixed = (f"{keep:.0%} of the crops from the start model's own data",) if keep else ()
+    finest, coarsest = start.gsd_range_m
+    return replace(
+        start,
+        name=recipe.name,
+        version=recipe.version,
+        summary=recipe.summary,
+        gsd_m=min(max(dataset.gsd_m or start.gsd_m, finest), coarsest),
+        weights_digest="0" * 64,
+        training_data=(
+            f"{dataset.name}: {origin}",
+            *mixed,
+            f"start: {start.name} {start.version}, {start.licence}, weights {start.weights_digest[:12]}",
+            *start.training_data,
+        ),
+        scores=(),
+        # The start model's was fitted to its own logits.
+        temperature=None,
+    )
+
+
+def _base(start: ModelCard) -> Recipe:
+    return RECIPES.get(start.name, CANOPY_S)
+
+
+def _write(checkpoint: Path, target: Path, card: ModelCard) -> ModelCard:
+    """The averaged weights in half precision, as :func:`training.export.export` stores them."""
+    from training.start import load_average
+
+    state = {
+        key: tensor.half() if tensor.is_floating_point() else tensor
+        for key, tensor in load_average(checkpoint).items()
+        if not key.endswith("num_batches_tracked")
+    }
+    return save_weights(target, state, card)
