@@ -1,8 +1,8 @@
-"""Augmentation: from decoded pairs to training crops. Every draw comes from the generator that is given.
+"""Augmentation: from samples to training crops. Every draw comes from the generator that is given.
 
 Geometry first, then what the scene does (soil, objects, shadows, light), then what the camera does (blur,
-noise, compression): the order in which a picture comes about. Images are (H, W, 3) float32 on 0–1,
-masks (H, W) uint8.
+noise, compression): the order in which a picture comes about. Images are (H, W, 3) float32 on 0–1, targets
+(H, W) uint8: the probability of vegetation in half percents, 255 unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from training import camera, scene
-from training.data import Decoded, Pixels, Pool
+from training.data import CERTAIN, UNKNOWN, Pixels
+from training.pool import Pool, Sample
 
 Floats = npt.NDArray[np.float32]
 _ENOUGH_LEAVES = 0.1
@@ -30,13 +31,17 @@ Effect = Callable[[Floats, Pixels, np.random.Generator], tuple[Floats, Pixels]]
 class Augmentation:
     """How far crops may differ from the pictures; each number is a probability unless it says otherwise."""
 
-    crop_px: int = 256
+    # A few hundred pixels hold some plants and what is between them; smaller crops are more of them an hour.
+    crop_px: int = 224
     # Pictures of 0.3–3 mm/px; 0.3–3 is what the method asks for. See ``far`` for drone heights.
     scale: tuple[float, float] = (0.3, 3.0)
     # A fifth of the crops look from a drone's height (down to 0.1×, about 2 cm/px for the widest pictures);
     # mirrored copies fill what the picture does not cover.
     far: float = 0.2
     far_scale: tuple[float, float] = (0.1, 0.3)
+    # Simulated fields are made at every distance already.
+    ready: tuple[str, ...] = ("simulator",)
+    ready_scale: tuple[float, float] = (0.7, 1.5)
     # Half of the crops at any angle; the rest at right angles, with their pixels as sharp as they were.
     rotate: float = 0.5
     # Plants of another picture on this soil: the cheapest way to new pairs of plant and background.
@@ -50,70 +55,86 @@ class Augmentation:
     shadow: float = 0.4
     light: float = 0.9
     blur: float = 0.35
+    sharpen: float = 0.15
     noise: float = 0.3
     jpeg: float = 0.4
 
 
-def make_crop(pool: Pool, plan: Augmentation, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """One training crop.
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A training crop in two views of one geometry.
 
-    Returns
-    -------
-    tuple
-        Image (crop, crop, 3) uint8 and mask (crop, crop) uint8 of 0 and 1.
+    ``strong`` (crop, crop, 3) uint8 after every effect; ``weak`` the same before scene and camera changed it;
+    ``target`` (crop, crop) uint8; ``guess``: where the target is a teacher's opinion alone.
     """
-    image, mask = cut(pool.draw(rng), plan, rng)
-    if rng.random() < plan.paste:
-        image, mask = scene.paste_plants(image, mask, cut(pool.draw(rng), plan, rng), rng)
-    if rng.random() < plan.canopy:
-        image, mask = _with_closed_canopy(image, mask, pool, plan, rng)
+
+    strong: Pixels
+    weak: Pixels
+    target: Pixels
+    guess: bool
+
+
+def make_crop(pool: Pool, plan: Augmentation, rng: np.random.Generator) -> Crop:
+    """One training crop; the same generator state gives the same crop."""
+    sample = pool.draw(rng)
+    image, target = cut(sample, plan, rng)
+    # Plants of a sure mask on guessed ground would be a mask of both kinds.
+    if not sample.guess and rng.random() < plan.paste:
+        image, target = scene.paste_plants(image, target, cut(pool.draw(rng), plan, rng), rng)
+    if not sample.guess and rng.random() < plan.canopy and sample.dataset not in plan.ready:
+        image, target = _with_closed_canopy(image, target, pool, plan, rng)
+    weak = to_bytes(image)
     effects: tuple[tuple[float, Effect], ...] = (
         (plan.soil, scene.shift_soil),
         (plan.plant, scene.shift_plants),
-        (plan.objects, scene.add_object),
+        (0.0 if sample.guess else plan.objects, scene.add_object),
         (plan.shadow, scene.cast_shadow),
         (plan.light, camera.change_light),
         (plan.blur, camera.blur),
+        (plan.sharpen, camera.sharpen),
         (plan.noise, camera.add_noise),
         (plan.jpeg, camera.compress),
     )
     for probability, effect in effects:
         if rng.random() < probability:
-            image, mask = effect(image, mask, rng)
-    return to_bytes(image), mask
+            image, target = effect(image, target, rng)
+    return Crop(to_bytes(image), weak, target, sample.guess)
 
 
 def _with_closed_canopy(
-    image: Floats, mask: Pixels, pool: Pool, plan: Augmentation, rng: np.random.Generator
+    image: Floats, target: Pixels, pool: Pool, plan: Augmentation, rng: np.random.Generator
 ) -> tuple[Floats, Pixels]:
     """The crop under layers of its own leaves, or of another picture's where it has few."""
-    leaves = image, mask
+    leaves = image, target
     for _ in range(_LEAF_TRIES):
-        if leaves[1].mean() >= _ENOUGH_LEAVES:
-            return scene.close_canopy(image, mask, leaves, rng.uniform(*plan.canopy_cover), rng)
+        if scene.is_plant(leaves[1]).mean() >= _ENOUGH_LEAVES:
+            return scene.close_canopy(image, target, leaves, rng.uniform(*plan.canopy_cover), rng)
         leaves = cut(pool.draw(rng), plan, rng)
-    return image, mask
+    return image, target
 
 
-def cut(pair: Decoded, plan: Augmentation, rng: np.random.Generator) -> tuple[Floats, Pixels]:
+def cut(sample: Sample, plan: Augmentation, rng: np.random.Generator) -> tuple[Floats, Pixels]:
     """A square of the picture at a random place, scale, angle and mirroring, resampled to the crop's size."""
-    scale = _draw_scale(plan, rng)
+    scale = _draw_scale(plan, sample.dataset, rng)
     turned = rng.random() < plan.rotate
     # A square turned by any angle fits within one whose side is longer by √2.
     side_px = int(np.ceil(plan.crop_px * 1.4143)) if turned else plan.crop_px
-    image, grey = _resampled(pair, side_px, scale, rng)
+    layers = _resampled(sample, side_px, scale, rng)
     if turned:
         angle = rng.uniform(0.0, 360.0)
-        image = image.rotate(angle, Image.Resampling.BILINEAR)
-        grey = grey.rotate(angle, Image.Resampling.BILINEAR)
+        layers = tuple(layer.rotate(angle, Image.Resampling.BILINEAR) for layer in layers)
     margin = (side_px - plan.crop_px) // 2
     inner = slice(margin, margin + plan.crop_px)
-    pixels, mask = np.asarray(image)[inner, inner], np.asarray(grey)[inner, inner] >= 128
+    pixels, level, known = (np.asarray(layer)[inner, inner] for layer in layers)
+    if not sample.soft:
+        # Outlines stay where they are: half covered is where a leaf begins.
+        level = np.where(level >= CERTAIN // 2, np.uint8(CERTAIN), np.uint8(0))
+    target = np.where(known == 255, level, np.uint8(UNKNOWN))
     turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
-    pixels, mask = np.rot90(pixels, turns), np.rot90(mask, turns)
+    pixels, target = np.rot90(pixels, turns), np.rot90(target, turns)
     if mirrored:
-        pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-    return pixels.astype(np.float32) / np.float32(255.0), mask.astype(np.uint8)
+        pixels, target = pixels[:, ::-1], target[:, ::-1]
+    return pixels.astype(np.float32) / np.float32(255.0), target
 
 
 def to_bytes(image: Floats) -> Pixels:
@@ -121,38 +142,43 @@ def to_bytes(image: Floats) -> Pixels:
     return (np.clip(image, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _draw_scale(plan: Augmentation, rng: np.random.Generator) -> float:
+def _draw_scale(plan: Augmentation, dataset: str, rng: np.random.Generator) -> float:
     """Log-uniform: twice as large is as likely as half as large."""
     low, high = plan.far_scale if rng.random() < plan.far else plan.scale
+    if dataset in plan.ready:
+        low, high = plan.ready_scale
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _resampled(
-    pair: Decoded, side_px: int, scale: float, rng: np.random.Generator
-) -> tuple[Image.Image, Image.Image]:
-    """Image and mask of a random square, at ``scale``; mirrored where it reaches past the picture.
+    sample: Sample, side_px: int, scale: float, rng: np.random.Generator
+) -> tuple[Image.Image, ...]:
+    """Image, target and what is known of it (255, else less), of a random square at ``scale``.
 
-    The mask is resampled as grey values, averaged like the image, so that cutting it at one half keeps
-    outlines where they are.
+    It is mirrored where it reaches past the picture. The target is resampled as grey values, averaged like
+    the image, so that cutting it at one half keeps outlines where they are.
     """
-    image, grey = Image.fromarray(pair.image), Image.fromarray(pair.mask * np.uint8(255))
+    unknown = sample.target == UNKNOWN
+    image = Image.fromarray(sample.image)
+    level = Image.fromarray(np.where(unknown, np.uint8(0), sample.target))
+    known = Image.fromarray(np.where(unknown, np.uint8(0), np.uint8(255)))
     window_px = max(2.0, side_px / scale)
     sharp = Image.Resampling.BILINEAR if scale < 1.0 else Image.Resampling.BICUBIC
+    smooth = Image.Resampling.BILINEAR
     if window_px <= min(image.size):
         left, top = (rng.uniform(0.0, length - window_px) for length in image.size)
         box = (left, top, left + window_px, top + window_px)
-        size, rows, cols = (side_px, side_px), None, None
-    else:
-        # First small, then mirrored: the other way round a picture from afar would hold 16 of them.
-        box = None
-        size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
-        cols, rows = (_mirrored_span(length, side_px, rng) for length in size)
-    image = image.resize(size, sharp, box=box)
-    grey = grey.resize(size, Image.Resampling.BILINEAR, box=box)
-    if rows is None or cols is None:
-        return image, grey
-    index = (rows[:, None], cols)
-    return Image.fromarray(np.asarray(image)[index]), Image.fromarray(np.asarray(grey)[index])
+        square = (side_px, side_px)
+        return (
+            image.resize(square, sharp, box=box),
+            level.resize(square, smooth, box=box),
+            known.resize(square, smooth, box=box),
+        )
+    # First small, then mirrored: the other way round a picture from afar would hold 16 of them.
+    size = (max(2, round(image.width * scale)), max(2, round(image.height * scale)))
+    cols, rows = (_mirrored_span(length, side_px, rng) for length in size)
+    layers = (image.resize(size, sharp), level.resize(size, smooth), known.resize(size, smooth))
+    return tuple(Image.fromarray(np.asarray(layer)[rows[:, None], cols]) for layer in layers)
 
 
 def _mirrored_span(length: int, window: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:

@@ -1,6 +1,9 @@
-"""Labelled pairs: the manifest, decoded images in memory, and draws by index.
+"""Labelled pairs: the manifest, and decoding what it lists.
 
-A mask is 8 bit: 0 background, 1 crop, 2 weed. The models here see vegetation, mask > 0, against background.
+A mask is 8 bit: 0 background, 1 crop, 2 weed, 255 unknown. The models here see vegetation (1 and 2) against
+background; unknown pixels teach nothing and are not scored. Masks of other kinds hold the probability of
+vegetation in half percents instead, 0 to 200, and again 255 for unknown: ``probability`` where a teacher's
+opinion was mixed with a mask, ``guess`` where it is all there is.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +23,30 @@ from PIL import Image
 from cropseg_geo.errors import InputError
 
 MANIFEST = "manifest_pairs.csv"
+COLUMNS = (
+    "split",
+    "dataset",
+    "image",
+    "mask",
+    "width",
+    "height",
+    "species",
+    "frac_crop",
+    "frac_weed",
+    "licence",
+    "source",
+    "group",
+    "sha256_16",
+    "mask_kind",
+)
+"""Columns of a manifest; ``mask_kind`` may be missing and means ``classes``."""
 DATA_VARIABLE = "CROPSEG_DATA"
+
+UNKNOWN = 255
+CERTAIN = 200
+"""Vegetation for sure, in a mask of probabilities."""
+
+Kind = Literal["classes", "probability", "guess"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,6 +67,8 @@ class Pair:
     licence: str
     source: str
     sha256_16: str
+    species: str = ""
+    kind: Kind = "classes"
 
 
 def default_data_root() -> Path:
@@ -77,6 +106,23 @@ def by_dataset(pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:
     return {name: tuple(pair for pair in pairs if pair.dataset == name) for name in names}
 
 
+def held_out(pairs: Sequence[Pair]) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Pairs for training, and the last tenth of every group, in order of names, held out from it.
+
+    The held-out pictures calibrate the probabilities and draw the curve of a run. They are neighbours of
+    training pictures, so they say nothing of other fields: the test split does that.
+    """
+    groups = sorted({(pair.dataset, pair.group) for pair in pairs})
+    kept: set[Path] = set()
+    for key in groups:
+        members = sorted(pair.image for pair in pairs if (pair.dataset, pair.group) == key)
+        kept.update(members[: len(members) - len(members) // 10])
+    return (
+        tuple(pair for pair in pairs if pair.image in kept),
+        tuple(pair for pair in pairs if pair.image not in kept),
+    )
+
+
 def manifest_digest(pairs: Sequence[Pair]) -> str:
     """SHA-256 over dataset, name and hash of the pairs: says on what a run was trained."""
     lines = sorted(f"{pair.dataset} {pair.image.name} {pair.sha256_16}" for pair in pairs)
@@ -89,56 +135,31 @@ def read_image(path: Path) -> Pixels:
 
 
 def read_vegetation(path: Path) -> Pixels:
-    """1 where the mask is above 0, else 0; (H, W) uint8. Raises InputError."""
-    return (_decode(path, "L") > 0).astype(np.uint8)
+    """1 where a mask of classes is above 0, 255 where it is unknown, else 0; (H, W). Raises InputError."""
+    classes = _decode(path, "L")
+    return np.where(classes == UNKNOWN, np.uint8(UNKNOWN), np.minimum(classes, 1)).astype(np.uint8)
+
+
+def read_target(pair: Pair) -> Pixels:
+    """What a network is to learn: the probability of vegetation in half percents, 255 where it is unknown.
+
+    Returns
+    -------
+    Pixels
+        (H, W) uint8; of a mask of classes 0, 200 and 255 alone.
+    """
+    if pair.kind != "classes":
+        return _decode(pair.mask, "L")
+    classes = read_vegetation(pair.mask)
+    return np.where(classes == 1, np.uint8(CERTAIN), classes).astype(np.uint8)
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A pair in memory: ``image`` (H, W, 3) uint8, ``mask`` (H, W) uint8 of 0 and 1."""
+    """A pair in memory: ``image`` (H, W, 3) uint8, ``mask`` (H, W) uint8 of 0, 1 and 255 (unknown)."""
 
     image: Pixels
     mask: Pixels
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Decoded pairs in memory, drawn by dataset and then by group.
-
-    Every group of a dataset is equally likely, whatever its number of frames: frames of one video are near
-    duplicates, and a date with many of them teaches no more than one with few.
-    """
-
-    groups: Mapping[str, tuple[tuple[Decoded, ...], ...]]
-    shares: Mapping[str, float]
-
-    def draw(self, rng: np.random.Generator) -> Decoded:
-        """One pair; the same generator state gives the same pair."""
-        names = sorted(self.groups)
-        weights = np.array([self.shares[name] for name in names])
-        dataset = self.groups[names[rng.choice(len(names), p=weights / weights.sum())]]
-        group = dataset[rng.integers(len(dataset))]
-        return group[rng.integers(len(group))]
-
-
-def load_pool(pairs: Sequence[Pair], *, shares: Mapping[str, float]) -> Pool:
-    """Decode the pairs of every dataset that has a share.
-
-    Raises
-    ------
-    InputError
-        If a dataset with a share has no pairs, or a file cannot be read.
-    """
-    groups: dict[str, tuple[tuple[Decoded, ...], ...]] = {}
-    for dataset in sorted(shares):
-        members = [pair for pair in pairs if pair.dataset == dataset]
-        if not members:
-            raise InputError(f"the manifest has no training pairs of dataset {dataset!r}")
-        names = sorted({pair.group for pair in members})
-        groups[dataset] = tuple(
-            tuple(decode(pair) for pair in members if pair.group == name) for name in names
-        )
-    return Pool(groups, shares)
 
 
 def decode(pair: Pair) -> Decoded:
@@ -159,7 +180,16 @@ def _pair_of(root: Path, row: Mapping[str, str]) -> Pair:
         licence=row["licence"],
         source=row["source"],
         sha256_16=row["sha256_16"],
+        species=row.get("species") or "",
+        kind=_kind_of(row.get("mask_kind") or "classes"),
     )
+
+
+def _kind_of(text: str) -> Kind:
+    for kind in get_args(Kind):
+        if text == kind:
+            return kind
+    raise InputError(f"unknown kind of mask {text!r} in a manifest", remedy=f"use one of {get_args(Kind)}")
 
 
 def _refuse_shared_groups(pairs: Sequence[Pair]) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
 from cropseg_geo.model.weights import save_weights
-from training.fit import CLASSES, load_average
-from training.recipe import Recipe
+from training.evaluation.calibration import fold_temperature
+from training.recipe import CLASSES, Recipe
+from training.start import load_average
 
 LICENCE = "CC-BY-SA-4.0"
 """The peanut pictures are CC BY-SA 4.0, and weights may count as adapted material: share them alike."""
@@ -26,12 +27,21 @@ TRAINING_DATA = (
     "growingsoy: soybean over straw, 341 frames of four dates, MIT (raulsteinmetz/soy-segmentation-ds)",
     "peanut: peanut and weeds on clods, 107 pictures, CC BY-SA 4.0 (ptdkhoa/Peanut-dataset)",
     "agir: potted maize, soybean, barley, mustard, amaranth, winter pea, 6 pictures, MIT",
+    "simulator: 800 generated scenes of training.simulator, Apache-2.0",
+    "heights: a generated field of sample_tiles, labelled by its surface model, Apache-2.0",
+    "sorghum_weed_cc0: 900 unlabelled field shots of sorghum and weeds, CC0, labelled by the stage before",
+    "breedingplots: 60 unlabelled drone tiles of cereal plots, MIT, most of them screened out",
     "encoder start: MobileNetV2, ImageNet, Apache-2.0 (google-coral/test_data)",
 )
 
 
 def export(
-    recipe: Recipe, checkpoint: Path, target: Path, *, scores: Mapping[str, Mapping[str, float]] | None = None
+    recipe: Recipe,
+    checkpoint: Path,
+    target: Path,
+    *,
+    scores: Mapping[str, Mapping[str, float]] | None = None,
+    temperature: float | None = None,
 ) -> ModelCard:
     """Write the weights file of a checkpoint; an older file is replaced in one step.
 
@@ -45,6 +55,9 @@ def export(
         The ``.safetensors`` file.
     scores
         Test set → measure → value, as ``evaluate`` measured them on an export without scores.
+    temperature
+        Divides the logits, as :func:`training.evaluation.calibration.calibrate` fitted it on an export
+        without one; folded into the last layer, so that the runtime need not know of it.
 
     Returns
     -------
@@ -54,21 +67,26 @@ def export(
     Raises
     ------
     InputError
-        If there is no checkpoint.
+        If there is no checkpoint, or the temperature cannot be folded.
     OutputError
         If the target cannot be written.
     """
+    averaged = load_average(checkpoint)
+    if temperature is not None:
+        averaged = fold_temperature(averaged, temperature)
     # Half precision rounds weights by at most 0.05 %: no score moves in the third digit, the file is half.
     state = {
         name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in load_average(checkpoint).items()
+        for name, tensor in averaged.items()
         # A counter of training batches: nothing reads it afterwards.
         if not name.endswith("num_batches_tracked")
     }
-    return save_weights(target, state, make_card(recipe, scores=scores or {}))
+    return save_weights(target, state, make_card(recipe, scores=scores or {}, temperature=temperature))
 
 
-def make_card(recipe: Recipe, *, scores: Mapping[str, Mapping[str, float]]) -> ModelCard:
+def make_card(
+    recipe: Recipe, *, scores: Mapping[str, Mapping[str, float]], temperature: float | None = None
+) -> ModelCard:
     """The card of a recipe; its weights' digest is filled in by the writer."""
     return ModelCard(
         name=recipe.name,
@@ -86,4 +104,5 @@ def make_card(recipe: Recipe, *, scores: Mapping[str, Mapping[str, float]]) -> M
         licence=LICENCE,
         training_data=TRAINING_DATA,
         scores=freeze_scores(scores),
+        temperature=temperature,
     )

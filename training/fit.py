@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.networks import build_network
-from cropseg_geo.model.networks.fusion import fuse_batch_norms
+from cropseg_geo.model.networks.vit import layer_indices
 from training.augment import make_crop
-from training.data import Pair, Pool, load_pool, manifest_digest
+from training.curves import draw_curves
+from training.data import CERTAIN, UNKNOWN, Pair, held_out, manifest_digest
 from training.losses import segmentation_loss
+from training.pool import Pool, load_pool
 from training.recipe import Recipe
+from training.start import CHECKPOINT, initial_network
+from training.validate import validate
 
-CHECKPOINT = "last.pt"
-CLASSES = ("background", "crop")
+LOG = "log.jsonl"
+
+_POSITIONS = ("pos_embed", "cls_token", "reg_token", "relative_position_bias_table")
 
 
-class Crops(Dataset[tuple[Tensor, Tensor]]):
+class Batch(NamedTuple):
+    """Crops: two views (N, 3, H, W) uint8, targets (N, H, W) uint8, and which are guesses (N,) bool."""
+
+    strong: Tensor
+    weak: Tensor
+    target: Tensor
+    guess: Tensor
+
+
+class Crops(Dataset[Batch]):
     """Crop number ``i`` is made from (seed, i) alone: any worker, any restart, the same crop."""
 
     def __init__(self, pool: Pool, recipe: Recipe) -> None:
@@ -42,11 +56,11 @@ class Crops(Dataset[tuple[Tensor, Tensor]]):
     def __len__(self) -> int:
         return self.recipe.steps * self.recipe.batch
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Image (3, crop, crop) uint8 and mask (crop, crop) uint8."""
+    def __getitem__(self, index: int) -> Batch:
         rng = np.random.default_rng((self.recipe.seed, index))
-        image, mask = make_crop(self.pool, self.recipe.augmentation, rng)
-        return torch.from_numpy(image.copy()).permute(2, 0, 1), torch.from_numpy(mask.copy())
+        crop = make_crop(self.pool, self.recipe.augmentation, rng)
+        strong, weak = (torch.from_numpy(view.copy()).permute(2, 0, 1) for view in (crop.strong, crop.weak))
+        return Batch(strong, weak, torch.from_numpy(crop.target.copy()), torch.tensor(crop.guess))
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,13 @@ class Places:
 
 
 def fit(
-    recipe: Recipe, pairs: tuple[Pair, ...], places: Places, *, workers: int, device: str = "auto"
+    recipe: Recipe,
+    pairs: tuple[Pair, ...],
+    places: Places,
+    *,
+    workers: int,
+    device: str = "auto",
+    devices: int = 1,
 ) -> Path:
     """Train a recipe, or go on where an interrupted run of it stopped.
 
@@ -67,59 +87,67 @@ def fit(
     recipe
         What to train.
     pairs
-        The training pairs; never those of a test set.
+        The training pairs; never those of a test set. The last tenth of every group is held out.
     places
-        Data root and run folder; the folder gets ``run.json``, ``log.jsonl`` and the checkpoint.
+        Data root and run folder; the folder gets ``run.json``, ``data.csv``, ``log.jsonl``, ``curves.svg``
+        and the checkpoint.
     workers
         Loader processes; 0 makes the crops in this one.
     device
         As Lightning Fabric names accelerators.
+    devices
+        How many of them; each takes its part of every batch, so that the same recipe sees the same crops.
 
     Returns
     -------
     Path
-        The last checkpoint: step, weights, averaged weights, optimizer, recipe.
+        The last checkpoint: step, weights, averaged weights, optimizer.
 
     Raises
     ------
     InputError
-        If the data are not there, or the run folder holds a run of another recipe or other data.
+        If the data are not there, the batch cannot be shared out, or the run folder holds a run of another
+        recipe or of other data.
     """
-    fabric = Fabric(accelerator=device, devices=1)
-    torch.manual_seed(recipe.seed)
-    _describe_run(recipe, pairs, places)
+    fabric = _make_fabric(recipe, device, devices)
+    pairs = tuple(pair for pair in pairs if recipe.shares.get(pair.dataset, 0) > 0)
+    taken, checked = held_out(pairs)
+    if fabric.is_global_zero:
+        _describe_run(recipe, pairs, places)
 
-    network = _initial_network(recipe, places.data)
-    average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-    optimizer = _make_optimizer(network, recipe)
+    network = initial_network(recipe, data=places.data, runs=places.run.parent)
+    average = deepcopy(network).eval().to(fabric.device)
+    optimizer = make_optimizer(network, recipe)
     network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
-    average = {name: tensor.to(fabric.device) for name, tensor in average.items()}
 
     state: dict[str, Any] = {"network": network, "optimizer": optimizer, "average": average, "step": 0}
     checkpoint = places.run / CHECKPOINT
     if checkpoint.is_file():
         fabric.load(checkpoint, state)
-    average = state["average"]
     first = state["step"]
     network.train()
 
-    mean, std = (torch.tensor(v, device=fabric.device).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
-    pool = load_pool(pairs, shares=recipe.shares)
+    pool = load_pool(taken, shares=recipe.shares)
     progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        disable=not fabric.is_global_zero,
     )
-    with progress, (places.run / "log.jsonl").open("a", encoding="utf-8") as log:
+    losses: list[float] = []
+    started = time.perf_counter()
+    with progress:
         bar = progress.add_task(recipe.name, total=recipe.steps, completed=first)
-        losses: list[float] = []
-        started = time.perf_counter()
-        for step, (images, masks) in enumerate(_batches(recipe, pool, first, workers), start=first):
+        for step, batch in enumerate(_batches(recipe, pool, first, workers, fabric), start=first):
             _set_rate(optimizer, recipe, step)
 
-            values = images.to(fabric.device).float().div_(255.0).sub_(mean).div_(std)
-            logits = network(values.contiguous(memory_format=torch.channels_last))
+            target, known = _targets(average, batch, recipe, fabric.device)
+            logits = network(_standardised(batch.strong, recipe, fabric.device))
             loss = segmentation_loss(
-                logits,
-                masks.to(fabric.device).long(),
+                logits.float(),
+                target,
+                known,
                 dice_weight=recipe.dice_weight,
                 label_smoothing=recipe.label_smoothing,
             )
@@ -127,62 +155,90 @@ def fit(
             fabric.backward(loss)
             fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm)
             optimizer.step()
-            _update_average(average, network.state_dict(), recipe, step)
+            _update_average(average, network, recipe, step)
 
             losses.append(loss.item())
             done = state["step"] = step + 1
+            last = done == recipe.steps
             progress.update(bar, completed=done, description=f"{recipe.name} loss {losses[-1]:.3f}")
-            if done % recipe.log_every == 0 or done == recipe.steps:
-                seconds = time.perf_counter() - started
-                entry = {"step": done, "loss": sum(losses) / len(losses), "seconds": round(seconds, 1)}
-                log.write(json.dumps(entry) + "\n")
-                log.flush()
+            if fabric.is_global_zero and (done % recipe.log_every == 0 or last):
+                entry = {"step": done, "loss": round(sum(losses) / len(losses), 5)}
+                if checked and (done % recipe.validate_every == 0 or last):
+                    entry["miou"] = validate(average, checked, recipe, device=fabric.device)
+                entry["seconds"] = round(time.perf_counter() - started, 1)
+                _log(places.run, entry)
                 losses.clear()
-            if done % recipe.checkpoint_every == 0 or done == recipe.steps:
+            if done % recipe.checkpoint_every == 0 or last:
                 _save(fabric, checkpoint, state)
     return checkpoint
 
 
-def load_average(checkpoint: Path) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint. Raises InputError if there is none."""
-    if not checkpoint.is_file():
-        raise InputError(f"no checkpoint {checkpoint}", remedy="train it with 'python -m training fit'")
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return dict(state["average"])
-
-
-def _initial_network(recipe: Recipe, data: Path) -> nn.Module:
-    network = build_network(recipe.architecture, classes=len(CLASSES), **recipe.network)
-    path = data / recipe.initial_weights
-    if not path.is_file():
-        raise InputError(f"no initial weights {path}", remedy="give the folder that holds them with --data")
-    # The file holds an encoder with its batch norms; load it as such, then fold them as the recipe says.
-    start = build_network(
-        recipe.architecture, classes=len(CLASSES), **{**recipe.network, "fold_norms": False}
+def _make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
+    if recipe.batch % devices:
+        raise InputError(
+            f"a batch of {recipe.batch} crops cannot be shared out to {devices} devices",
+            remedy=f"give a number of devices that divides {recipe.batch}",
+        )
+    on_gpu = device in ("cuda", "gpu") or (device == "auto" and torch.cuda.is_available())
+    fabric = Fabric(
+        accelerator=device,
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        # Half the memory traffic on a GPU; the weights stay in full precision.
+        precision="bf16-mixed" if on_gpu else "32-true",
     )
-    stored = {name: tensor.float() for name, tensor in load_file(path).items()}
-    missing, _ = start.encoder.load_state_dict(stored, strict=False)
-    if missing:
-        raise InputError(f"{path} lacks {len(missing)} tensors of the encoder, the first is {missing[0]}")
-    encoder = fuse_batch_norms(start.encoder.eval()) if recipe.network.get("fold_norms") else start.encoder
-    network.encoder.load_state_dict(encoder.state_dict())
-    return network
+    fabric.launch()
+    return fabric
 
 
-def _make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    encoder = {id(parameter) for parameter in network.encoder.parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        # Biases and norms are not decayed: shrinking them shifts activations and regularises nothing.
-        groups.setdefault((id(parameter) in encoder, parameter.ndim > 1), []).append(parameter)
+def _standardised(images: Tensor, recipe: Recipe, device: torch.device) -> Tensor:
+    """0–255 (N, 3, H, W) uint8 → what the network reads."""
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (recipe.mean, recipe.std))
+    values = images.to(device).float().div_(255.0).sub_(mean).div_(std)
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+def _targets(average: nn.Module, batch: Batch, recipe: Recipe, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Probability of vegetation and what is known of it, both (N, H, W) float32.
+
+    Where the target is a teacher's guess, the averaged network looks at the crop before the effects, and
+    both opinions count half; what the teacher left unknown is known once the average is confident.
+    """
+    level = batch.target.to(device)
+    target = level.float().div(CERTAIN)
+    known = (level != UNKNOWN).float()
+    if recipe.average_teaches and bool(batch.guess.any()):
+        guessed = batch.guess.to(device)
+        with torch.no_grad():
+            opinion = average(_standardised(batch.weak[batch.guess], recipe, device)).softmax(1)[:, 1]
+        sure = (torch.maximum(opinion, 1.0 - opinion) >= recipe.confidence).float()
+        told = known[guessed]
+        target[guessed] = torch.where(told > 0, 0.5 * (target[guessed] + opinion), opinion)
+        known[guessed] = torch.maximum(told, sure)
+    return target.clamp_(0.0, 1.0), known
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW with a rate for each part: what is new learns fastest, the first layers of an encoder slowest."""
+    encoder = {id(parameter) for parameter in network.get_submodule("encoder").parameters()}
+    depth = layer_indices(network)
+    deepest = max(depth.values())
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        scale = recipe.layer_decay ** (deepest - depth[name])
+        if id(parameter) in encoder:
+            scale *= recipe.encoder_rate
+        # Biases, norms and positions are not decayed: shrinking them shifts activations, no more.
+        decayed = parameter.ndim > 1 and not name.endswith(_POSITIONS)
+        groups.setdefault((scale, decayed), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
                 "weight_decay": recipe.weight_decay if decayed else 0.0,
-                "scale": recipe.encoder_rate if in_encoder else 1.0,
+                "scale": scale,
             }
-            for (in_encoder, decayed), parameters in groups.items()
+            for (scale, decayed), parameters in groups.items()
         ],
         lr=recipe.learning_rate,
     )
@@ -197,38 +253,53 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> No
 
 
 @torch.no_grad()
-def _update_average(
-    average: dict[str, Tensor], current: Mapping[str, Tensor], recipe: Recipe, step: int
-) -> None:
+def _update_average(average: nn.Module, network: nn.Module, recipe: Recipe, step: int) -> None:
     decay = min(recipe.ema_decay, (1.0 + step) / (10.0 + step))
-    for name, tensor in current.items():
+    current = network.state_dict()
+    for name, tensor in average.state_dict().items():
         if tensor.is_floating_point():
-            average[name].lerp_(tensor, 1.0 - decay)
+            tensor.lerp_(current[name], 1.0 - decay)
         else:
-            average[name].copy_(tensor)
+            tensor.copy_(current[name])
 
 
-def _batches(recipe: Recipe, pool: Pool, first: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches from step ``first`` on: step k holds crops k · batch to (k + 1) · batch − 1."""
+def _batches(recipe: Recipe, pool: Pool, first: int, workers: int, fabric: Fabric) -> Iterator[Batch]:
+    """Batches from step ``first`` on: step k holds crops k · batch to (k + 1) · batch − 1.
+
+    Of n devices, device r takes every nth of them, from the rth on.
+    """
     loader = DataLoader(
         Crops(pool, recipe),
-        batch_size=recipe.batch,
-        sampler=range(first * recipe.batch, recipe.steps * recipe.batch),
+        batch_size=recipe.batch // fabric.world_size,
+        sampler=range(
+            first * recipe.batch + fabric.global_rank, recipe.steps * recipe.batch, fabric.world_size
+        ),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
 
 
+def _log(run: Path, entry: dict[str, float]) -> None:
+    with (run / LOG).open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")
+    draw_curves(run / LOG, run / "curves.svg")
+
+
 def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
     """Beside, then renamed: a run that is killed while writing resumes from the checkpoint before."""
     part = checkpoint.with_suffix(".part")
     fabric.save(part, state)
-    part.replace(checkpoint)
+    fabric.barrier()
+    if fabric.is_global_zero:
+        part.replace(checkpoint)
 
 
-def _describe_run(recipe: Recipe, pairs: tuple[Pair, ...], places: Places) -> None:
-    """``run.json``: what is trained on what, with which versions. Refuses a folder of another run."""
+def _describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
+    """``run.json`` and ``data.csv``: what is trained on what, with which versions.
+
+    Refuses a folder of another run.
+    """
     places.run.mkdir(parents=True, exist_ok=True)
     path = places.run / "run.json"
     identity = {"recipe": json.loads(recipe.to_json()), "data": manifest_digest(pairs), "pairs": len(pairs)}
@@ -240,6 +311,10 @@ def _describe_run(recipe: Recipe, pairs: tuple[Pair, ...], places: Places) -> No
                 remedy="give another folder with --run, or delete this one",
             )
         return
+    with (places.run / "data.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("dataset", "group", "image", "licence", "source", "sha256_16"))
+        writer.writerows((p.dataset, p.group, p.image.name, p.licence, p.source, p.sha256_16) for p in pairs)
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,

@@ -1,4 +1,8 @@
-"""What differs between scenes: soil, plants, objects, shadows. Images (H, W, 3) float32 on 0–1."""
+"""What differs between scenes: soil, plants, objects, shadows.
+
+Images (H, W, 3) float32 on 0–1; targets (H, W) uint8, the probability of vegetation in half percents, 255
+unknown.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,30 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from training.data import CERTAIN, UNKNOWN
+
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
 
 _MAX_LAYERS = 24
 
 
+def is_plant(target: Pixels) -> npt.NDArray[np.bool_]:
+    """Where a target says vegetation rather than background; not where it is unknown."""
+    return (target >= CERTAIN // 2) & (target != UNKNOWN)
+
+
 def paste_plants(
-    image: Floats, mask: Pixels, other: tuple[Floats, Pixels], rng: np.random.Generator
+    image: Floats, target: Pixels, other: tuple[Floats, Pixels], rng: np.random.Generator
 ) -> tuple[Floats, Pixels]:
     """The vegetation of another crop on top of this one, its rim softened by a fraction of a pixel."""
-    pixels, plants = other
+    pixels, plants = other[0], is_plant(other[1])
     alpha = soften(plants, rng.uniform(0.4, 1.0))
-    return image + alpha * (pixels - image), np.maximum(mask, plants)
+    return image + alpha * (pixels - image), np.where(plants, np.uint8(CERTAIN), target)
 
 
 def close_canopy(
-    image: Floats, mask: Pixels, leaves: tuple[Floats, Pixels], cover: float, rng: np.random.Generator
+    image: Floats, target: Pixels, leaves: tuple[Floats, Pixels], cover: float, rng: np.random.Generator
 ) -> tuple[Floats, Pixels]:
     """Leaves over leaves until ``cover`` (0–1) of the crop is green; what lies beneath darkens a little.
 
@@ -31,19 +42,19 @@ def close_canopy(
     has soil beside it.
     """
     for _ in range(_MAX_LAYERS):
-        if mask.mean() >= cover:
+        if is_plant(target).mean() >= cover:
             break
-        shift = tuple(int(n) for n in rng.integers(0, mask.shape))
+        shift = tuple(int(n) for n in rng.integers(0, target.shape))
         turns = int(rng.integers(4))
         pixels, plants = (np.roll(np.rot90(layer, turns), shift, axis=(0, 1)) for layer in leaves)
         shade = np.float32(rng.uniform(0.75, 1.0))
-        image, mask = paste_plants(image * shade, mask, (pixels, plants), rng)
-    return image, mask
+        image, target = paste_plants(image * shade, target, (pixels, plants), rng)
+    return image, target
 
 
-def shift_soil(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
+def shift_soil(image: Floats, target: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
     """Another soil: red to grey to black, moist to dry. Plants keep their colour."""
-    soil = 1.0 - soften(mask, 1.0)
+    soil = 1.0 - soften(is_plant(target), 1.0)
     grey = image.mean(axis=2, keepdims=True)
     # Soils run from blue-grey clay to red laterite: red grows while blue falls, green stays between them.
     warmth = rng.uniform(-0.12, 0.35)
@@ -53,21 +64,21 @@ def shift_soil(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[F
     soiled = np.float32(rng.uniform(0.35, 1.6)) * np.clip(soiled, 0.0, 1.0) ** np.float32(
         rng.uniform(0.7, 1.4)
     )
-    return image + soil * (np.clip(soiled, 0.0, 1.0) - image), mask
+    return image + soil * (np.clip(soiled, 0.0, 1.0) - image), target
 
 
-def shift_plants(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
+def shift_plants(image: Floats, target: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
     """Other leaves: yellowish, bluish, reddish, paler or darker. The soil keeps its colour."""
     gains = rng.uniform((0.75, 0.85, 0.6), (1.35, 1.15, 1.4)).astype(np.float32)
     grey = image.mean(axis=2, keepdims=True)
     chroma = np.float32(rng.uniform(0.45, 1.3))
     shifted = np.clip((grey + chroma * (image - grey)) * gains * np.float32(rng.uniform(0.6, 1.25)), 0.0, 1.0)
-    return image + soften(mask, 1.0) * (shifted - image), mask
+    return image + soften(is_plant(target), 1.0) * (shifted - image), target
 
 
-def add_object(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
+def add_object(image: Floats, target: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
     """A board, a hose, a flag, a stroke of paint: flat colour, any hue, and never vegetation."""
-    height, width = mask.shape
+    height, width = target.shape
     layer = Image.new("L", (width, height))
     draw = ImageDraw.Draw(layer)
     points = [
@@ -83,18 +94,18 @@ def add_object(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[F
     colour = rng.uniform(0.0, 1.0, 3).astype(np.float32)
     # A little of what lies beneath remains as texture.
     image = np.where(covered[..., None], 0.85 * colour + 0.15 * image, image).astype(np.float32)
-    return image, np.where(covered, np.uint8(0), mask)
+    return image, np.where(covered, np.uint8(0), target)
 
 
-def cast_shadow(image: Floats, mask: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
+def cast_shadow(image: Floats, target: Pixels, rng: np.random.Generator) -> tuple[Floats, Pixels]:
     """A shadow with a straight edge (pole, person, row) or a dappled one; bluish, as skylight is."""
-    shade = _straight_shade(mask.shape, rng) if rng.random() < 0.5 else _dappled_shade(mask.shape, rng)
+    shade = _straight_shade(target.shape, rng) if rng.random() < 0.5 else _dappled_shade(target.shape, rng)
     depth = rng.uniform(0.3, 0.8)
     tint = (1.0 - depth * np.array([1.0, 0.97, rng.uniform(0.8, 0.97)])).astype(np.float32)
-    return image * (1.0 - shade[..., None] * (1.0 - tint)), mask
+    return image * (1.0 - shade[..., None] * (1.0 - tint)), target
 
 
-def soften(mask: Pixels, sigma_px: float) -> Floats:
+def soften(mask: npt.NDArray[np.bool_], sigma_px: float) -> Floats:
     """The mask as blending weights (H, W, 1) on 0–1 with a soft rim."""
     return ndimage.gaussian_filter(mask.astype(np.float32), sigma_px)[..., None]
 

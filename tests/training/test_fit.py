@@ -16,11 +16,15 @@ from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card
 from training.augment import Augmentation
 from training.data import MANIFEST, by_dataset, default_data_root, manifest_digest, read_pairs
-from training.evaluate import BASELINE, evaluate, scores_table
+from training.evaluation.methods import EXG_FIXED, EXG_OTSU, baselines, models
+from training.evaluation.run import evaluate
+from training.evaluation.sets import development_sets
+from training.evaluation.tables import scores_table
 from training.export import export
-from training.fit import CHECKPOINT, Places, fit, load_average
-from training.losses import dice_loss, segmentation_loss
+from training.fit import Places, fit
+from training.losses import segmentation_loss
 from training.recipe import CANOPY_S, find_recipe
+from training.start import CHECKPOINT, load_average
 
 RECIPE = replace(
     CANOPY_S,
@@ -116,10 +120,11 @@ def test_an_export_predicts_and_is_scored(root, whole, tmp_path):
     card = export(RECIPE, whole, target, scores={"plots": {"miou": 0.5}})
     assert read_card(target) == card
     assert dict(card.scores) == {"plots": (("miou", 0.5),)}
-    scores = evaluate({"tiny": TorchPredictor(target, device="cpu")}, read_pairs(root, split="test"))
-    assert scores["plots"].keys() == {"tiny", BASELINE}
-    assert scores["plots"][BASELINE]["miou"] > 0.95
-    assert scores_table(scores).row_count == 2
+    methods = baselines() | models({"tiny": TorchPredictor(target, device="cpu")})
+    scores = evaluate(methods, development_sets(root))
+    assert scores["plots"].keys() == {"tiny", EXG_OTSU, EXG_FIXED}
+    assert scores["plots"][EXG_OTSU]["miou"] > 0.95
+    assert scores_table(scores).row_count == 3
 
 
 def test_there_is_no_average_without_a_checkpoint(tmp_path):
@@ -145,11 +150,26 @@ def test_unknown_recipes_are_refused():
 
 
 def test_certain_and_right_logits_cost_nothing():
-    masks = torch.tensor([[[0, 1], [1, 0]]])
-    logits = 100.0 * torch.stack([1.0 - masks, masks.float()], dim=1)
-    assert float(dice_loss(logits, masks)) == pytest.approx(0.0, abs=1e-6)
-    assert float(segmentation_loss(logits, masks, dice_weight=1.0, label_smoothing=0.0)) < 1e-6
-    assert float(segmentation_loss(-logits, masks, dice_weight=1.0, label_smoothing=0.0)) > 1.0
+    target = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])
+    known = torch.ones_like(target)
+    logits = 100.0 * torch.stack([1.0 - target, target], dim=1)
+    right = segmentation_loss(logits, target, known, dice_weight=1.0, label_smoothing=0.0)
+    wrong = segmentation_loss(-logits, target, known, dice_weight=1.0, label_smoothing=0.0)
+    assert float(right) < 1e-6
+    assert float(wrong) > 1.0
+
+
+def test_unknown_pixels_cost_nothing_and_pull_nowhere():
+    torch.manual_seed(0)
+    logits = torch.randn(1, 2, 4, 4, requires_grad=True)
+    target, known = torch.ones(1, 4, 4), torch.ones(1, 4, 4)
+    known[:, :, 2:] = 0
+    segmentation_loss(logits, target, known, dice_weight=0.5, label_smoothing=0.1).backward()
+    assert logits.grad is not None
+    assert torch.all(logits.grad[..., 2:] == 0)
+    assert torch.all(logits.grad[..., :2] != 0)
+    nothing = segmentation_loss(logits, target, 0 * known, dice_weight=0.5, label_smoothing=0.1)
+    assert float(nothing.detach()) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.skipif(not (default_data_root() / MANIFEST).is_file(), reason="the training data are not here")

@@ -5,14 +5,25 @@ import warnings
 import numpy as np
 import pytest
 
-from training.baseline import excess_green, exg_otsu, otsu_threshold
-from training.scores import Counts, boundary, boundary_reach_px, count
+from training.evaluation.baseline import (
+    chromatic_excess_green,
+    excess_green,
+    exg_fixed,
+    exg_otsu,
+    otsu_threshold,
+)
+from training.evaluation.scores import IGNORE, Counts, Truth, boundary, boundary_reach_px
+from training.evaluation.scores import count as count_against
 
 
 def square(size, rows, cols):
     mask = np.zeros((size, size), np.uint8)
     mask[rows, cols] = 1
     return mask
+
+
+def count(prediction, truth):
+    return count_against(prediction, Truth.of(truth))
 
 
 def test_the_confusion_of_two_squares_that_overlap_by_half():
@@ -59,9 +70,40 @@ def test_counts_are_summed_before_they_are_divided():
     assert (small + large).vegetation_iou == pytest.approx(0.99)
 
 
-def test_the_reach_grows_with_the_picture():
+def test_the_reach_grows_with_the_picture_but_not_with_an_orthomosaic():
+    assert boundary_reach_px((20, 20)) == 1
     assert boundary_reach_px((640, 640)) == 5
     assert boundary_reach_px((720, 960)) == 6
+    assert boundary_reach_px((4000, 9000)) == 6
+
+
+def test_unknown_pixels_are_in_no_count():
+    rng = np.random.default_rng(4)
+    truth, prediction = (rng.integers(0, 2, (30, 40)).astype(np.uint8) for _ in range(2))
+    unknown = rng.random((30, 40)) < 0.3
+    truth[unknown] = IGNORE
+    counts = count(prediction, truth)
+    known = ~unknown
+    assert counts.true_positive == np.sum((prediction == 1) & (truth == 1))
+    assert counts.false_positive == np.sum((prediction == 1) & (truth == 0))
+    total = counts.true_positive + counts.false_positive + counts.false_negative + counts.true_negative
+    assert total == known.sum()
+    # Whatever a method says there, nothing moves: neither numerators nor denominators.
+    assert count(np.where(unknown, 1 - prediction, prediction), truth) == counts
+
+
+def test_the_edge_of_the_unknown_is_no_boundary():
+    truth = np.full((12, 12), IGNORE, np.uint8)
+    truth[:, 3:9] = 1
+    assert count(np.ones((12, 12), np.uint8), truth).boundary_union == 0
+    truth[:, 8] = 0
+    assert count(np.ones((12, 12), np.uint8), truth).boundary_overlap == 0
+    assert Truth.of(truth).rim.any()
+
+
+def test_coverage_is_the_share_of_plants_in_what_is_known():
+    truth = np.array([[1, 2, 0, 0, IGNORE, IGNORE]], np.uint8)
+    assert Truth.of(truth).coverage == 0.5
 
 
 def test_miou_is_that_of_torchmetrics():
@@ -80,6 +122,25 @@ def test_miou_is_that_of_torchmetrics():
 def test_excess_green_of_pure_colours():
     colours = np.array([[[0, 255, 0], [255, 0, 0], [90, 90, 90], [0, 0, 0]]], np.uint8)
     np.testing.assert_allclose(excess_green(colours), [[510.0, -255.0, 0.0, 0.0]])
+
+
+def test_chromatic_excess_green_does_not_depend_on_exposure():
+    colours = np.array([[[10, 60, 20], [40, 240, 80], [0, 0, 0], [7, 7, 7]]], np.uint8)
+    index = chromatic_excess_green(colours)
+    assert index[0, 0] == pytest.approx(index[0, 1]) == pytest.approx((120 - 30) / 90)
+    assert index[0, 2] == index[0, 3] == 0.0
+    np.testing.assert_array_equal(exg_fixed(colours), [[1, 1, 0, 0]])
+
+
+def test_what_is_unknown_has_no_say_in_otsus_threshold():
+    rng = np.random.default_rng(3)
+    image = rng.integers(90, 110, (20, 40, 3)).astype(np.uint8)
+    image[:, :10, 1] += 60
+    known = np.ones((20, 40), bool)
+    known[:, 20:] = False
+    image[:, 20:] = (0, 255, 0)
+    assert exg_otsu(image, known)[:, :20].sum() == 200
+    assert exg_otsu(image)[:, :20].sum() == 0
 
 
 def test_otsu_separates_two_heaps():

@@ -1,0 +1,49 @@
+"""The model card as a document says what the card and the scores say."""
+
+from dataclasses import replace
+
+import pytest
+
+from cropseg_geo.model.weights import read_card
+from cropseg_geo.model.zoo import find_model
+from training.cards import render_model_card, write_model_card
+
+SCORES = {
+    "soy": {"ExG + Otsu": {"miou": 0.8}, "canopy-s": {"miou": 0.9123, "ece": 0.021}},
+    "soy / dry": {"canopy-s": {"miou": 0.7, "ece": 0.5}},
+    "peanut": {"ExG + Otsu": {"miou": 0.7}, "canopy-s": {"miou": 0.9, "ece": 0.011}},
+}
+BEFORE = {
+    row: {name: {**found, "ece": 0.08} for name, found in methods.items()} for row, methods in SCORES.items()
+}
+
+
+@pytest.fixture
+def card():
+    return replace(read_card(find_model("canopy-s")), temperature=None)
+
+
+def test_the_document_holds_the_card_and_the_scores(card, tmp_path):
+    path = tmp_path / "docs" / "model-card-canopy-s.md"
+    write_model_card(card, SCORES, path, weights=find_model("canopy-s"), notes=("soy is dry",))
+    text = path.read_text(encoding="utf-8")
+    for fact in (card.name, card.version, card.summary, card.licence, *card.training_data):
+        assert fact in text
+    assert "0.0003–0.016 m/px" in text
+    assert "**91.23**" in text
+    assert "| soy / dry | canopy-s |" in text
+    assert "- soy is dry" in text
+    assert "MB" in text
+
+
+def test_without_a_temperature_it_says_so(card):
+    assert "not calibrated" in render_model_card(card, SCORES)
+
+
+def test_with_a_temperature_it_says_the_error_before_and_after(card):
+    text = render_model_card(replace(card, temperature=1.25), SCORES, uncalibrated=BEFORE)
+    assert "temperature of 1.250" in text
+    assert "| soy | 8.00 | 2.10 |" in text
+    assert "| mean of the sets | 8.00 | 1.60 |" in text
+    assert "| soy / dry | 8.00" not in text
+    assert "| soy | – | 2.10 |" in render_model_card(replace(card, temperature=1.25), SCORES)

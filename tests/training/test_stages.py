@@ -1,0 +1,109 @@
+"""Stages: what a recipe needs is made before it, once, and stage 2 learns from what stage 1 labelled."""
+
+import csv
+import json
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.model.weights import read_card
+from training.augment import Augmentation
+from training.data import MANIFEST, read_pairs
+from training.recipe import CANOPY_S, find_recipe
+from training.stages import Workshop, finished_model, pairs_of, train
+from training.start import CHECKPOINT
+from training.teach import Screen
+
+STAGE_1 = replace(
+    CANOPY_S,
+    name="one",
+    network={"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True},
+    initial_weights="",
+    sources=("pairs",),
+    shares={"plots": 1.0},
+    augmentation=Augmentation(crop_px=64),
+    steps=2,
+    batch=2,
+    warmup_steps=1,
+    log_every=1,
+    validate_every=1,
+    checkpoint_every=1,
+)
+STAGE_2 = replace(
+    STAGE_1,
+    name="two",
+    initial_weights="run:one",
+    sources=("mixed:one", "guesses:one"),
+    shares={"mixed-plots": 0.5, "guesses": 0.5},
+    average_teaches=True,
+    confidence=0.5,
+)
+
+
+def draw(path, rng, *, mask=None):
+    plants = np.zeros((72, 100), bool)
+    row, col = rng.integers(5, 30, 2)
+    plants[row : row + 30, col : col + 40] = True
+    image = np.where(plants[..., None], (60, 150, 50), (120, 90, 70)) + rng.integers(0, 9, (72, 100, 3))
+    Image.fromarray(image.astype(np.uint8)).save(path)
+    if mask:
+        # Some pixels of the mask are wrong: else no temperature would be the best.
+        wrong = rng.random(plants.shape) < 0.2
+        Image.fromarray((plants ^ wrong).astype(np.uint8)).save(mask)
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    data, rng = tmp_path / "data", np.random.default_rng(0)
+    shots = data / "unlabelled" / "shots"
+    shots.mkdir(parents=True)
+    (shots / "LICENSE.txt").write_text("CC0 1.0", encoding="utf-8")
+    for index in range(3):
+        draw(shots / f"{index}.png", rng)
+    columns = ("split", "dataset", "image", "mask", "group", "licence", "source", "sha256_16")
+    with (data / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for index in range(10):
+            draw(data / f"{index}.png", rng, mask=data / f"{index}m.png")
+            line = ("train", "plots", f"{index}.png", f"{index}m.png", "monday", "CC0", "made up", f"{index}")
+            writer.writerow(line)
+    recipes = MappingProxyType({"one": STAGE_1, "two": STAGE_2})
+    monkeypatch.setattr("training.recipe.RECIPES", recipes)
+    # A network of two steps is sure of nothing: take whatever it says.
+    monkeypatch.setattr("training.evaluation.calibration.TEMPERATURES", (1e-5, 1e5))
+    anything = Screen(sure=0.0, steady=0.0, colour=0.0)
+    return Workshop(data, tmp_path / "runs", workers=0, device="cpu", screen=anything)
+
+
+def test_stage_two_trains_on_what_stage_one_labelled_and_nothing_is_made_twice(workshop):
+    checkpoint = train(find_recipe("two"), workshop)
+    assert checkpoint == workshop.runs / "two" / CHECKPOINT
+    rows = list(csv.DictReader((workshop.runs / "two" / "data.csv").read_text(encoding="utf-8").splitlines()))
+    assert {row["dataset"] for row in rows} == {"mixed-plots", "guesses"}
+    assert {row["licence"] for row in rows} == {"CC0", "CC0 1.0"}
+    log = [json.loads(line) for line in (workshop.runs / "two" / "log.jsonl").read_text().splitlines()]
+    assert 0.0 < log[-1]["miou"] <= 1.0
+    assert (workshop.runs / "two" / "curves.svg").read_text().startswith("<svg")
+    before = {path: path.stat().st_mtime_ns for path in (workshop.runs / "one").rglob("*.safetensors")}
+    train(find_recipe("two"), workshop)
+    assert before
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_finished_model_is_calibrated_and_keeps_no_leftovers(workshop):
+    model = finished_model("one", workshop)
+    temperature = read_card(model).temperature
+    assert temperature is not None
+    assert temperature > 0.0
+    assert sorted(path.name for path in model.parent.glob("*.safetensors")) == ["one.safetensors"]
+
+
+def test_sources_that_do_not_exist_are_refused(workshop):
+    with pytest.raises(InputError, match="unknown source"):
+        pairs_of("postcards", workshop)
+    assert len(pairs_of("pairs", workshop)) == len(read_pairs(workshop.data, split="train"))

@@ -1,0 +1,1 @@
+"""Evaluation: test sets, methods, measures, calibration, scale and ablations, and the tables of them."""

@@ -1,0 +1,170 @@
+"""Test sets. To add one, write a function that returns a :class:`TestSet` and name it in ``all_sets``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import rasterio
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
+
+from training.data import Pair, by_dataset, decode, read_pairs
+from training.evaluation.scores import IGNORE
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+FIELD_GSD_M = 0.01
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture or an orthomosaic whose vegetation is known.
+
+    Parameters
+    ----------
+    image
+        RGB, (H, W, 3) uint8.
+    truth
+        (H, W) uint8: 0 background, 255 unknown, else vegetation.
+    part
+        Crop, species or condition: sets with several get a row for each.
+    height_m
+        Height above the ground (m), (H, W), NaN where it was not measured; None where nobody measured it.
+    gsd_m
+        Ground sampling distance (m/px) of an orthomosaic. None says that this is a picture from a camera.
+    raster
+        File of the orthomosaic, if it has one.
+    """
+
+    image: Pixels = field(repr=False)
+    truth: Pixels = field(repr=False)
+    part: str = ""
+    height_m: Floats | None = field(repr=False, default=None)
+    gsd_m: float | None = None
+    raster: Path | None = None
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """Samples under one name, each read when it is needed and forgotten when it was scored.
+
+    ``gsd_m`` is that of the orthomosaics, None for pictures.
+    """
+
+    # Not a class of tests, whatever pytest thinks of its name.
+    __test__ = False
+
+    name: str
+    readers: tuple[Callable[[], Sample], ...]
+    about: str = ""
+    gsd_m: float | None = None
+
+
+class Field(Protocol):
+    """What a generated field brings along."""
+
+    @property
+    def image(self) -> Pixels:
+        """RGB, (H, W, 3) uint8."""
+        ...
+
+    @property
+    def mask(self) -> Pixels:
+        """(H, W) uint8, as a sample's truth."""
+        ...
+
+    @property
+    def height_m(self) -> Floats:
+        """Height above the ground (m), (H, W)."""
+        ...
+
+    @property
+    def gsd_m(self) -> float:
+        """Ground sampling distance (m/px)."""
+        ...
+
+
+def all_sets(data: Path) -> tuple[TestSet, ...]:
+    """Every set that this machine can read: those of the data folder, and the generated fields."""
+    from training.simulator.fields import FIELDS, make_field
+
+    return (
+        *development_sets(data),
+        soy_trial(data / "orthos" / "pliman_soy_dsm"),
+        fields(FIELDS, make_field),
+    )
+
+
+def development_sets(data: Path) -> tuple[TestSet, ...]:
+    """The manifest's test split, a set for each dataset. Raises InputError if it is not there."""
+    return pair_sets(read_pairs(data, split="test"))
+
+
+def pair_sets(pairs: Sequence[Pair]) -> tuple[TestSet, ...]:
+    """A set for each dataset of the pairs, a part for each species."""
+    return tuple(
+        TestSet(name, tuple(partial(_read_pair, pair) for pair in members))
+        for name, members in by_dataset(pairs).items()
+    )
+
+
+def soy_trial(folder: Path) -> TestSet:
+    """A soybean trial flown at 2.17 cm/px, like no training picture; its mask was made with a colour index.
+
+    Elevation models and mask lie on another grid than the orthomosaic, some pixels off: they are read on its.
+    """
+    return TestSet(
+        "soy trial",
+        (partial(_read_soy_trial, folder),),
+        about="orthomosaic of the pliman package; its truth was made with a colour index, which favours ExG",
+        gsd_m=0.0217,
+    )
+
+
+def fields(names: Iterable[str], make: Callable[..., Field], *, gsd_m: float = FIELD_GSD_M) -> TestSet:
+    """Generated fields, a part for each condition; ``make(name, gsd_m=…)`` makes one."""
+    return TestSet(
+        "generated fields",
+        tuple(partial(_make_field, name, make, gsd_m) for name in names),
+        about="generated; the truth is exact, the plants are not real",
+        gsd_m=gsd_m,
+    )
+
+
+def _read_pair(pair: Pair) -> Sample:
+    decoded = decode(pair)
+    return Sample(decoded.image, decoded.mask, pair.species)
+
+
+def _read_soy_trial(folder: Path) -> Sample:
+    path = folder / "soy_ortho.tif"
+    with rasterio.open(path) as ortho:
+        image = ortho.read((1, 2, 3)).transpose(1, 2, 0)
+        valid = ortho.dataset_mask() > 0
+        gsd_m = float(np.sqrt(abs(ortho.transform.determinant)))
+        mask = _read_onto(ortho, folder / "plant_mask_0soil_1plant_255nodata.tif", Resampling.nearest)
+        surface, ground = (
+            _read_onto(ortho, folder / name, Resampling.bilinear) for name in ("soy_dsm.tif", "soy_dtm.tif")
+        )
+    truth = np.where(valid, mask, IGNORE).astype(np.uint8)
+    height_m = (surface - ground).astype(np.float32)
+    return Sample(np.ascontiguousarray(image), truth, "", height_m, gsd_m, path)
+
+
+def _read_onto(grid: rasterio.DatasetReader, path: Path, resampling: Resampling) -> Floats:
+    """The first band of a file on the grid of another."""
+    shape = {"crs": grid.crs, "transform": grid.transform, "height": grid.height, "width": grid.width}
+    with rasterio.open(path) as dataset, WarpedVRT(dataset, resampling=resampling, **shape) as vrt:
+        return np.asarray(vrt.read(1), dtype=np.float32)
+
+
+def _make_field(name: str, make: Callable[..., Field], gsd_m: float) -> Sample:
+    field = make(name, gsd_m=gsd_m)
+    return Sample(field.image, field.mask, name, field.height_m, field.gsd_m)

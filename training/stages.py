@@ -1,0 +1,177 @@
+"""What a recipe needs before it can train: other runs, simulated scenes, labels from height or a teacher.
+
+Everything made on the way lies below the folder of the runs and is made once: ``simulator/``, ``survey/``,
+``heights/``, ``<run>/``, ``<run>/guesses/`` and ``<run>/mixed/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.model.predictor import TorchPredictor
+from sample_tiles.field import Field
+from sample_tiles.write import write_field
+from training.data import MANIFEST, Pair, decode, held_out, read_pairs
+from training.evaluation.calibration import calibrate
+from training.export import export
+from training.fit import Places, fit
+from training.labels.survey import open_survey
+from training.labels.tiles import Options, Provenance, label_orthomosaic
+from training.recipe import Recipe, find_recipe
+from training.simulator import write_corpus
+from training.start import CHECKPOINT
+from training.teach import Screen, find_pictures, teach_labelled, teach_unlabelled
+
+SCENES, SCENE_SEED = 800, 5
+FIELD_SEED = 71
+"""Not the seed of any field that models are tested on."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where data and runs are, and what computes."""
+
+    data: Path
+    runs: Path
+    workers: int = 1
+    device: str = "auto"
+    devices: int = 1
+    screen: Screen = field(default_factory=Screen)
+
+    def run_of(self, name: str) -> Path:
+        return self.runs / name
+
+
+def train(recipe: Recipe, workshop: Workshop, *, run: Path | None = None) -> Path:
+    """Train a recipe after all that it needs; finished parts are kept, an interrupted one goes on.
+
+    Returns
+    -------
+    Path
+        The last checkpoint.
+    """
+    kind, _, name = recipe.initial_weights.partition(":")
+    if kind in ("run", "encoder") and name:
+        train(find_recipe(name), workshop)
+    pairs = tuple(pair for source in recipe.sources for pair in pairs_of(source, workshop))
+    places = Places(workshop.data, run or workshop.run_of(recipe.name))
+    return fit(
+        recipe,
+        pairs,
+        places,
+        workers=workshop.workers,
+        device=workshop.device,
+        devices=workshop.devices,
+    )
+
+
+def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
+    """The training pairs of a source, made first where they are not there yet.
+
+    Parameters
+    ----------
+    source
+        ``pairs`` (the labelled pictures), ``simulator``, ``heights`` (generated fields labelled by their
+        height), ``guesses:RUN`` or ``mixed:RUN`` (what a run's model makes of the unlabelled and of the
+        labelled pictures).
+
+    Raises
+    ------
+    InputError
+        For an unknown source, or if data are not there.
+    """
+    kind, _, run = source.partition(":")
+    if kind == "pairs":
+        return read_pairs(workshop.data, split="train")
+    if kind not in _MAKERS:
+        raise InputError(f"unknown source {source!r}", remedy=f"use pairs, {', '.join(sorted(_MAKERS))}")
+    folder = workshop.runs / run / kind
+    if not (folder / MANIFEST).is_file():
+        _MAKERS[kind](folder, workshop, run)
+    return read_pairs(folder, split="train")
+
+
+def finished_model(name: str, workshop: Workshop) -> Path:
+    """The weights file of a run of a recipe by its name, calibrated; made where it is not there yet."""
+    target = workshop.run_of(name) / f"{name}.safetensors"
+    if not target.is_file():
+        recipe = find_recipe(name)
+        train(recipe, workshop)
+        export(recipe, workshop.run_of(name) / CHECKPOINT, target, temperature=temperature_of(name, workshop))
+    return target
+
+
+def temperature_of(name: str, workshop: Workshop) -> float:
+    """The temperature of a run's model, fitted on the labelled pictures that are held out from training."""
+    recipe = find_recipe(name)
+    raw = workshop.run_of(name) / "uncalibrated.safetensors"
+    export(recipe, workshop.run_of(name) / CHECKPOINT, raw)
+    _, checked = held_out(read_pairs(workshop.data, split="train"))
+    rng = np.random.default_rng(recipe.seed)
+    fitted = calibrate(
+        TorchPredictor(raw, device=workshop.device), [decode(pair) for pair in checked], rng=rng
+    )
+    raw.unlink()
+    return fitted.temperature
+
+
+def _simulate(folder: Path, workshop: Workshop, _run: str) -> None:
+    with _bar("simulating scenes", SCENES) as advance:
+        write_corpus(
+            folder,
+            count=SCENES,
+            seed=SCENE_SEED,
+            workers=workshop.workers + 1,
+            on_scene=lambda _index: advance(),
+        )
+
+
+def _label_by_height(folder: Path, workshop: Workshop, _run: str) -> None:
+    """A surveyed field with its photogrammetric surface: no mask is looked at."""
+    survey = folder.with_name("survey")
+    with _bar("surveying a field", 100) as advance:
+        if not (survey / "field.tif").is_file():
+            survey.mkdir(parents=True, exist_ok=True)
+            trial = Field(seed=FIELD_SEED)
+            write_field(trial, survey, workers=workshop.workers + 1, progress=lambda _done, _total: advance())
+    opened = open_survey(survey / "field.tif", survey / "field_dsm.tif", survey / "field_dtm.tif")
+    provenance = Provenance(dataset="heights", licence="Apache-2.0", group=f"field-{FIELD_SEED}")
+    label_orthomosaic(opened, folder, options=Options(), provenance=provenance)
+
+
+def _guess(folder: Path, workshop: Workshop, run: str) -> None:
+    teacher = TorchPredictor(finished_model(run, workshop), device=workshop.device)
+    pictures = find_pictures(workshop.data)
+    with _bar(f"{run} labels unlabelled pictures", len(pictures)) as advance:
+        teach_unlabelled(teacher, pictures, folder, screen=workshop.screen, on_picture=advance)
+
+
+def _mix(folder: Path, workshop: Workshop, run: str) -> None:
+    teacher = TorchPredictor(finished_model(run, workshop), device=workshop.device)
+    pairs = read_pairs(workshop.data, split="train")
+    with _bar(f"{run} looks at the labelled pictures", len(pairs)) as advance:
+        teach_labelled(teacher, pairs, folder, on_picture=advance)
+
+
+_MAKERS: dict[str, Callable[[Path, Workshop, str], None]] = {
+    "simulator": _simulate,
+    "heights": _label_by_height,
+    "guesses": _guess,
+    "mixed": _mix,
+}
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
