@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ CERTAIN = 200
 """Vegetation for sure, in a mask of probabilities."""
 
 Kind = Literal["classes", "probability", "guess"]
+KINDS: tuple[str, ...] = get_args(Kind)
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -186,10 +187,9 @@ def _pair_of(root: Path, row: Mapping[str, str]) -> Pair:
 
 
 def _kind_of(text: str) -> Kind:
-    for kind in get_args(Kind):
-        if text == kind:
-            return kind
-    raise InputError(f"unknown kind of mask {text!r} in a manifest", remedy=f"use one of {get_args(Kind)}")
+    if text not in KINDS:
+        raise InputError(f"unknown kind of mask {text!r} in a manifest", remedy=f"use one of {KINDS}")
+    return cast(Kind, text)
 
 
 def _refuse_shared_groups(pairs: Sequence[Pair]) -> None:

@@ -21,7 +21,7 @@ _MAX_LAYERS = 24
 
 def is_plant(target: Pixels) -> npt.NDArray[np.bool_]:
     """Where a target says vegetation rather than background; not where it is unknown."""
-    return (target >= CERTAIN // 2) & (target != UNKNOWN)
+    return np.asarray((target >= CERTAIN // 2) & (target != UNKNOWN))
 
 
 def paste_plants(
@@ -46,7 +46,8 @@ def close_canopy(
             break
         shift = tuple(int(n) for n in rng.integers(0, target.shape))
         turns = int(rng.integers(4))
-        pixels, plants = (np.roll(np.rot90(layer, turns), shift, axis=(0, 1)) for layer in leaves)
+        pixels = np.roll(np.rot90(leaves[0], turns), shift, axis=(0, 1))
+        plants = np.roll(np.rot90(leaves[1], turns), shift, axis=(0, 1))
         shade = np.float32(rng.uniform(0.75, 1.0))
         image, target = paste_plants(image * shade, target, (pixels, plants), rng)
     return image, target
@@ -102,12 +103,13 @@ def cast_shadow(image: Floats, target: Pixels, rng: np.random.Generator) -> tupl
     shade = _straight_shade(target.shape, rng) if rng.random() < 0.5 else _dappled_shade(target.shape, rng)
     depth = rng.uniform(0.3, 0.8)
     tint = (1.0 - depth * np.array([1.0, 0.97, rng.uniform(0.8, 0.97)])).astype(np.float32)
-    return image * (1.0 - shade[..., None] * (1.0 - tint)), target
+    return image * (1.0 - shade[..., None] * (1.0 - tint)).astype(np.float32), target
 
 
 def soften(mask: npt.NDArray[np.bool_], sigma_px: float) -> Floats:
     """The mask as blending weights (H, W, 1) on 0–1 with a soft rim."""
-    return ndimage.gaussian_filter(mask.astype(np.float32), sigma_px)[..., None]
+    soft: Floats = ndimage.gaussian_filter(mask.astype(np.float32), sigma_px)[..., None]
+    return soft
 
 
 def _straight_shade(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
@@ -117,7 +119,8 @@ def _straight_shade(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
     along = (cols - shape[1] / 2) * np.cos(angle) + (rows - shape[0] / 2) * np.sin(angle)
     centre, half = rng.uniform(-0.4, 0.4) * shape[0], rng.uniform(0.05, 0.5) * shape[0]
     softness = rng.uniform(0.7, 12.0)
-    return np.clip((half - np.abs(along - centre)) / softness + 0.5, 0.0, 1.0).astype(np.float32)
+    shade = np.clip((half - np.abs(along - centre)) / softness + 0.5, 0.0, 1.0)
+    return np.asarray(shade, dtype=np.float32)
 
 
 def _dappled_shade(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -80,6 +80,23 @@ def test_a_shuffled_output_gives_each_pixel_its_own_logit():
     assert torch.equal(changed[..., 1::2, :], logits[..., 1::2, :])
 
 
+def test_the_detail_branch_sees_single_pixels_of_the_image():
+    network = canopy(output="shuffle", detail_width=8)
+    images = torch.rand(1, 3, 64, 96, requires_grad=True)
+    with torch.no_grad():
+        for parameter in network.decoder.parameters():
+            parameter.zero_()
+    logits = network(images)
+    assert logits.shape == (1, 2, 64, 96)
+    logits[0, 1, 32, 48].backward()
+    reached = images.grad[0].abs().sum(0) > 0
+    rows, cols = torch.nonzero(reached, as_tuple=True)
+    assert reached[32, 48]
+    # Three 3 × 3 steps on 2 × 2 pixels each: no farther than 7 pixels, though the encoder sees hundreds.
+    assert (rows - 32).abs().max() <= 7
+    assert (cols - 48).abs().max() <= 7
+
+
 NOTED = {
     "1.0.0": [
         [[2.45070, -1.26424], [3.52619, -2.80897], [0.17920, -2.02191]],

@@ -8,7 +8,14 @@ import torch
 from cropseg_geo.model.networks import build_network
 
 NETWORKS = {
-    "canopy": {"encoder": "test_resnet", "width": 8, "fine_width": 4, "upsampler": "fade-lite"},
+    "canopy": {
+        "encoder": "test_resnet",
+        "width": 8,
+        "fine_width": 4,
+        "upsampler": "fade-lite",
+        "output": "shuffle",
+        "detail_width": 8,
+    },
     "depthcropseg": {
         "encoder": "test_vit2",
         "img_size": 64,

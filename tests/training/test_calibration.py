@@ -21,7 +21,7 @@ from training.evaluation.calibration import (
     reliability,
 )
 from training.evaluation.pictures import vegetation_probability
-from training.evaluation.scores import IGNORE, Truth
+from training.scores import IGNORE, Truth
 
 
 def measured(probability, plants):

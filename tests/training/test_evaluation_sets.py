@@ -27,9 +27,9 @@ from training.evaluation.methods import (
     segment_as_user,
 )
 from training.evaluation.run import evaluate, scores_of, tally, whole_sets
-from training.evaluation.scores import IGNORE, Truth, count
 from training.evaluation.sets import Sample, TestSet, fields, soy_trial
 from training.evaluation.tables import MEAN, markdown_table, scores_table, table_lines, with_mean
+from training.scores import IGNORE, Truth, count
 
 SOY = default_data_root() / "orthos" / "pliman_soy_dsm"
 

@@ -5,15 +5,15 @@ import warnings
 import numpy as np
 import pytest
 
-from training.evaluation.baseline import (
+from training.excess_green import (
     chromatic_excess_green,
     excess_green,
     exg_fixed,
     exg_otsu,
     otsu_threshold,
 )
-from training.evaluation.scores import IGNORE, Counts, Truth, boundary, boundary_reach_px
-from training.evaluation.scores import count as count_against
+from training.scores import IGNORE, Counts, Truth, boundary, boundary_reach_px
+from training.scores import count as count_against
 
 
 def square(size, rows, cols):

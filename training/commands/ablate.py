@@ -33,6 +33,7 @@ def ablate(
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of the run folders.")] = _RUNS,
     workers: Annotated[int, typer.Option(help="Loader processes.", min=0)] = 1,
+    every: Annotated[int, typer.Option(help="Score every nth picture of the development sets.", min=1)] = 3,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
@@ -49,7 +50,7 @@ def ablate(
         trials,
         runs,
         train=_trainer(root, runs, workers, device),
-        score=_scorer(root, device, everything=all_sets),
+        score=_scorer(root, device, everything=all_sets, every=every),
         on_trial=_say,
     )
     summary = ablation.summarise(results)
@@ -75,16 +76,17 @@ def _trainer(data: Path, runs: Path, workers: int, device: str) -> Train:
     return train
 
 
-def _scorer(data: Path, device: str, *, everything: bool) -> Score:
+def _scorer(data: Path, device: str, *, everything: bool, every: int) -> Score:
     from training.evaluation.run import scores_of
+    from training.evaluation.sets import remembered, thinned
     from training.export import export
 
-    sets = chosen_sets(data, everything=everything)
+    sets = [remembered(thinned(test_set, every)) for test_set in chosen_sets(data, everything=everything)]
 
     def score(recipe: Recipe, checkpoint: Path, folder: Path) -> Measures:
         weights = folder / f"{recipe.name}.safetensors"
         export(recipe, checkpoint, weights)
-        return scores_of(recipe.name, measure({recipe.name: weights}, sets, device))
+        return scores_of(recipe.name, measure({recipe.name: weights}, sets, device, against_baselines=False))
 
     return score
 

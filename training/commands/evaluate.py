@@ -60,7 +60,9 @@ def chosen_sets(data: Path, *, everything: bool) -> tuple[TestSet, ...]:
     return sets.all_sets(data) if everything else sets.development_sets(data)
 
 
-def measure(weights: Mapping[str, Path], sets: Sequence[TestSet], device: str) -> Scores:
+def measure(
+    weights: Mapping[str, Path], sets: Sequence[TestSet], device: str, *, against_baselines: bool = True
+) -> Scores:
     """Scores of weights files and of the baselines, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
@@ -68,7 +70,9 @@ def measure(weights: Mapping[str, Path], sets: Sequence[TestSet], device: str) -
     from training.evaluation.methods import baselines, models
     from training.evaluation.run import evaluate as score
 
-    methods = baselines() | models(_predictors(weights, device))
+    methods = models(_predictors(weights, device))
+    if against_baselines:
+        methods = baselines() | methods
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("evaluating", total=sum(len(test_set.readers) for test_set in sets))
         return score(methods, sets, on_picture=lambda: progress.advance(bar))

@@ -16,7 +16,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.model.predictor import Predictor
 from training.data import Decoded
 from training.evaluation.pictures import THREADS, picture_logits, vegetation_probability
-from training.evaluation.scores import IGNORE, Truth
+from training.scores import IGNORE, Truth
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,11 +20,11 @@ from cropseg_geo.engine.run import Workers
 from cropseg_geo.model.predictor import Predictor, TorchPredictor
 from cropseg_geo.pipeline import segment
 from cropseg_geo.raster.cog import PROBABILITY_STEPS
-from training.evaluation.baseline import exg_fixed, exg_otsu
 from training.evaluation.pictures import picture_logits, vegetation_probability
-from training.evaluation.scores import IGNORE
 from training.evaluation.sets import Sample
+from training.excess_green import exg_fixed, exg_otsu
 from training.labels import depth_only
+from training.scores import IGNORE
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -142,4 +142,4 @@ def _by_exg_fixed(sample: Sample) -> Prediction:
 def _by_height(sample: Sample) -> Prediction | None:
     if sample.height_m is None:
         return None
-    return Prediction(depth_only(sample.image, sample.height_m, unit="m"))
+    return Prediction(depth_only(sample.image, sample.height_m, unit="m", gsd_m=sample.gsd_m))

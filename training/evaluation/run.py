@@ -11,8 +11,8 @@ from training.data import Pair
 from training.evaluation.calibration import Reliability, reliability
 from training.evaluation.methods import Method, baselines, models
 from training.evaluation.pictures import THREADS
-from training.evaluation.scores import Counts, Truth, count
 from training.evaluation.sets import Sample, TestSet, pair_sets
+from training.scores import Counts, Truth, count
 
 Scores = dict[str, dict[str, dict[str, float]]]
 """Row → method → measure → value. A row is a test set, or ``"set / part"`` within one of several parts."""

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from cropseg_geo.errors import InputError
 from training.evaluation.methods import Method
-from training.evaluation.scores import IGNORE, Truth
 from training.evaluation.sets import FIELD_GSD_M, Field, Sample, soy_trial
+from training.scores import IGNORE, Truth
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from training.data import Pair, by_dataset, decode, read_pairs
-from training.evaluation.scores import IGNORE
+from training.scores import IGNORE
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -136,6 +136,18 @@ def fields(names: Iterable[str], make: Callable[..., Field], *, gsd_m: float = F
         about="generated; the truth is exact, the plants are not real",
         gsd_m=gsd_m,
     )
+
+
+def remembered(test_set: TestSet) -> TestSet:
+    """The same set, its samples kept in memory once they were read: for scoring many models one by one."""
+    return replace(test_set, readers=tuple(cache(reader) for reader in test_set.readers))
+
+
+def thinned(test_set: TestSet, every: int) -> TestSet:
+    """Every nth picture of a set of pictures; a set of orthomosaics as it is."""
+    if test_set.gsd_m is not None:
+        return test_set
+    return replace(test_set, readers=test_set.readers[::every])
 
 
 def _read_pair(pair: Pair) -> Sample:

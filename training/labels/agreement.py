@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.evaluation.baseline import excess_green, otsu_threshold
-from training.evaluation.scores import boundary, boundary_reach_px
+from training.excess_green import excess_green, otsu_threshold
 from training.labels.clean import UNKNOWN, VEGETATION, Label
 from training.labels.colour import Pixels
+from training.scores import boundary, boundary_reach_px
 
 
 @dataclass(frozen=True)

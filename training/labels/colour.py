@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from training.evaluation.baseline import excess_green
+from training.excess_green import excess_green
 from training.labels.clean import BACKGROUND, UNKNOWN, VEGETATION, Label
 
 Pixels = npt.NDArray[np.uint8]

@@ -5,16 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 import timm
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cropseg_geo.errors import ModelError
-from cropseg_geo.model.networks.decoder import PixelDecoder
+from cropseg_geo.model.networks.decoder import PixelDecoder, Refinement
 from cropseg_geo.model.networks.fusion import fuse_batch_norms
 
 
+class Details(nn.Module):
+    """The image at full resolution, folded to stride 2, joined with the decoder's features there."""
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.look = nn.Sequential(
+            nn.Conv2d(12, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.join = Refinement(width + features, width)
+
+    def forward(self, images: Tensor, features: Tensor) -> Tensor:
+        """(N, 3, H, W) and (N, features, H / 2, W / 2) → (N, width, H / 2, W / 2)."""
+        seen = self.look(F.pixel_unshuffle(images, 2))
+        joined: Tensor = self.join(torch.cat([features, seen], dim=1))
+        return joined
+
+
 class CanopyNet(nn.Module):
-    """Encoder pyramid (1/2 to 1/32) → pixel decoder to 1/2 → 3 × 3 classifier → bilinear to full size.
+    """Encoder pyramid (1/2 to 1/32) → pixel decoder to 1/2 → (details) → 3 × 3 classifier → full size.
 
     It holds no global pooling and no position code: a pixel's logits depend on its surroundings only, so
     a crop gives the same result as the whole, away from the crop's rim.
@@ -40,6 +58,10 @@ class CanopyNet(nn.Module):
     output
         The last step, from 1/2 to full size: ``"bilinear"``, or ``"shuffle"`` for a classifier that gives
         each of the 2 × 2 pixels its own logit (four times the classifier's weights, nothing else).
+    detail_width
+        Channels of a branch that sees the image's own pixels, 2 × 2 of them as 12 channels at stride 2, and
+        joins the decoder before the classifier. An encoder's first step already averages over what a blade
+        of grass or an outline is; 0 leaves the branch out.
 
     Raises
     ------
@@ -58,6 +80,7 @@ class CanopyNet(nn.Module):
         pad_type: str = "",
         upsampler: str = "fade-lite",
         output: str = "bilinear",
+        detail_width: int = 0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -78,12 +101,15 @@ class CanopyNet(nn.Module):
         widths = [fine_width, width, width, width, width]
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
+        self.details = Details(detail_width, fine_width) if detail_width else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
-        self.classifier = nn.Conv2d(fine_width, logits_per_pixel, 3, padding=1)
+        self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised images (N, 3, H, W), H and W multiples of 32 → logits (N, classes, H, W)."""
         features = self.decoder(self.encoder(images))
+        if self.details is not None:
+            features = self.details(images, features)
         logits: Tensor = self.classifier(features)
         if self.output == "shuffle":
             return F.pixel_shuffle(logits, 2)
