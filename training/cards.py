@@ -31,6 +31,8 @@ CANOPY = Prose(
     limits=(
         "It is no weed map: crop and weed are not told apart.",
         "Mature, yellow crops and dead leaves count as background; leaves that turn are found in part.",
+        "Plants of a few pixels, as seedlings at 1 cm/px, are found with poor outlines, where a colour index "
+        "does better: fly lower, or try `--gsd auto`, which may read at a finer GSD.",
         "Species, soils, cameras and light that are not among the training data below: look at the result.",
         "At 2 cm/px and coarser, gaps between leaves close, and a stand of maize becomes one canopy.",
         "A pixel's result depends on its surroundings only: there is no global pooling and no position code.",
