@@ -19,11 +19,13 @@ def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
     """RGB (3, H, W) uint8: green discs on brown noise."""
     rng = np.random.default_rng(seed)
     soil = rng.normal([[[120]], [[95]], [[75]]], 10, (3, height, width))
-    rows, cols = np.mgrid[:height, :width]
     for row in range(30, height, 70):
         for col in range(30, width, 70):
+            down = slice(row - 25, min(row + 26, height))
+            across = slice(col - 25, min(col + 26, width))
+            rows, cols = np.ogrid[down, across]
             disc = (rows - row) ** 2 + (cols - col) ** 2 < rng.integers(10, 25) ** 2
-            soil[:, disc] = rng.normal([[60], [130], [45]], 12, (3, int(disc.sum())))
+            soil[:, down, across][:, disc] = rng.normal([[60], [130], [45]], 12, (3, int(disc.sum())))
     return np.clip(soil, 0, 255).astype(np.uint8)
 
 
