@@ -125,6 +125,8 @@ def fit(
     if checkpoint.is_file():
         fabric.load(checkpoint, state)
     first = state["step"]
+    if first >= recipe.steps:
+        return checkpoint
     network.train()
 
     pool = load_pool(taken, shares=recipe.shares)
@@ -295,6 +297,21 @@ def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
         part.replace(checkpoint)
 
 
+def require_run_of(recipe: Recipe, run: Path) -> None:
+    """Raise InputError unless the folder's run is one of this recipe, whatever its data."""
+    path = run / "run.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if found.get("recipe") != _recipe_of(recipe)["recipe"]:
+        raise InputError(
+            f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now",
+            remedy="move the folder away to train it again",
+        )
+
+
+def _recipe_of(recipe: Recipe) -> dict[str, Any]:
+    return {"recipe": json.loads(recipe.to_json())}
+
+
 def _describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
     """``run.json`` and ``data.csv``: what is trained on what, with which versions.
 
@@ -302,7 +319,7 @@ def _describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None
     """
     places.run.mkdir(parents=True, exist_ok=True)
     path = places.run / "run.json"
-    identity = {"recipe": json.loads(recipe.to_json()), "data": manifest_digest(pairs), "pairs": len(pairs)}
+    identity = {**_recipe_of(recipe), "data": manifest_digest(pairs), "pairs": len(pairs)}
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
         if {key: found.get(key) for key in identity} != identity:

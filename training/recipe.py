@@ -42,7 +42,7 @@ class Recipe:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     seed: int = 20260122
-    # 1,000 steps of 8 crops are what two cores do in about ten minutes.
+    # 1,000 steps of 8 crops are what two cores do in about a quarter of an hour.
     steps: int = 1000
     batch: int = 8
     # The decoder starts from nothing; the encoder knows pictures already and moves with a third of the rate.
@@ -129,7 +129,7 @@ CANOPY_M = replace(
     initial_weights="encoder:canopy-s-1",
 )
 
-# What ablations change one thing of: small crops and few steps, for which two cores need two minutes a run.
+# What ablations change one thing of: small crops and few steps, some four minutes a run on two cores.
 ABLATION = Recipe(
     name="ablation",
     version="0",

@@ -7,7 +7,7 @@ from pathlib import Path
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from training.cards import write_model_card
-from training.commands.evaluate import measure, write_json
+from training.evaluation.measure import measure, write_json
 from training.evaluation.run import Scores, scores_of
 from training.evaluation.sets import all_sets
 from training.export import export

@@ -20,7 +20,7 @@ from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
 from training.evaluation.calibration import calibrate
 from training.export import export
-from training.fit import Places, fit
+from training.fit import Places, fit, require_run_of
 from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
 from training.recipe import Recipe, find_recipe
@@ -99,9 +99,10 @@ def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
 
 def finished_model(name: str, workshop: Workshop) -> Path:
     """The weights file of a run of a recipe by its name, calibrated; made where it is not there yet."""
-    target = workshop.run_of(name) / f"{name}.safetensors"
-    if not target.is_file():
-        recipe = find_recipe(name)
+    recipe, target = find_recipe(name), workshop.run_of(name) / f"{name}.safetensors"
+    if target.is_file():
+        require_run_of(recipe, workshop.run_of(name))
+    else:
         train(recipe, workshop)
         export(recipe, workshop.run_of(name) / CHECKPOINT, target, temperature=temperature_of(name, workshop))
     return target
@@ -135,11 +136,15 @@ def _simulate(folder: Path, workshop: Workshop, _run: str) -> None:
 def _label_by_height(folder: Path, workshop: Workshop, _run: str) -> None:
     """A surveyed field with its photogrammetric surface: no mask is looked at."""
     survey = folder.with_name("survey")
-    with _bar("surveying a field", 100) as advance:
-        if not (survey / "field.tif").is_file():
-            survey.mkdir(parents=True, exist_ok=True)
-            trial = Field(seed=FIELD_SEED)
-            write_field(trial, survey, workers=workshop.workers + 1, progress=lambda _done, _total: advance())
+    if not (survey / "plots.gpkg").is_file():  # written last
+        survey.mkdir(parents=True, exist_ok=True)
+        with _bar("surveying a field", None) as advance:
+            write_field(
+                Field(seed=FIELD_SEED),
+                survey,
+                workers=workshop.workers + 1,
+                progress=lambda _done, _total: advance(),
+            )
     opened = open_survey(survey / "field.tif", survey / "field_dsm.tif", survey / "field_dtm.tif")
     provenance = Provenance(dataset="heights", licence="Apache-2.0", group=f"field-{FIELD_SEED}")
     label_orthomosaic(opened, folder, options=Options(), provenance=provenance)
@@ -168,7 +173,7 @@ _MAKERS: dict[str, Callable[[Path, Workshop, str], None]] = {
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+def _bar(what: str, total: int | None) -> Iterator[Callable[[], None]]:
     from rich.console import Console
     from rich.progress import Progress
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from training.commands.evaluate import chosen_sets, measure
 from training.data import DATA_VARIABLE, default_data_root
 
 if TYPE_CHECKING:
@@ -77,6 +76,7 @@ def _trainer(data: Path, runs: Path, workers: int, device: str) -> Train:
 
 
 def _scorer(data: Path, device: str, *, everything: bool, every: int) -> Score:
+    from training.evaluation.measure import chosen_sets, measure
     from training.evaluation.run import scores_of
     from training.evaluation.sets import remembered, thinned
     from training.export import export

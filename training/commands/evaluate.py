@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ import typer
 from training.data import DATA_VARIABLE, default_data_root
 
 if TYPE_CHECKING:
-    from cropseg_geo.model.predictor import TorchPredictor
     from training.evaluation.run import Scores
     from training.evaluation.sets import TestSet
 
@@ -39,6 +37,7 @@ def evaluate(
 ) -> None:
     """Score models, colour indices and height alone on the test sets."""
     from cropseg_geo.model.zoo import find_model, model_names
+    from training.evaluation.measure import chosen_sets, measure, write_json
 
     names = models or list(model_names())
     root = data or default_data_root()
@@ -51,43 +50,6 @@ def evaluate(
     if json_file is not None:
         write_json(json_file, scores)
     _print_scores(scores, _notes(scores, sets), markdown=markdown)
-
-
-def chosen_sets(data: Path, *, everything: bool) -> tuple[TestSet, ...]:
-    """The development tests, or all that can be read here."""
-    from training.evaluation import sets
-
-    return sets.all_sets(data) if everything else sets.development_sets(data)
-
-
-def measure(
-    weights: Mapping[str, Path], sets: Sequence[TestSet], device: str, *, against_baselines: bool = True
-) -> Scores:
-    """Scores of weights files and of the baselines, with a progress bar on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from training.evaluation.methods import baselines, models
-    from training.evaluation.run import evaluate as score
-
-    methods = models(_predictors(weights, device))
-    if against_baselines:
-        methods = baselines() | methods
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("evaluating", total=sum(len(test_set.readers) for test_set in sets))
-        return score(methods, sets, on_picture=lambda: progress.advance(bar))
-
-
-def write_json(path: Path, document: object) -> None:
-    """A document as JSON that a person can read too."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def _predictors(weights: Mapping[str, Path], device: str) -> dict[str, TorchPredictor]:
-    from cropseg_geo.model.predictor import TorchPredictor
-
-    return {name: TorchPredictor(path, device=device) for name, path in weights.items()}
 
 
 def _print_scores(scores: Scores, notes: Sequence[str], *, markdown: bool) -> None:
@@ -126,9 +88,10 @@ def _evaluate_scale(
     from rich.console import Console
 
     from training.evaluation import scale
+    from training.evaluation.measure import predictors, write_json
     from training.evaluation.methods import baselines, models
 
-    methods = baselines() | models(_predictors(weights, device))
+    methods = baselines() | models(predictors(weights, device))
     rows = scale.measure_scale(methods, scale.scale_fields(data))
     if json_file is not None:
         write_json(json_file, [row.as_document() for row in rows])

@@ -248,12 +248,7 @@ def _base(start: ModelCard) -> Recipe:
 
 
 def _write(checkpoint: Path, target: Path, card: ModelCard) -> ModelCard:
-    """The averaged weights in half precision, as :func:`training.export.export` stores them."""
+    from training.export import half_precision
     from training.start import load_average
 
-    state = {
-        key: tensor.half() if tensor.is_floating_point() else tensor
-        for key, tensor in load_average(checkpoint).items()
-        if not key.endswith("num_batches_tracked")
-    }
-    return save_weights(target, state, card)
+    return save_weights(target, half_precision(load_average(checkpoint)), card)
