@@ -107,3 +107,22 @@ def test_sources_that_do_not_exist_are_refused(workshop):
     with pytest.raises(InputError, match="unknown source"):
         pairs_of("postcards", workshop)
     assert len(pairs_of("pairs", workshop)) == len(read_pairs(workshop.data, split="train"))
+
+
+def test_a_model_of_a_recipe_that_has_changed_is_refused(workshop, monkeypatch):
+    model = finished_model("one", workshop)
+    assert finished_model("one", workshop) == model
+    changed = {"one": replace(STAGE_1, learning_rate=0.5)}
+    monkeypatch.setattr("training.recipe.RECIPES", MappingProxyType(changed))
+    with pytest.raises(InputError, match="not of the recipe 'one' as it is now"):
+        finished_model("one", workshop)
+
+
+def test_a_finished_run_is_not_loaded_again(workshop, monkeypatch):
+    checkpoint = train(find_recipe("one"), workshop)
+
+    def load(*args, **kwargs):
+        raise AssertionError("the pictures were decoded for nothing")
+
+    monkeypatch.setattr("training.fit.load_pool", load)
+    assert train(find_recipe("one"), workshop) == checkpoint
