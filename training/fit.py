@@ -129,7 +129,7 @@ def fit(
         return checkpoint
     network.train()
 
-    pool = load_pool(taken, shares=recipe.shares)
+    pool = load_pool(taken, shares=recipe.shares, doubt_px=dict.fromkeys(recipe.doubted, recipe.doubt_px))
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

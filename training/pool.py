@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cropseg_geo.errors import InputError
 from training.data import Pair, Pixels, read_image, read_target
+from training.doubt import doubt_outline
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +48,15 @@ class Pool:
         return group[rng.integers(len(group))]
 
 
-def load_pool(pairs: Sequence[Pair], *, shares: Mapping[str, float]) -> Pool:
+def load_pool(
+    pairs: Sequence[Pair], *, shares: Mapping[str, float], doubt_px: Mapping[str, int] | None = None
+) -> Pool:
     """Decode the pairs of every dataset that has a share.
+
+    Parameters
+    ----------
+    doubt_px
+        Dataset → how far from their outlines (px) its masks are doubted; see :mod:`training.doubt`.
 
     Raises
     ------
@@ -62,9 +70,17 @@ def load_pool(pairs: Sequence[Pair], *, shares: Mapping[str, float]) -> Pool:
             raise InputError(f"the manifest has no training pairs of dataset {dataset!r}")
         names = sorted({pair.group for pair in members})
         groups[dataset] = tuple(
-            tuple(load_sample(pair) for pair in members if pair.group == name) for name in names
+            tuple(_doubted(load_sample(pair), doubt_px or {}) for pair in members if pair.group == name)
+            for name in names
         )
     return Pool(groups, shares)
+
+
+def _doubted(sample: Sample, doubt_px: Mapping[str, int]) -> Sample:
+    reach_px = doubt_px.get(sample.dataset, 0)
+    if not reach_px:
+        return sample
+    return replace(sample, target=doubt_outline(sample.image, sample.target, reach_px=reach_px))
 
 
 def load_sample(pair: Pair) -> Sample:

@@ -93,6 +93,11 @@ def first_stage(recipe: Recipe) -> Recipe:
     return replace(without("guesses", "pseudo")(recipe), average_teaches=False)
 
 
+def without_doubt(recipe: Recipe) -> Recipe:
+    """The recipe with masks taken as they were drawn."""
+    return replace(recipe, doubted=())
+
+
 def unchanged(recipe: Recipe) -> Recipe:
     """The recipe as it is."""
     return recipe
@@ -112,6 +117,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no-heights", "without labels from heights", without("heights")),
     Variant("plus-heights", "with labels from heights, where the recipe has none", plus("heights", 0.15)),
     Variant("stage-1", "without self-training: no labels of a teacher", first_stage),
+    Variant("no-doubt", "hand-drawn outlines taken as they are", without_doubt),
     Variant("no-imagenet", "random initial weights", from_nothing),
     Variant("no-peanut", "the peanut field held out", without("peanut")),
     Variant("no-soybean", "the soybean field held out (one potted soybean stays)", without("growingsoy")),
