@@ -1,0 +1,101 @@
+"""Options that several commands share, and their texts turned into values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+INPUT, MODEL, WORK, RUN = "Input", "Model", "Extent and resolution", "Running"
+
+Raster = Annotated[str, typer.Argument(help="Orthomosaic: anything GDAL opens (path, /vsicurl/…, s3://…).")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the outputs.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
+MinArea = Annotated[float, typer.Option("--min-area", min=0, help="Smallest canopy polygon (m²).")]
+Events = Annotated[bool, typer.Option("--events", help="JSON lines on standard output instead of a bar.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
+Plots = Annotated[
+    str | None, typer.Option("--plots", help="Plot polygons, any CRS: FILE or FILE|layername=NAME.")
+]
+PlotId = Annotated[str | None, typer.Option("--plot-id", help="Column that identifies a plot.")]
+PlotsCrs = Annotated[str | None, typer.Option("--plots-crs", help="CRS of plots that do not state one.")]
+Model = Annotated[
+    str,
+    typer.Option("-m", "--model", help="Name (see `cropseg models`) or weights file.", rich_help_panel=MODEL),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=MODEL)]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=MODEL)]
+Threshold = Annotated[
+    float | None, typer.Option(help="Probability from which a pixel is crop.", rich_help_panel=MODEL)
+]
+Tile = Annotated[int | None, typer.Option(help="Tile side (px).", rich_help_panel=MODEL)]
+Overlap = Annotated[int | None, typer.Option(help="Overlap of tiles (px).", rich_help_panel=MODEL)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Tiles the model sees at once.", rich_help_panel=MODEL)
+]
+Bands = Annotated[
+    str | None, typer.Option(help="Band numbers for the model's bands, e.g. 3,2,1.", rich_help_panel=INPUT)
+]
+Scale = Annotated[
+    str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.", rich_help_panel=INPUT)
+]
+AlphaBand = Annotated[
+    int | None,
+    typer.Option(help="Band that marks valid pixels without being flagged.", rich_help_panel=INPUT),
+]
+Gsd = Annotated[
+    str | None, typer.Option(help="Working GSD (m/px), or auto: chosen from the image.", rich_help_panel=WORK)
+]
+Grid = Annotated[str, typer.Option(help="Grid of the outputs: source or working.", rich_help_panel=WORK)]
+Bbox = Annotated[
+    str | None, typer.Option(help="minx,miny,maxx,maxy in the raster's CRS.", rich_help_panel=WORK)
+]
+Aoi = Annotated[
+    str | None, typer.Option(help="Polygons to restrict the work to, any CRS.", rich_help_panel=WORK)
+]
+Lanes = Annotated[
+    int | None, typer.Option(min=1, help="Blocks computed at a time (threads).", rich_help_panel=RUN)
+]
+Processes = Annotated[
+    int, typer.Option("--workers", min=0, help="Local worker processes (dask).", rich_help_panel=RUN)
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a dask scheduler, tcp://….", rich_help_panel=RUN)
+]
+
+
+def engine_options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The command's arguments as fields of the pipeline's options."""
+    names = ("model", "threshold", "device", "precision", "batch_size", "alpha_band", "grid", "aoi")
+    return {name: arguments[name] for name in names if name in arguments} | {
+        "tile_px": arguments["tile"],
+        "overlap_px": arguments["overlap"],
+        "gsd_m": _gsd(arguments["gsd"]),
+        "bands": _numbers("--bands", arguments["bands"], int),
+        "scale": _numbers("--scale", arguments["scale"], float, count=2),
+        "bbox": _numbers("--bbox", arguments["bbox"], float, count=4),
+    }
+
+
+def _gsd(text: str | None) -> float | str | None:
+    """``"0.01"`` → 0.01, ``"auto"`` as it is; a usage error for anything else."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError as err:
+        raise typer.BadParameter(f"--gsd {text!r}: metres per pixel or auto is expected") from err
+
+
+def _numbers(flag: str, text: str | None, kind: type[int] | type[float], *, count: int = 0) -> Any:
+    """``"1,2,3"`` → ``(1, 2, 3)``; a usage error where that does not work. Any: int or float by ``kind``."""
+    if text is None:
+        return None
+    try:
+        numbers = tuple(kind(part) for part in text.split(","))
+    except ValueError as err:
+        raise typer.BadParameter(f"{flag} {text!r}: numbers separated by commas are expected") from err
+    if count and len(numbers) != count:
+        raise typer.BadParameter(f"{flag} {text!r}: {count} numbers are expected, {len(numbers)} were given")
+    return numbers

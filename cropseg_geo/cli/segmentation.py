@@ -1,0 +1,126 @@
+"""``cropseg segment`` and ``cropseg check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cropseg_geo.cli.options import (
+    AlphaBand,
+    Aoi,
+    Bands,
+    BatchSize,
+    Bbox,
+    Device,
+    Events,
+    Grid,
+    Gsd,
+    Lanes,
+    MinArea,
+    Model,
+    Out,
+    Overlap,
+    Overwrite,
+    PlotId,
+    Plots,
+    PlotsCrs,
+    Precision,
+    Processes,
+    Quiet,
+    Raster,
+    Scale,
+    Scheduler,
+    Threshold,
+    Tile,
+    engine_options,
+)
+from cropseg_geo.console import event_listener, print_plan, print_result
+
+
+def segment(
+    raster: Raster,
+    out: Out = Path("out"),
+    plots: Plots = None,
+    plot_id: PlotId = None,
+    plots_crs: PlotsCrs = None,
+    min_area: MinArea = 0.0,
+    overwrite: Overwrite = False,
+    model: Model = "canopy-s",
+    threshold: Threshold = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    tile: Tile = None,
+    overlap: Overlap = None,
+    batch_size: BatchSize = None,
+    bands: Bands = None,
+    scale: Scale = None,
+    alpha_band: AlphaBand = None,
+    gsd: Gsd = None,
+    grid: Grid = "source",
+    bbox: Bbox = None,
+    aoi: Aoi = None,
+    lanes: Lanes = None,
+    workers: Processes = 0,
+    scheduler: Scheduler = None,
+    events: Events = False,
+    quiet: Quiet = False,
+) -> None:
+    """Segment an orthomosaic: mask, probability, canopy polygons and, with plots, their coverage."""
+    from cropseg_geo import pipeline
+    from cropseg_geo.engine.run import Workers
+
+    options = engine_options(locals())
+    with event_listener(as_json=events, quiet=quiet) as listener:
+        result = pipeline.segment(
+            raster,
+            out,
+            plots=plots,
+            plot_id=plot_id,
+            plots_crs=plots_crs,
+            min_area_m2=min_area,
+            overwrite=overwrite,
+            workers=Workers(lanes=lanes, processes=workers, scheduler=scheduler),
+            listener=listener,
+            **options,
+        )
+    print_result(result, as_json=events)
+
+
+def check(
+    raster: Raster,
+    out: Out = Path("out"),
+    plots: Plots = None,
+    plot_id: PlotId = None,
+    plots_crs: PlotsCrs = None,
+    model: Model = "canopy-s",
+    device: Device = "auto",
+    precision: Precision = "auto",
+    tile: Tile = None,
+    overlap: Overlap = None,
+    batch_size: BatchSize = None,
+    bands: Bands = None,
+    scale: Scale = None,
+    alpha_band: AlphaBand = None,
+    gsd: Gsd = None,
+    grid: Grid = "source",
+    bbox: Bbox = None,
+    aoi: Aoi = None,
+    lanes: Lanes = None,
+    events: Events = False,
+) -> None:
+    """Say what segmenting this orthomosaic will do and need, or why it cannot work. Writes nothing."""
+    from cropseg_geo import pipeline
+    from cropseg_geo.engine.run import Workers
+
+    options = engine_options(locals())
+    with event_listener(as_json=events, quiet=True) as listener:
+        forecast = pipeline.check(
+            raster,
+            out,
+            plots=plots,
+            plot_id=plot_id,
+            plots_crs=plots_crs,
+            workers=Workers(lanes=lanes),
+            listener=listener,
+            **options,
+        )
+    print_plan(forecast, as_json=events)

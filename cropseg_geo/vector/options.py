@@ -1,0 +1,60 @@
+"""How canopy polygons are drawn: the choices of a user, in metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from cropseg_geo.errors import InputError
+
+Outline = Literal["pixel", "contour"]
+Objects = Literal["touching", "split"]
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Choices for canopy polygons.
+
+    Parameters
+    ----------
+    outline
+        ``"pixel"`` follows the pixels' edges, so that areas are exactly pixels × pixel area; ``"contour"``
+        follows the probability's level line at the mask's threshold, between the pixels' centres.
+    objects
+        ``"touching"``: plants that touch are one polygon; ``"split"`` parts them.
+    min_area_m2
+        Smallest polygon (m² on the ground), holes not counted; after joining and splitting.
+    fill_holes_m2
+        Holes up to this area (m²) are filled.
+    simplify_m
+        Tolerance (m) of the outlines' simplification; edges that polygons share stay shared. 0: none.
+
+    Raises
+    ------
+    InputError
+        For a choice that does not exist or a number below 0.
+    """
+
+    outline: Outline = "pixel"
+    objects: Objects = "touching"
+    min_area_m2: float = 0.0
+    fill_holes_m2: float = 0.0
+    simplify_m: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("outline", self.outline, get_args(Outline)),
+            ("objects", self.objects, get_args(Objects)),
+        ):
+            if value not in choices:
+                raise InputError(f"unknown {name} {value!r}", remedy=f"choose one of {', '.join(choices)}")
+        for name, number, unit in (
+            ("minimum area", self.min_area_m2, "m²"),
+            ("area of holes to fill", self.fill_holes_m2, "m²"),
+            ("simplification", self.simplify_m, "m"),
+        ):
+            if not 0.0 <= number < float("inf"):
+                raise InputError(
+                    f"the {name} is {number} {unit}; expected 0 or more",
+                    remedy="give it in metres or square metres on the ground, for example 0.01",
+                )
