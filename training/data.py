@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -99,6 +99,20 @@ def read_pairs(root: Path, *, split: str) -> tuple[Pair, ...]:
     if not chosen:
         raise InputError(f"{path} lists no pairs of split {split!r}")
     return chosen
+
+
+def write_manifest(
+    folder: Path, rows: Iterable[Mapping[str, str]], *, columns: Sequence[str] = COLUMNS
+) -> Path:
+    """Write a manifest below ``folder``, whole or not at all; what a row lacks stays empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, part = folder / MANIFEST, folder / f"{MANIFEST}.part"
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+    return path
 
 
 def by_dataset(pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:

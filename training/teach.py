@@ -6,11 +6,10 @@ the label, and how far the looks differ says how much it is worth.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,16 @@ from PIL import Image
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.predictor import Predictor
-from training.data import CERTAIN, COLUMNS, MANIFEST, UNKNOWN, Decoded, Pair, Pixels, decode, read_image
+from training.data import (
+    CERTAIN,
+    UNKNOWN,
+    Decoded,
+    Pair,
+    Pixels,
+    decode,
+    read_image,
+    write_manifest,
+)
 from training.evaluation.pictures import picture_logits, vegetation_probability
 from training.labels.agreement import compare_labels, green_label
 
@@ -160,7 +168,7 @@ def teach_unlabelled(
             facts = {"group": picture.group, "licence": picture.licence, "source": picture.source}
             rows.append(_write(folder, name, picture.image, target, {**facts, "mask_kind": "guess"}, GUESSES))
         on_picture()
-    _write_manifest(folder, rows)
+    write_manifest(folder, rows)
     return judgements
 
 
@@ -192,7 +200,7 @@ def teach_labelled(
         dataset = f"{MIXED}-{pair.dataset}"
         rows.append(_write(folder, name, pair.image, target, {**facts, "mask_kind": "probability"}, dataset))
         on_picture()
-    _write_manifest(folder, rows)
+    write_manifest(folder, rows)
 
 
 def _in_parallel(study: Callable[[Item], Finding], items: Sequence[Item]) -> Iterator[tuple[Item, Finding]]:
@@ -240,13 +248,3 @@ def _write(
         "height": str(height),
         "sha256_16": digest[:16],
     }
-
-
-def _write_manifest(folder: Path, rows: Iterable[dict[str, str]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{MANIFEST}.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(folder / MANIFEST)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cropseg_geo.errors import InputError
-from training.data import MANIFEST
+from training.data import write_manifest
 from training.simulator.scenes import KINDS, Scene, make_scene
 
 DATASET = "simulator"
@@ -75,14 +75,7 @@ def write_corpus(
             for index in pool.map(write, missing):
                 on_scene(index)
     rows = [_read_row(_row_path(folder, index)) for index in range(count)]
-    manifest = folder / MANIFEST
-    temporary = manifest.with_suffix(".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(manifest)
-    return manifest
+    return write_manifest(folder, rows, columns=_COLUMNS)
 
 
 def scene_at(seed: int, index: int, *, size_px: int = 384) -> Scene:

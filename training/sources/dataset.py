@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import shutil
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cropseg_geo.errors import CropsegError, InputError, OutputError
-from training.data import COLUMNS, MANIFEST, UNKNOWN, Pair, Pixels, read_pairs
+from training.data import UNKNOWN, Pair, Pixels, read_pairs, write_manifest
 from training.sources.split import Labels, hold_out
 
 SOURCES = "sources.json"
@@ -211,10 +210,7 @@ def _write(part: Path, origin: Origin, pieces: Iterable[Piece], on_piece: Callab
         rows.append(_save(part, piece, labels, origin))
         groups[piece.group] = groups.get(piece.group, Labels()) + labels
     held_out = hold_out(groups, np.random.default_rng(_SEED)) if groups else _refuse_empty(origin)
-    with (part / MANIFEST).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, restval="")
-        writer.writeheader()
-        writer.writerows({**row, "split": "test" if row["group"] in held_out else "train"} for row in rows)
+    write_manifest(part, ({**row, "split": "test" if row["group"] in held_out else "train"} for row in rows))
     document = {
         "format": FORMAT,
         "identity": origin.identity,
