@@ -159,8 +159,8 @@ def _calibration(card: ModelCard, scores: Scores, uncalibrated: Scores | None) -
         )
     said = (
         f"The logits are divided by a temperature of {card.temperature:.3f}, fitted on held-out training "
-        "pictures (least negative log-likelihood, arXiv:1706.04599). It is folded into the last layer's "
-        "weights; masks at 0.5 are the same with and without it."
+        "pictures (least negative log-likelihood, arXiv:1706.04599). It is part of the weights; masks at 0.5 "
+        "are the same with and without it."
     )
     return "\n\n".join(("## Calibration", said, *_calibration_table(card, scores, uncalibrated)))
 

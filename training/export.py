@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
+from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.weights import save_weights
 from training.evaluation.calibration import fold_temperature
 from training.recipe import CLASSES, Recipe
@@ -59,7 +60,7 @@ def export(
         Test set → measure → value, as ``evaluate`` measured them on an export without scores.
     temperature
         Divides the logits, as :func:`training.evaluation.calibration.calibrate` fitted it on an export
-        without one; folded into the last layer, so that the runtime need not know of it.
+        without one; kept in the weights, so that the runtime need not know of it.
 
     Returns
     -------
@@ -73,11 +74,20 @@ def export(
     OutputError
         If the target cannot be written.
     """
-    averaged = load_average(checkpoint)
+    averaged = finished_state(recipe, load_average(checkpoint))
     if temperature is not None:
         averaged = fold_temperature(averaged, temperature)
     card = make_card(recipe, scores=scores or {}, temperature=temperature)
     return save_weights(target, half_precision(averaged), card)
+
+
+def finished_state(recipe: Recipe, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state of the finished model: what was trained, and the parts that learn nothing."""
+    if not recipe.finish:
+        return dict(state)
+    arguments = {**recipe.network, **recipe.finish}
+    finished = build_network(recipe.architecture, classes=len(CLASSES), **arguments).state_dict()
+    return {**finished, **state}
 
 
 def half_precision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -99,7 +109,7 @@ def make_card(
         version=recipe.version,
         summary=recipe.summary,
         architecture=recipe.architecture,
-        network=freeze_arguments(recipe.network),
+        network=freeze_arguments({**recipe.network, **recipe.finish}),
         mean=recipe.mean,
         std=recipe.std,
         classes=CLASSES,

@@ -31,6 +31,8 @@ class Recipe:
     # The encoder's weights were trained on x / 127.5 − 1.
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    # Arguments of the network that only the finished model has: parts that learn nothing.
+    finish: Mapping[str, Argument] = field(default_factory=dict)
 
     # Where the pictures come from, see training.stages.pairs_of.
     sources: tuple[str, ...] = ("pairs",)
@@ -112,6 +114,8 @@ CANOPY_M = replace(
     summary="Green vegetation against everything else, in RGB pictures of crops; twice as wide as canopy-s.",
     network={**_SMALL, "width": 96, "fine_width": 32, "detail_width": 48},
     initial_weights="encoder:canopy-s-1",
+    # 18 × 18 px of the image: leaf and soil within it, and few other plants.
+    finish={"guide_radius": 4},
     sources=("pairs", "simulator", "heights", "guesses:canopy-s-1"),
     shares={
         "growingsoy": 0.2,
@@ -146,6 +150,7 @@ CANOPY_S = replace(
         "guesses": 0.15,
     },
     doubted=("mixed-growingsoy", "mixed-peanut"),
+    steps=1000,
 )
 
 # What ablations change one thing of: small crops and few steps, some four minutes a run on two cores.

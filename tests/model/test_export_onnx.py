@@ -15,6 +15,7 @@ NETWORKS = {
         "upsampler": "fade-lite",
         "output": "shuffle",
         "detail_width": 8,
+        "guide_radius": 2,
     },
     "depthcropseg": {
         "encoder": "test_vit2",

@@ -98,6 +98,11 @@ def without_doubt(recipe: Recipe) -> Recipe:
     return replace(recipe, doubted=())
 
 
+def guided(recipe: Recipe) -> Recipe:
+    """The recipe whose finished model fits its outlines to the image."""
+    return replace(recipe, finish={"guide_radius": 4})
+
+
 def unchanged(recipe: Recipe) -> Recipe:
     """The recipe as it is."""
     return recipe
@@ -113,6 +118,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
+    Variant("guided", "outlines fitted to the image's colours", guided),
     Variant("no-simulator", "without generated crops", without("simulator")),
     Variant("no-heights", "without labels from heights", without("heights")),
     Variant("plus-heights", "with labels from heights, where the recipe has none", plus("heights", 0.15)),

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model.networks.decoder import PixelDecoder, Refinement
 from cropseg_geo.model.networks.fusion import fuse_batch_norms
+from cropseg_geo.model.networks.outlines import GuidedOutlines
 
 
 class Details(nn.Module):
@@ -62,6 +63,9 @@ class CanopyNet(nn.Module):
         Channels of a branch that sees the image's own pixels, 2 × 2 of them as 12 channels at stride 2, and
         joins the decoder before the classifier. An encoder's first step already averages over what a blade
         of grass or an outline is; 0 leaves the branch out.
+    guide_radius
+        Window (px at half resolution) in which the probabilities are fitted to the pixels' own colours, for
+        images standardised to −1–1; 0 leaves that out. See :mod:`cropseg_geo.model.networks.outlines`.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class CanopyNet(nn.Module):
         upsampler: str = "fade-lite",
         output: str = "bilinear",
         detail_width: int = 0,
+        guide_radius: int = 0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -102,6 +107,7 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
+        self.outlines = GuidedOutlines(guide_radius) if guide_radius else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
 
@@ -112,5 +118,10 @@ class CanopyNet(nn.Module):
             features = self.details(images, features)
         logits: Tensor = self.classifier(features)
         if self.output == "shuffle":
-            return F.pixel_shuffle(logits, 2)
-        return F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+            logits = F.pixel_shuffle(logits, 2)
+        else:
+            logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        if self.outlines is None or self.training:  # it has nothing to learn
+            return logits
+        finished: Tensor = self.outlines(images, logits)
+        return finished
