@@ -11,14 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["CropsegError", "Workers", "check", "measure_plots", "predict", "segment", "vectorize"]
+__all__ = [
+    "CropsegError",
+    "Outlines",
+    "Workers",
+    "check",
+    "measure_plots",
+    "plot_series",
+    "predict",
+    "segment",
+    "vectorize",
+]
 
 if TYPE_CHECKING:
     from cropseg_geo.engine.run import Workers
     from cropseg_geo.errors import CropsegError
-    from cropseg_geo.pipeline import check, measure_plots, predict, segment, vectorize
+    from cropseg_geo.pipeline import check, measure_plots, plot_series, predict, segment, vectorize
+    from cropseg_geo.vector.options import Outlines
 
-_HOMES = {"CropsegError": "errors", "Workers": "engine.run"}
+_HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.run"}
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the public name stands for

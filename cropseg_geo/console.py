@@ -45,6 +45,7 @@ _LABELS = {
     "write": "Writing rasters",
     "vectorize": "Tracing canopy",
     "plots": "Measuring plots",
+    "report": "Reading the mask",
 }
 
 
@@ -106,6 +107,8 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
     summary = result.summary
     if as_json:
         files = {k: str(v) for k, v in asdict(result.outputs).items() if v is not None}
+        if result.report is not None:
+            files["report"] = str(result.report)
         print(json.dumps({"event": "done", "summary": asdict(summary), "files": files}))  # noqa: T201
         return
     console = Console(highlight=False)
@@ -120,7 +123,7 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
                 f"{len(result.plots)} plots: coverage {coverage.min():.1%} – {coverage.max():.1%}, "
                 f"median {coverage.median():.1%}"
             )
-    for path in result.outputs.paths:
+    for path in (*result.outputs.paths, *([result.report] if result.report else [])):
         console.print(f"  {path}", soft_wrap=True)
 
 

@@ -2,73 +2,162 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-from odc.geo.geobox import GeoBox
+from typing import TYPE_CHECKING
 
 from cropseg_geo import __version__
-from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.errors import OutputError
+from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.ground import Ground
-from cropseg_geo.preflight import Preflight, require_writable
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
+
+if TYPE_CHECKING:  # a mask is vectorized without the engine: what it needs is loaded where a run needs it
+    from odc.geo.geobox import GeoBox
+
+    from cropseg_geo.engine.store import BlockStore
+    from cropseg_geo.preflight import Preflight
+
+CANOPY_FORMATS = ("gpkg", "fgb", "parquet", "geojson")
+"""Formats of a run's canopy polygons, which are their files' suffixes."""
+
+
+_KINDS = {".csv": "table", **dict.fromkeys((".html", ".htm", ".png", ".pdf"), "report"), ".svg": "chart"}
+"""What a file written by itself is, by its suffix; the others hold layers."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Paths of a run's files."""
+    """Paths of a run's files.
+
+    ``layers`` holds the canopy polygons, and where it is a GeoPackage the plots as well; else the plots have
+    a GeoPackage of their own, ``plots_layer``.
+    """
 
     mask: Path
     prob: Path
     layers: Path
     plots_csv: Path | None
+    plots_layer: Path | None = None
 
     @classmethod
-    def named(cls, folder: Path, stem: str, *, with_plots: bool) -> Outputs:
-        """Final names: ``<stem>_mask.tif``, ``<stem>_prob.tif``, ``<stem>.gpkg``, ``<stem>_plots.csv``."""
+    def named(cls, folder: Path, stem: str, *, with_plots: bool, canopy_format: str = "gpkg") -> Outputs:
+        """Final names: ``<stem>_mask.tif``, ``<stem>_prob.tif``, ``<stem>.gpkg``, ``<stem>_plots.csv``.
+
+        Raises
+        ------
+        InputError
+            For a format that does not exist.
+        """
+        if canopy_format not in CANOPY_FORMATS:
+            raise InputError(
+                f"canopy polygons cannot be written as {canopy_format!r}",
+                remedy=f"choose one of {', '.join(CANOPY_FORMATS)}",
+            )
+        apart = with_plots and canopy_format != "gpkg"
         return cls(
             folder / f"{stem}_mask.tif",
             folder / f"{stem}_prob.tif",
-            folder / f"{stem}.gpkg",
+            folder / f"{stem}.{canopy_format}",
             folder / f"{stem}_plots.csv" if with_plots else None,
+            folder / f"{stem}_plots.gpkg" if apart else None,
         )
 
     @classmethod
-    def drafted(cls, work: Path, *, with_plots: bool) -> Outputs:
+    def drafted(cls, work: Path, *, with_plots: bool, canopy_format: str = "gpkg") -> Outputs:
         """Names within a work folder."""
-        return cls.named(work, "draft", with_plots=with_plots)
+        return cls.named(work, "draft", with_plots=with_plots, canopy_format=canopy_format)
+
+    @property
+    def by_kind(self) -> tuple[tuple[str, Path], ...]:
+        """What each file is, and its path."""
+        files = (
+            ("mask", self.mask),
+            ("probability", self.prob),
+            ("layers", self.layers),
+            ("plots", self.plots_csv),
+            ("plots", self.plots_layer),
+        )
+        return tuple((kind, path) for kind, path in files if path is not None)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        return tuple(p for p in (self.mask, self.prob, self.layers, self.plots_csv) if p is not None)
+        return tuple(path for _, path in self.by_kind)
 
 
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool) -> None:
-    """Raise OutputError if an output exists and may not be replaced."""
+    """Raise OutputError if an output exists and may not be replaced, or is in use."""
     existing = [p for p in paths if p.exists()]
     if existing and not overwrite:
         raise OutputError(
             f"{existing[0].parent}: already holds {', '.join(p.name for p in existing)}",
             remedy="pass --overwrite to replace them, or choose another --out",
         )
+    for path in existing:
+        require_unused(path)
+
+
+def require_writable(folder: Path) -> None:
+    """Make the output folder. Raises OutputError if that or writing into it is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as err:
+        raise OutputError(
+            f"{folder}: cannot be written ({err.strerror})", remedy="choose another --out folder"
+        ) from err
+
+
+def require_unused(path: Path) -> None:
+    """Raise OutputError if another program has a GeoPackage open.
+
+    Replacing it would leave that program with the old file, and a write-ahead log that lies beside it (as
+    QGIS keeps one) would be applied to the new one. Source: sqlite.org/howtocorrupt.html, section 1.4.
+    """
+    if path.suffix.lower() != ".gpkg":
+        return
+    logs = [f"{path.name}{end}" for end in ("-wal", "-shm", "-journal")]
+    found = [name for name in logs if path.with_name(name).exists()]
+    if not found and not _is_locked(path):
+        return
+    why = f"its {found[0]} is there" if found else "it is locked"
+    remedy = "close it there (in QGIS: remove its layers from the project), then try again"
+    if found:
+        remedy += f"; if no program has it open, a crash left {found[0]}: open and close {path.name} once"
+    raise OutputError(f"{path}: is open in another program ({why})", remedy=remedy)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            db.rollback()
+    except sqlite3.OperationalError as err:
+        return getattr(err, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    except sqlite3.DatabaseError:  # no SQLite file at all: nobody can hold it as one
+        return False
+    return False
 
 
 def publish(drafts: Outputs, final: Outputs, listener: Listener) -> None:
     """Move finished drafts to their final names."""
-    kinds = ("mask", "probability", "layers", "plots")
-    for kind, source, target in zip(kinds, drafts.paths, final.paths, strict=False):
+    for (kind, target), source in zip(final.by_kind, drafts.paths, strict=True):
         move(source, target)
         listener(Written(kind, str(target)))
 
 
 def move(source: Path, target: Path) -> None:
     """Give a finished file its final name, in one step. Raises OutputError."""
+    if target.exists():
+        require_unused(target)
     try:
         source.replace(target)
     except OSError as err:
@@ -83,17 +172,26 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
     refuse_existing((final,), overwrite=overwrite)
     require_writable(final.parent)
     draft = final.with_name(f".{final.stem}.draft{final.suffix}")
-    draft.unlink(missing_ok=True)
+    _remove(draft)
     try:
         yield draft
         move(draft, final)
     finally:
-        draft.unlink(missing_ok=True)
-    listener(Written("layers" if final.suffix == ".gpkg" else "table", str(final)))
+        _remove(draft)
+    listener(Written(_KINDS.get(final.suffix.lower(), "layers"), str(final)))
+
+
+def _remove(draft: Path) -> None:
+    """The draft and what its writer keeps beside it: journals, spools of spatial indexes."""
+    for pattern in (f"{glob.escape(draft.name)}*", f"{glob.escape(draft.stem)}_temp*"):
+        for path in draft.parent.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def block_store(ready: Preflight, work: Path) -> BlockStore:
     """The store of a run's finished blocks in its work folder."""
+    from cropseg_geo.engine.store import BlockStore
+
     plan = ready.plan
     return BlockStore(str(work / "blocks.zarr"), plan.blocks, plan.channels, plan.fingerprint)
 
@@ -121,6 +219,8 @@ def work_folder(folder: Path, ready: Preflight) -> Iterator[Path]:
 
 def output_grid(ready: Preflight) -> GeoBox:
     """The grid that masks and probabilities are written on."""
+    from odc.geo.geobox import GeoBox
+
     transform = ready.info.transform if ready.writes_source_grid else ready.source.transform
     extent = ready.output_extent
     return GeoBox(extent.shape, transform @ transform.translation(extent.col, extent.row), ready.info.crs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -303,18 +302,6 @@ def existing_parent(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that exists."""
     folder = folder.resolve()
     return next(p for p in (folder, *folder.parents) if p.exists())
-
-
-def require_writable(folder: Path) -> None:
-    """Make the output folder. Raises OutputError if that or writing into it is not possible."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as err:
-        raise OutputError(
-            f"{folder}: cannot be written ({err.strerror})", remedy="choose another --out folder"
-        ) from err
 
 
 def human_bytes(n: float) -> str:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from cropseg_geo import __version__
 from cropseg_geo.cli import plots
+from cropseg_geo.cli.report import report
 from cropseg_geo.cli.segmentation import check, segment
 from cropseg_geo.cli.vectorization import vectorize
 from cropseg_geo.console import fail, print_models
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(check)
 app.command()(vectorize)
+app.command()(report)
 app.add_typer(plots.app, name="plots")
 
 

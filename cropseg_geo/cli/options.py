@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 INPUT, MODEL, WORK, RUN = "Input", "Model", "Extent and resolution", "Running"
+OUTLINES, HEIGHTS = "Canopy polygons", "Plots and heights"
+
+
+class OutlineChoice(StrEnum):
+    """Values of ``--outline``."""
+
+    PIXEL = "pixel"
+    CONTOUR = "contour"
+
+
+class ObjectsChoice(StrEnum):
+    """Values of ``--objects``."""
+
+    TOUCHING = "touching"
+    SPLIT = "split"
+
 
 Raster = Annotated[str, typer.Argument(help="Orthomosaic: anything GDAL opens (path, /vsicurl/…, s3://…).")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the outputs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
-MinArea = Annotated[float, typer.Option("--min-area", min=0, help="Smallest canopy polygon (m²).")]
+Outline = Annotated[
+    OutlineChoice,
+    typer.Option(
+        help="pixel: along the pixels' edges, areas exact; contour: along the probability's level line.",
+        rich_help_panel=OUTLINES,
+    ),
+]
+Objects = Annotated[
+    ObjectsChoice,
+    typer.Option(
+        help="Plants that touch: one polygon (touching) or parted (split).", rich_help_panel=OUTLINES
+    ),
+]
+MinArea = Annotated[
+    float, typer.Option("--min-area", min=0, help="Smallest canopy polygon (m²).", rich_help_panel=OUTLINES)
+]
+FillHoles = Annotated[
+    float, typer.Option("--fill-holes", min=0, help="Fill holes up to this (m²).", rich_help_panel=OUTLINES)
+]
+Simplify = Annotated[
+    float,
+    typer.Option(
+        "--simplify", min=0, help="Tolerance of simpler outlines (m); neighbours stay joined.",
+        rich_help_panel=OUTLINES,
+    ),
+]  # fmt: skip
+CanopyFormat = Annotated[
+    str,
+    typer.Option("--canopy-format", help="gpkg, fgb, parquet or geojson.", rich_help_panel=OUTLINES),
+]
+Dsm = Annotated[
+    str | None,
+    typer.Option("--dsm", help="Surface model, for heights (m) and volumes (m³).", rich_help_panel=HEIGHTS),
+]
+Dtm = Annotated[
+    str | None,
+    typer.Option("--dtm", help="Terrain model (bare ground) to --dsm.", rich_help_panel=HEIGHTS),
+]
+Report = Annotated[bool, typer.Option("--report", help="Also write a report, <stem>_report.html.")]
 Events = Annotated[bool, typer.Option("--events", help="JSON lines on standard output instead of a bar.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
 Plots = Annotated[
@@ -65,6 +120,19 @@ Scheduler = Annotated[
 ]
 
 
+def outline_options(arguments: dict[str, Any]) -> Any:
+    """The command's arguments as :class:`cropseg_geo.vector.options.Outlines`."""
+    from cropseg_geo.vector.options import Outlines
+
+    return Outlines(
+        outline=arguments["outline"].value,
+        objects=arguments["objects"].value,
+        min_area_m2=arguments["min_area"],
+        fill_holes_m2=arguments["fill_holes"],
+        simplify_m=arguments["simplify"],
+    )
+
+
 def engine_options(arguments: dict[str, Any]) -> dict[str, Any]:
     """The command's arguments as fields of the pipeline's options."""
     names = ("model", "threshold", "device", "precision", "batch_size", "alpha_band", "grid", "aoi")
@@ -72,9 +140,9 @@ def engine_options(arguments: dict[str, Any]) -> dict[str, Any]:
         "tile_px": arguments["tile"],
         "overlap_px": arguments["overlap"],
         "gsd_m": _gsd(arguments["gsd"]),
-        "bands": _numbers("--bands", arguments["bands"], int),
-        "scale": _numbers("--scale", arguments["scale"], float, count=2),
-        "bbox": _numbers("--bbox", arguments["bbox"], float, count=4),
+        "bands": numbers("--bands", arguments["bands"], int),
+        "scale": numbers("--scale", arguments["scale"], float, count=2),
+        "bbox": numbers("--bbox", arguments["bbox"], float, count=4),
     }
 
 
@@ -88,7 +156,7 @@ def _gsd(text: str | None) -> float | str | None:
         raise typer.BadParameter(f"--gsd {text!r}: metres per pixel or auto is expected") from err
 
 
-def _numbers(flag: str, text: str | None, kind: type[int] | type[float], *, count: int = 0) -> Any:
+def numbers(flag: str, text: str | None, kind: type[int] | type[float], *, count: int = 0) -> Any:
     """``"1,2,3"`` → ``(1, 2, 3)``; a usage error where that does not work. Any: int or float by ``kind``."""
     if text is None:
         return None

@@ -8,24 +8,93 @@ from typing import Annotated
 import typer
 
 from cropseg_geo.cli.options import Events, Overwrite, PlotId, PlotsCrs, Quiet
+from cropseg_geo.cli.plots_make import make
 from cropseg_geo.console import event_listener
 
 app = typer.Typer(help="Plots and their statistics.", no_args_is_help=True)
+app.command("make")(make)
 
 
-@app.command("stats")
+COLUMNS = """
+coverage: plot_id, coverage, canopy_area_m2, plot_area_m2, valid_fraction, low_validity, mean_prob,
+uncertain_fraction; objects: n_objects, mean_object_m2, max_object_m2; rows: gap_fraction, max_gap_m,
+row_spacing_m; uniformity: uniformity_cv; colour: exg, gli, ngrdi, ndvi, ndre; height: height_mean_m,
+height_p95_m, volume_m3
+"""
+_COLUMNS = f"Columns by group: {' '.join(COLUMNS.split())}. Meanings and units: docs/plot-statistics.md."
+
+_WHAT, _HOW, _BESIDE = "What to measure", "How to measure", "Beside the mask"
+
+PlotsFile = Annotated[str, typer.Argument(help="Plot polygons: FILE or FILE|layername=NAME.")]
+PlotsOption = Annotated[str, typer.Option("--plots", help="Plot polygons: FILE or FILE|layername=NAME.")]
+Stats = Annotated[
+    str,
+    typer.Option(
+        "--stats",
+        help="all, or a list of coverage (the fastest), objects, rows, uniformity.",
+        rich_help_panel=_WHAT,
+    ),
+]
+NamedBands = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        help="Bands of the orthomosaic, if it does not say: red=1,green=2,blue=3,rededge=4,nir=5.",
+        rich_help_panel=_BESIDE,
+    ),
+]
+Buffer = Annotated[
+    float,
+    typer.Option(min=0, help="Strip inside each outline to leave out (m).", rich_help_panel=_HOW),
+]
+MinValid = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="valid_fraction below which a plot is flagged.", rich_help_panel=_HOW),
+]
+RowAngle = Annotated[
+    float | None,
+    typer.Option(
+        help="Direction of the rows (degrees clockwise from grid north); else along the plot.",
+        rich_help_panel=_HOW,
+    ),
+]
+RowSpacing = Annotated[
+    float | None, typer.Option(help="Distance of the rows (m); else found.", rich_help_panel=_HOW)
+]
+Cell = Annotated[
+    float, typer.Option(help="Side of the sub-cells of uniformity_cv (m).", rich_help_panel=_HOW)
+]
+
+
+@app.command("stats", epilog=_COLUMNS)
 def stats(
     mask: Annotated[str, typer.Argument(help="Class mask, e.g. field_mask.tif.")],
-    plots: Annotated[str, typer.Argument(help="Plot polygons: FILE or FILE|layername=NAME.")],
+    plots: PlotsFile,
     out: Annotated[Path, typer.Option("-o", "--out", help="CSV or GeoPackage to write.")],
-    prob: Annotated[str | None, typer.Option(help="Its probability raster.")] = None,
+    prob: Annotated[str | None, typer.Option(help="Its probability raster.", rich_help_panel=_BESIDE)] = None,
+    raster: Annotated[
+        str | None, typer.Option(help="Orthomosaic, for colour indices.", rich_help_panel=_BESIDE)
+    ] = None,
+    bands: NamedBands = None,
+    dsm: Annotated[
+        str | None, typer.Option(help="Surface model, for canopy height.", rich_help_panel=_BESIDE)
+    ] = None,
+    dtm: Annotated[
+        str | None, typer.Option(help="Terrain model, for canopy height.", rich_help_panel=_BESIDE)
+    ] = None,
+    stats: Stats = "all",
+    buffer: Buffer = 0.0,
+    min_valid: MinValid = 0.9,
+    row_angle: RowAngle = None,
+    row_spacing: RowSpacing = None,
+    cell: Cell = 1.0,
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
     overwrite: Overwrite = False,
     events: Events = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure coverage, canopy area and objects of each plot on a finished mask."""
+    """Measure canopy, objects, gaps, evenness, colour and height of each plot on a finished mask."""
     from cropseg_geo import pipeline
 
     with event_listener(as_json=events, quiet=quiet) as listener:
@@ -34,6 +103,83 @@ def stats(
             plots,
             out,
             prob=prob,
+            raster=raster,
+            bands=bands,
+            dsm=dsm,
+            dtm=dtm,
+            stats=stats,
+            buffer_m=buffer,
+            min_valid=min_valid,
+            row_angle_deg=row_angle,
+            row_spacing_m=row_spacing,
+            cell_m=cell,
+            plot_id=plot_id,
+            plots_crs=plots_crs,
+            overwrite=overwrite,
+            listener=listener,
+        )
+
+
+@app.command("series", epilog=_COLUMNS)
+def series(
+    masks: Annotated[list[str], typer.Argument(help="Class masks of the same plots, one for each date.")],
+    plots: PlotsOption,
+    out: Annotated[Path, typer.Option("-o", "--out", help="CSV to write: a row for each date and plot.")],
+    dates: Annotated[
+        str | None,
+        typer.Option(help="Dates in the masks' order, 2024-05-31,2024-06-14; else from the file names."),
+    ] = None,
+    chart: Annotated[Path | None, typer.Option(help="SVG picture of the growth curves to write.")] = None,
+    prob: Annotated[
+        list[str] | None,
+        typer.Option(help="Probability rasters, once for each mask.", rich_help_panel=_BESIDE),
+    ] = None,
+    raster: Annotated[
+        list[str] | None,
+        typer.Option(help="Orthomosaics, once for each mask.", rich_help_panel=_BESIDE),
+    ] = None,
+    bands: NamedBands = None,
+    dsm: Annotated[
+        list[str] | None,
+        typer.Option(help="Surface models, once for each mask.", rich_help_panel=_BESIDE),
+    ] = None,
+    dtm: Annotated[
+        list[str] | None,
+        typer.Option(help="Terrain models, once for each mask or one for all.", rich_help_panel=_BESIDE),
+    ] = None,
+    stats: Stats = "all",
+    buffer: Buffer = 0.0,
+    min_valid: MinValid = 0.9,
+    row_angle: RowAngle = None,
+    row_spacing: RowSpacing = None,
+    cell: Cell = 1.0,
+    plot_id: PlotId = None,
+    plots_crs: PlotsCrs = None,
+    overwrite: Overwrite = False,
+    events: Events = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure the same plots on several dates: one long table, and growth curves."""
+    from cropseg_geo import pipeline
+
+    with event_listener(as_json=events, quiet=quiet) as listener:
+        pipeline.plot_series(
+            masks,
+            plots,
+            out,
+            dates=dates.split(",") if dates is not None else None,
+            chart=chart,
+            probs=prob or None,
+            rasters=raster or None,
+            bands=bands,
+            dsms=dsm or None,
+            dtms=dtm or None,
+            stats=stats,
+            buffer_m=buffer,
+            min_valid=min_valid,
+            row_angle_deg=row_angle,
+            row_spacing_m=row_spacing,
+            cell_m=cell,
             plot_id=plot_id,
             plots_crs=plots_crs,
             overwrite=overwrite,

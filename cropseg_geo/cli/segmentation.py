@@ -10,14 +10,22 @@ from cropseg_geo.cli.options import (
     Bands,
     BatchSize,
     Bbox,
+    CanopyFormat,
     Device,
+    Dsm,
+    Dtm,
     Events,
+    FillHoles,
     Grid,
     Gsd,
     Lanes,
     MinArea,
     Model,
+    Objects,
+    ObjectsChoice,
     Out,
+    Outline,
+    OutlineChoice,
     Overlap,
     Overwrite,
     PlotId,
@@ -27,11 +35,14 @@ from cropseg_geo.cli.options import (
     Processes,
     Quiet,
     Raster,
+    Report,
     Scale,
     Scheduler,
+    Simplify,
     Threshold,
     Tile,
     engine_options,
+    outline_options,
 )
 from cropseg_geo.console import event_listener, print_plan, print_result
 
@@ -42,7 +53,15 @@ def segment(
     plots: Plots = None,
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
+    dsm: Dsm = None,
+    dtm: Dtm = None,
+    outline: Outline = OutlineChoice.PIXEL,
+    objects: Objects = ObjectsChoice.TOUCHING,
     min_area: MinArea = 0.0,
+    fill_holes: FillHoles = 0.0,
+    simplify: Simplify = 0.0,
+    canopy_format: CanopyFormat = "gpkg",
+    report: Report = False,
     overwrite: Overwrite = False,
     model: Model = "canopy-s",
     threshold: Threshold = None,
@@ -68,7 +87,7 @@ def segment(
     from cropseg_geo import pipeline
     from cropseg_geo.engine.run import Workers
 
-    options = engine_options(locals())
+    options, outlines = engine_options(locals()), outline_options(locals())
     with event_listener(as_json=events, quiet=quiet) as listener:
         result = pipeline.segment(
             raster,
@@ -76,7 +95,11 @@ def segment(
             plots=plots,
             plot_id=plot_id,
             plots_crs=plots_crs,
-            min_area_m2=min_area,
+            dsm=dsm,
+            dtm=dtm,
+            outlines=outlines,
+            canopy_format=canopy_format,
+            report=report,
             overwrite=overwrite,
             workers=Workers(lanes=lanes, processes=workers, scheduler=scheduler),
             listener=listener,

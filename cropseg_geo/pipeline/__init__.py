@@ -1,8 +1,48 @@
 """The sentences: segment an orthomosaic, vectorize a mask, measure plots, predict an array."""
 
-from cropseg_geo.pipeline.measurement import measure_plots
-from cropseg_geo.pipeline.prediction import predict
-from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
-from cropseg_geo.pipeline.vectorization import vectorize
+from __future__ import annotations
 
-__all__ = ["SegmentResult", "Summary", "check", "measure_plots", "predict", "segment", "vectorize"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cropseg_geo.pipeline.layout import make_plots
+    from cropseg_geo.pipeline.measurement import measure_plots
+    from cropseg_geo.pipeline.prediction import predict
+    from cropseg_geo.pipeline.reporting import report
+    from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
+    from cropseg_geo.pipeline.series import plot_series
+    from cropseg_geo.pipeline.vectorization import vectorize
+
+__all__ = [
+    "SegmentResult",
+    "Summary",
+    "check",
+    "make_plots",
+    "measure_plots",
+    "plot_series",
+    "predict",
+    "report",
+    "segment",
+    "vectorize",
+]
+
+_HOMES = {
+    "SegmentResult": "segmentation",
+    "Summary": "segmentation",
+    "check": "segmentation",
+    "make_plots": "layout",
+    "measure_plots": "measurement",
+    "plot_series": "series",
+    "predict": "prediction",
+    "report": "reporting",
+    "segment": "segmentation",
+    "vectorize": "vectorization",
+}
+
+
+def __getattr__(name: str) -> Any:  # Any: whatever the name stands for
+    """Load a sentence when it is first used: a mask is vectorized without the engine and its imports."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

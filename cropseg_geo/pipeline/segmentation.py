@@ -14,7 +14,7 @@ from cropseg_geo.engine.run import Tally, Workers, run_blocks
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.forecast import Forecast, make_forecast
-from cropseg_geo.layers import write_layers
+from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
 from cropseg_geo.outputs import (
     Outputs,
     block_store,
@@ -23,19 +23,22 @@ from cropseg_geo.outputs import (
     publish,
     raster_layouts,
     refuse_existing,
+    require_writable,
     work_folder,
 )
-from cropseg_geo.plots.layout import Plots, read_plots
+from cropseg_geo.pipeline.vectorization import maybe_heights
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.stats import write_csv
 from cropseg_geo.preflight import (
     Options,
     Preflight,
     prepare,
     require_space,
-    require_writable,
     with_chosen_gsd,
 )
 from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.vector.options import Outlines
 
 GPU_BATCH = 8
 
@@ -56,11 +59,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What :func:`segment` made: the files, the figures and, with plots, their statistics."""
+    """What :func:`segment` made: the files, the figures and, where asked for, plots and the report."""
 
     outputs: Outputs
     summary: Summary
     plots: gpd.GeoDataFrame | None = field(repr=False, default=None)
+    report: Path | None = None
 
 
 def segment(
@@ -70,7 +74,11 @@ def segment(
     plots: str | Path | gpd.GeoDataFrame | None = None,
     plot_id: str | None = None,
     plots_crs: str | None = None,
-    min_area_m2: float = 0.0,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    report: bool = False,
     overwrite: bool = False,
     workers: Workers | None = None,
     listener: Listener = ignore,
@@ -90,8 +98,15 @@ def segment(
         Column of the plots that identifies them; None finds it.
     plots_crs
         CRS of the plots where the file does not say it.
-    min_area_m2
-        Smallest canopy polygon (m²), after joining across block seams.
+    dsm, dtm
+        Surface and terrain model, any CRS and GSD, for the heights and volumes of polygons and plots.
+    outlines
+        How canopy polygons are drawn; along the pixels' edges, nothing left out, by default.
+    canopy_format
+        ``"gpkg"``: polygons and plots in one GeoPackage; ``"fgb"``, ``"parquet"`` or ``"geojson"``: polygons
+        in a file of that format, plots in ``<stem>_plots.gpkg``.
+    report
+        Also write ``<stem>_report.html``; see :func:`cropseg_geo.pipeline.report`.
     overwrite
         Replace existing outputs; without it they are refused.
     workers
@@ -114,8 +129,9 @@ def segment(
     """
     folder, workers = Path(out), workers or Workers()
     ready = prepare(raster, Options(**options))
-    final = Outputs.named(folder, ready.info.stem, with_plots=plots is not None)
-    refuse_existing(final.paths, overwrite=overwrite)
+    final = Outputs.named(folder, ready.info.stem, with_plots=plots is not None, canopy_format=canopy_format)
+    page = folder / f"{ready.info.stem}_report.html" if report else None
+    refuse_existing((*final.paths, *([page] if page else [])), overwrite=overwrite)
     layout = None
     if plots is not None:
         layout = read_plots(
@@ -127,15 +143,18 @@ def segment(
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()
-    with work_folder(folder, ready) as work:
+    with maybe_heights(dsm, dtm, output_ground(ready)) as heights, work_folder(folder, ready) as work:
         store = block_store(ready, work)
         store.create()
         tally = run_blocks(_job(ready, store), workers=workers, listener=listener)
-        drafts = Outputs.drafted(work, with_plots=layout is not None)
+        drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
         counts = _write_rasters(ready, store, drafts, listener)
-        n_polygons, table = _write_layers(ready, drafts, layout, min_area_m2, listener)
+        canopy = CanopyOptions(outlines or Outlines(), layout, heights, ready.card.colours)
+        n_polygons, table = _write_layers(ready, drafts, canopy, listener)
         publish(drafts, final, listener)
-    return SegmentResult(final, _summary(ready, counts, tally, n_polygons), table)
+    if page is not None:
+        _write_report(page, ready, final, table, listener)
+    return SegmentResult(final, _summary(ready, counts, tally, n_polygons), table, page)
 
 
 def _job(ready: Preflight, store: BlockStore) -> Job:
@@ -164,22 +183,45 @@ def _write_rasters(ready: Preflight, store: BlockStore, drafts: Outputs, listene
 
 
 def _write_layers(
-    ready: Preflight, drafts: Outputs, layout: Plots | None, min_area_m2: float, listener: Listener
+    ready: Preflight, drafts: Outputs, canopy: CanopyOptions, listener: Listener
 ) -> tuple[int, gpd.GeoDataFrame | None]:
     """Mask → canopy layer, and with plots their layer and table, in the work folder."""
+    common: dict[str, Any] = {
+        "classes": ready.card.classes,
+        "options": canopy,
+        "tags": provenance(ready),
+        "listener": listener,
+    }
     with open_mask(drafts.mask, drafts.prob) as mask:
-        n_polygons, table = write_layers(
+        if drafts.plots_csv is None:
+            return write_layers(drafts.layers, mask, **common), None
+        n_polygons, table = write_layers_and_plots(
             drafts.layers,
             mask,
-            classes=ready.card.classes,
-            layout=layout,
-            min_area_m2=min_area_m2,
-            tags=provenance(ready),
-            listener=listener,
+            plots_path=drafts.plots_layer or drafts.layers,
+            stats=StatsOptions(threshold=ready.threshold),
+            **common,
         )
-    if table is not None and drafts.plots_csv is not None:
-        write_csv(drafts.plots_csv, table)
+    write_csv(drafts.plots_csv, table)
     return n_polygons, table
+
+
+def _write_report(
+    page: Path, ready: Preflight, final: Outputs, table: gpd.GeoDataFrame | None, listener: Listener
+) -> None:
+    """The page of a run whose files are finished; its colours are the bands that the model saw."""
+    from cropseg_geo.pipeline.reporting import report
+
+    report(
+        final.mask,
+        page,
+        raster=ready.info.path,
+        prob=final.prob,
+        plots=table,
+        bands=ready.options.bands,
+        overwrite=True,  # refused before the work where that is not allowed
+        listener=listener,
+    )
 
 
 def _summary(ready: Preflight, counts: PixelCounts, tally: Tally, n_polygons: int) -> Summary:

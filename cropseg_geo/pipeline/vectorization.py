@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import geopandas as gpd
+
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, ignore
-from cropseg_geo.layers import write_layers
-from cropseg_geo.outputs import (
-    drafted,
-)
+from cropseg_geo.ground import Ground
+from cropseg_geo.layers import CanopyOptions, write_layers
+from cropseg_geo.outputs import drafted
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.raster.heights import Heights, open_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask
+from cropseg_geo.vector.formats import require_format
+from cropseg_geo.vector.options import Outlines
 
 
 def vectorize(
@@ -17,22 +25,35 @@ def vectorize(
     out: str | Path,
     *,
     prob: str | Path | None = None,
-    min_area_m2: float = 0.0,
+    outlines: Outlines | None = None,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore,
 ) -> int:
-    """Trace a class mask into the ``canopy`` layer of a new GeoPackage.
+    """Trace a class mask into a new file of canopy polygons.
 
     Parameters
     ----------
     mask
         One band of uint8 class ids, 255 = nodata.
     out
-        The GeoPackage.
+        The file; its suffix says of which format: ``.gpkg`` (GeoPackage with styles), ``.fgb`` (FlatGeobuf),
+        ``.parquet`` (GeoParquet), ``.geojson`` or ``.json`` (RFC 7946), ``.geojsonl`` (one feature a line).
     prob
-        The mask's probability raster; fills ``mean_prob``.
-    min_area_m2
-        Smallest polygon (m²).
+        The mask's probability raster; fills ``mean_prob``, and ``outline="contour"`` follows it.
+    outlines
+        How the polygons are drawn; along the pixels' edges, nothing left out, by default.
+    plots, plot_id, plots_crs
+        Plot polygons, the column that identifies them and their CRS, as in :func:`segment`; each polygon is
+        given the ``plot_id`` of the plot that it shares the largest area with.
+    dsm, dtm
+        Surface and terrain model, any CRS and GSD; fill ``height_mean_m``, ``height_p95_m``, ``volume_m3``.
+    overwrite
+        Replace the file if it exists; without it that is refused.
 
     Returns
     -------
@@ -42,16 +63,56 @@ def vectorize(
     Raises
     ------
     CropsegError
-        If the mask cannot be read or the file cannot be written.
+        If the mask cannot be read or the file cannot be written. What was there before is untouched then.
     """
-    final = Path(out)
-    with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
-        n_polygons, _ = write_layers(
-            draft,
-            source,
-            classes=mask_classes(source),
-            min_area_m2=min_area_m2,
-            tags={"CROPSEG_SOURCE": Path(mask).name},
-            listener=listener,
-        )
-    return n_polygons
+    final, listed = Path(out), outlines or Outlines()
+    require_format(final)
+    with open_mask(mask, prob) as source:
+        if listed.outline == "contour" and prob is None:
+            raise InputError(
+                "contours follow the probability, and none is given", remedy="add the mask's --prob raster"
+            )
+        ground, layout = source.info.ground, None
+        if plots is not None:
+            layout = read_plots(
+                plots, ground=ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+            )
+        with (
+            maybe_heights(dsm, dtm, ground) as heights,
+            drafted(final, overwrite=overwrite, listener=listener) as draft,
+        ):
+            return write_layers(
+                draft,
+                source,
+                classes=mask_classes(source),
+                options=CanopyOptions(listed, layout, heights),
+                tags=_tags(mask, source.mask.tags()),
+                listener=listener,
+            )
+
+
+@contextmanager
+def maybe_heights(dsm: str | Path | None, dtm: str | Path | None, ground: Ground) -> Iterator[Heights | None]:
+    """Open heights where a surface model is given.
+
+    Raises
+    ------
+    InputError
+        For a terrain model alone, and as :func:`cropseg_geo.raster.heights.open_heights`.
+    """
+    if dsm is None:
+        if dtm is not None:
+            raise InputError(
+                f"{dtm}: a terrain model alone says nothing of the canopy",
+                remedy="add the surface model, --dsm FILE",
+            )
+        yield None
+        return
+    with open_heights(dsm, dtm, ground=ground) as heights:
+        yield heights
+
+
+def _tags(mask: str | Path, tags: dict[str, str]) -> dict[str, str]:
+    """Provenance: what the mask says of itself, and which file it is."""
+    kept = {key: value for key, value in tags.items() if key.startswith("CROPSEG_")}
+    return {**kept, "CROPSEG_MASK": Path(mask).name}

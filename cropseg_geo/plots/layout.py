@@ -18,6 +18,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.files import read_layer, with_crs
+from cropseg_geo.plots.naming import listed, named
 
 PLOT_ID = "plot_id"
 
@@ -26,7 +27,6 @@ _ID_NAMES = (
     "plot_name", "plotname", "id", "name", "fid", "uid", "label",
 )  # fmt: skip
 _POLYGON_TYPES = (3, 6)  # shapely type ids of Polygon and MultiPolygon
-_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any],
         if name is None:
             raise InputError(
                 f"the plots have no column {id_field!r}",
-                remedy=f"choose one of {_listed(sorted(columns.values()))}, or none to count the plots",
+                remedy=f"choose one of {listed(sorted(columns.values()))}, or none to count the plots",
             )
     elif PLOT_ID in columns:
         name = columns[PLOT_ID]
@@ -128,13 +128,13 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
     if len(missing):
         raise InputError(
             f"column {name!r} has no id for {len(missing)} of {len(ids)} plots "
-            f"(rows {_listed(list(missing))})",
+            f"(rows {listed(list(missing))})",
             remedy="give every plot an id, or choose another column with --id-field",
         )
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
         raise InputError(
-            f"column {name!r} names more than one plot {_listed(list(repeated))}",
+            f"column {name!r} names more than one plot {listed(list(repeated))}",
             remedy="make the ids unique, or choose another column with --id-field",
         )
 
@@ -147,7 +147,7 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
         kinds = sorted({str(g.geom_type) for g in geometry[other]})
         raise InputError(
             f"{len(other)} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
-            f"({_named(ids.iloc[other])})",
+            f"({named(list(ids.iloc[other]))})",
             remedy="plots are outlines: buffer points or lines to polygons first",
         )
     flat = shapely.force_2d(geometry)
@@ -158,11 +158,11 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
     is_usable = is_polygon & (shapely.area(fixed) > 0) & np.isfinite(shapely.area(fixed))
     if not is_usable.all():
         raise InputError(
-            f"{_named(ids[~is_usable])}: the outline is empty or encloses no area",
+            f"{named(list(ids[~is_usable]))}: the outline is empty or encloses no area",
             remedy="draw these plots again, or remove them",
         )
     if is_invalid.any():
-        listener(Warned(f"repaired outlines that cross themselves: {_named(ids[is_invalid])}"))
+        listener(Warned(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
     return fixed
 
 
@@ -187,11 +187,13 @@ def _onto_raster(
     if not is_finite.all():
         lost = np.flatnonzero(~is_finite)
         raise InputError(
-            f"{_named(ids.iloc[lost])}: the coordinates have no place in the raster's CRS",
+            f"{named(list(ids.iloc[lost]))}: the coordinates have no place in the raster's CRS",
             remedy="correct these outlines, or pass the CRS they are in with --plots-crs",
         )
     if not is_inside.all():
-        listener(Warned(f"outside the raster, reported with valid_fraction 0: {_named(ids[~is_inside])}"))
+        listener(
+            Warned(f"outside the raster, reported with valid_fraction 0: {named(list(ids[~is_inside]))}")
+        )
     return geometry
 
 
@@ -204,12 +206,3 @@ def raster_extent(ground: Ground) -> shapely.Polygon:
 
 def _box(bounds: Sequence[float]) -> str:
     return "(" + ", ".join(f"{v:.10g}" for v in bounds) + ")"
-
-
-def _named(ids: pd.Series[Any]) -> str:
-    return f"plot{'s' if len(ids) > 1 else ''} {_listed(list(ids))}"
-
-
-def _listed(values: Sequence[object]) -> str:
-    shown = ", ".join(str(v) for v in values[:_MOST_NAMED])
-    return shown if len(values) <= _MOST_NAMED else f"{shown} and {len(values) - _MOST_NAMED} more"

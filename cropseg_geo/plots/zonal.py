@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from cropseg_geo.grid import Window
 
 NODATA = 255
 MAX_PX = 4_000_000
-"""Pixels that exactextract holds at once."""
+"""Pixels that are held at once."""
 
 _DENSE = 0.5
 """Share of their common rectangle from which on plots are read in one sweep over it."""
@@ -44,62 +44,72 @@ class MaskSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Sums of n plots in pixels, each pixel weighed by the part of it inside the plot.
+class Quantity:
+    """One value for each pixel, to be summed over plots.
 
-    ``valid`` (n,); ``by_class`` (n, classes without the background); ``prob`` (n,), the probability
-    summed over ``prob_weight`` (n,).
+    ``read`` gives values ``(h, w)`` of a window; those equal to ``nodata`` (or NaN) are left out.
     """
 
-    valid: npt.NDArray[np.float64]
-    by_class: npt.NDArray[np.float64]
-    prob: npt.NDArray[np.float64]
-    prob_weight: npt.NDArray[np.float64]
+    name: str
+    read: Callable[[Window], npt.NDArray[Any]]
+    nodata: float = float("nan")
 
 
-class _Reader:
-    """Reads windows; keeps the last one, since every band asks for the same window in turn."""
+@dataclass(frozen=True)
+class Total:
+    """Of n plots: the pixels that hold a value (n,) and the sum of the values (n,), by parts of pixels."""
 
-    def __init__(self, source: MaskSource, n_classes: int) -> None:
-        self._source = source
-        self._n_classes = n_classes
+    weight: npt.NDArray[np.float64]
+    sum: npt.NDArray[np.float64]
+
+    @property
+    def mean(self) -> npt.NDArray[np.float64]:
+        """Sum ÷ weight; NaN where no pixel holds a value."""
+        return ratio(self.sum, self.weight)
+
+
+class Cached:
+    """Reads windows and keeps the last: every quantity asks for the same window in turn."""
+
+    def __init__(self, read: Callable[[Window], Any]) -> None:  # Any: arrays, one or several
+        self._read = read
         self._window: Window | None = None
-        self._mask: npt.NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        self._values: Any = None
 
-    def mask(self, window: Window) -> npt.NDArray[np.uint8]:
+    def __call__(self, window: Window) -> Any:
         if window != self._window:
-            mask = self._source.read_mask(window)
-            if mask.shape != window.shape:
-                raise ReadError(f"the mask of {window} came back as {mask.shape}; expected {window.shape}")
-            unnamed = mask[(mask >= self._n_classes) & (mask != NODATA)]
-            if unnamed.size:
-                raise InputError(
-                    f"the mask holds class {unnamed.max()} in {window}; {self._n_classes} classes are named "
-                    f"(0–{self._n_classes - 1})",
-                    remedy="name every class of the mask, background first",
-                )
-            self._mask, self._window = mask, window
-        return self._mask
+            self._values, self._window = self._read(window), window
+        return self._values
 
-    def prob(self, window: Window) -> npt.NDArray[np.float32]:
-        prob = self._source.read_prob(window)
-        if prob is None or prob.shape != window.shape:
-            found = None if prob is None else prob.shape
-            raise ReadError(f"the probability of {window} came back as {found}; expected {window.shape}")
-        masked: npt.NDArray[np.float32] = np.where(self.mask(window) == NODATA, np.float32(np.nan), prob)
-        return masked
+
+def checked_mask(source: MaskSource, n_classes: int) -> Callable[[Window], npt.NDArray[np.uint8]]:
+    """A reader of the mask that refuses classes without a name and windows of another shape."""
+
+    def read(window: Window) -> npt.NDArray[np.uint8]:
+        mask = source.read_mask(window)
+        if mask.shape != window.shape:
+            raise ReadError(f"the mask of {window} came back as {mask.shape}; expected {window.shape}")
+        # Bytes wrap round: what lies from n_classes to 254 comes down to 0 … 254 − n_classes.
+        if n_classes < NODATA and (mask - np.uint8(n_classes) < NODATA - n_classes).any():
+            unnamed = mask[(mask >= n_classes) & (mask != NODATA)]
+            raise InputError(
+                f"the mask holds class {unnamed.max()} in {window}; {n_classes} classes are named "
+                f"(0–{n_classes - 1})",
+                remedy="name every class of the mask, background first",
+            )
+        return mask
+
+    return read
 
 
 class _Band(RasterSource):  # type: ignore[misc]  # exactextract has no type hints
-    """One band for exactextract on the grid of pixels, y = −row; NaN is nodata."""
+    """One quantity for exactextract on the grid of pixels, y = −row."""
 
-    def __init__(
-        self, name: str, size: tuple[int, int], read: Callable[[Window], npt.NDArray[np.float32]]
-    ) -> None:
+    def __init__(self, quantity: Quantity, size: tuple[int, int]) -> None:
         super().__init__()
-        self.set_name(name)
+        self.set_name(quantity.name)
+        self._quantity = quantity
         self._height, self._width = size
-        self._read = read
 
     def res(self) -> tuple[float, float]:
         return (1.0, 1.0)
@@ -108,13 +118,13 @@ class _Band(RasterSource):  # type: ignore[misc]  # exactextract has no type hin
         return (0.0, -float(self._height), float(self._width), 0.0)
 
     def nodata_value(self) -> float:
-        return float("nan")
+        return self._quantity.nodata
 
     def srs_wkt(self) -> None:
         return None
 
-    def read_window(self, x0: int, y0: int, nx: int, ny: int) -> npt.NDArray[np.float32]:
-        return self._read(Window(y0, x0, ny, nx))
+    def read_window(self, x0: int, y0: int, nx: int, ny: int) -> npt.NDArray[Any]:
+        return self._quantity.read(Window(y0, x0, ny, nx))
 
 
 class _Outlines(GeoPandasFeatureSource):  # type: ignore[misc]  # exactextract has no type hints
@@ -124,58 +134,48 @@ class _Outlines(GeoPandasFeatureSource):  # type: ignore[misc]  # exactextract h
         return None
 
 
-def zonal_sums(
+def total(
     outlines_px: npt.NDArray[Any],
-    source: MaskSource,
+    size: tuple[int, int],
+    quantities: Sequence[Quantity],
     *,
-    n_classes: int,
     on_progress: Callable[[float], None],
-) -> Sums:
-    """Sums over outlines (n,) in pixel coordinates with y = −row; zero for outlines off the raster.
+    max_px: int = MAX_PX,
+) -> Mapping[str, Total]:
+    """Totals over outlines (n,) in pixel coordinates with y = −row, by the quantities' names.
 
-    ``n_classes`` includes the background; ``on_progress`` is told the fraction that is done.
+    Zero for outlines off the raster of ``size`` (rows, columns). ``on_progress`` is told the fraction that
+    is done; ``max_px`` bounds the memory and changes no result.
     """
-    size = (source.height, source.width)
-    reader = _Reader(source, n_classes)
-    has_prob = source.read_prob(Window(0, 0, 1, 1)) is not None
-
-    def reads_class(k: int) -> Callable[[Window], npt.NDArray[np.float32]]:
-        def read(window: Window) -> npt.NDArray[np.float32]:
-            mask = reader.mask(window)
-            is_class = (mask == k).astype(np.float32)
-            is_class[mask == NODATA] = np.nan
-            return np.asarray(is_class)
-
-        return read
-
-    bands = [_Band(f"class{k}", size, reads_class(k)) for k in range(1, n_classes)]
-    if has_prob:
-        bands.append(_Band("prob", size, reader.prob))
-    n = len(outlines_px)
-    is_near = shapely.intersects(outlines_px, shapely.box(0, -size[0], size[1], 0))
-    near = np.flatnonzero(is_near)
+    near = np.flatnonzero(shapely.intersects(outlines_px, shapely.box(0, -size[0], size[1], 0)))
     table = exact_extract(
-        bands,
+        [_Band(quantity, size) for quantity in quantities],
         _Outlines(gpd.GeoDataFrame({"at": near}, geometry=list(outlines_px[near]))),
         ["count", "sum"],
         include_cols=["at"],
         strategy=_strategy(outlines_px[near]),
-        max_cells_in_memory=MAX_PX,
+        max_cells_in_memory=max_px,
         output="pandas",
         progress=lambda fraction, message: on_progress(fraction),
     )
 
     def column(name: str) -> npt.NDArray[np.float64]:
-        values = np.zeros(n)
+        values = np.zeros(len(outlines_px))
         values[table["at"].to_numpy()] = np.nan_to_num(table[name].to_numpy(dtype=np.float64))
         return values
 
-    names = [f"{b}_" if len(bands) > 1 else "" for b in (f"class{k}" for k in range(1, n_classes))]
-    by_class = np.column_stack([column(f"{name}sum") for name in names])
-    valid = column(f"{names[0]}count")
-    if not has_prob:
-        return Sums(valid, by_class, np.zeros(n), np.zeros(n))
-    return Sums(valid, by_class, column("prob_sum"), column("prob_count"))
+    totals = {}
+    for quantity in quantities:
+        prefix = f"{quantity.name}_" if len(quantities) > 1 else ""
+        totals[quantity.name] = Total(column(f"{prefix}count"), column(f"{prefix}sum"))
+    return totals
+
+
+def ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """``part ÷ whole``; NaN where the whole is 0."""
+    quotient = np.full(len(part), np.nan)
+    np.divide(part, whole, out=quotient, where=whole > 0)
+    return quotient
 
 
 def _strategy(outlines_px: npt.NDArray[Any]) -> str:

@@ -8,23 +8,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 from affine import Affine
-from odc.geo.geobox import GeoBox
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.ground import Ground
 
-GDAL_CACHE_MB = 128
-"""Block cache for one process. GDAL's own default is 5 % of the machine's memory."""
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
+
+GDAL_CACHE_BYTES = 128 * 1024 * 1024
+"""Block cache for one process. GDAL's own default is 5 % of the machine's memory. rasterio hands the number
+over as bytes, where GDAL's own option would take it for megabytes."""
 
 GDAL_OPTIONS: dict[str, Any] = {
-    "GDAL_CACHEMAX": GDAL_CACHE_MB,
+    "GDAL_CACHEMAX": GDAL_CACHE_BYTES,
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GTIFF_REPORT_COMPD_CS": "NO",
@@ -104,6 +107,8 @@ class RasterInfo:
 
     @property
     def geobox(self) -> GeoBox:
+        from odc.geo.geobox import GeoBox
+
         return GeoBox((self.height, self.width), self.transform, self.crs)
 
     @property

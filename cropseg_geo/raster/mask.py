@@ -40,6 +40,14 @@ class MaskFiles:
     def width(self) -> int:
         return self.info.width
 
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which on a pixel is crop, if the tags hold it; None for several classes."""
+        if self.prob is None or self.prob.count != 1:
+            return None
+        stated = self.mask.tags().get("CROPSEG_THRESHOLD")
+        return float(stated) if stated else None
+
     def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
         """Class ids (H, W) uint8; 255 is nodata."""
         classes: npt.NDArray[np.uint8] = _read(self.mask, window)[0]

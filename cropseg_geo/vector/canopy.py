@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -11,21 +10,25 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from cropseg_geo.grid import Window
-from cropseg_geo.ground import Ground
-from cropseg_geo.vector.corners import Components, Corners, Floats, Longs
-from cropseg_geo.vector.rings import Rings, centroids, in_scan_order, measure, rings_of
-
-Geometries = npt.NDArray[Any]  # shapely geometries have no dtype of their own
+from cropseg_geo.vector.arrays import Bytes, Floats, Geometries, Longs
+from cropseg_geo.vector.corners import Components, Corners
+from cropseg_geo.vector.marks import Places, drawn
+from cropseg_geo.vector.measures import GroundField, Shapes, pixel_shapes, ring_areas_m2, ring_shapes
+from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.rings import Rings, corners_left, in_scan_order, measure, rings_of, total_inside
+from cropseg_geo.vector.seams import Pieces
+from cropseg_geo.vector.split import ProbabilityOf, plants_of
 
 
 @dataclass(frozen=True)
 class CanopyBatch:
     """Complete canopy polygons; shapes (n,), in the row-major order of each polygon's first pixel.
 
-    ``geometry`` are valid shapely polygons in ``crs`` (WKT), shells counter-clockwise; ``pixels`` counts
-    each one's pixels, ``area_m2`` and ``perimeter_m`` (holes included) are measured on the ground,
-    ``mean_prob`` is the mean probability of its pixels, NaN where there is none.
+    ``geometry`` are valid shapely polygons in ``crs`` (WKT), shells counter-clockwise; ``area_m2`` and
+    ``perimeter_m`` (holes included) are theirs, measured on the ground, and so is the centre of mass
+    ``centroid_x``, ``centroid_y`` (in ``crs``; it need not lie inside). ``pixels`` counts the mask's pixels
+    of each one, filled holes included, ``mean_prob`` is the mean probability of those of its class, NaN
+    where there is none.
     """
 
     geometry: Geometries
@@ -35,105 +38,25 @@ class CanopyBatch:
     area_m2: Floats
     perimeter_m: Floats
     mean_prob: Floats
+    centroid_x: Floats
+    centroid_y: Floats
     crs: str
 
     def __len__(self) -> int:
         return len(self.geometry)
 
     def to_frame(self) -> gpd.GeoDataFrame:
-        """The layer's columns: class_id, class_name, area_m2, perimeter_m, mean_prob and the geometry."""
+        """The layer's columns: class, area, perimeter, mean probability, centre of mass and the geometry."""
         columns = {
             "class_id": self.class_id,
             "class_name": self.class_name.astype(str).astype(object),
             "area_m2": self.area_m2,
             "perimeter_m": self.perimeter_m,
             "mean_prob": self.mean_prob,
+            "centroid_x": self.centroid_x,
+            "centroid_y": self.centroid_y,
         }
         return gpd.GeoDataFrame(columns, geometry=self.geometry, crs=self.crs)
-
-
-@dataclass(frozen=True)
-class GroundField:
-    """Pixel steps and areas on the ground at a few places of the raster, and between them.
-
-    ``values`` (rows, columns, 3) are column step (m), row step (m) and pixel area (m²) at the lattice
-    vertices ``rows`` × ``cols``; a single one holds for the whole raster.
-    """
-
-    rows: Longs
-    cols: Longs
-    values: Floats
-
-    @staticmethod
-    def over(ground: Ground, *, cells: int = 16) -> GroundField:
-        """Exact where the ground is planar; elsewhere linear within 1/16 of the raster, which is better
-        than 1e-6 for a raster of 100 km."""
-        if ground.is_planar:
-            planar = (*ground.pixel_steps_m(), ground.pixel_area_m2())
-            return GroundField(np.zeros(1, np.int64), np.zeros(1, np.int64), np.array([[planar]]))
-        rows, cols = _nodes(ground.height, cells), _nodes(ground.width, cells)
-        values = np.empty((len(rows), len(cols), 3))
-        for i, row in enumerate(rows):
-            for j, col in enumerate(cols):
-                around = Window(int(row) - 1, int(col) - 1, 2, 2)
-                values[i, j] = (*ground.pixel_steps_m(around), ground.pixel_area_m2(around))
-        return GroundField(rows, cols, values)
-
-    @property
-    def is_uniform(self) -> bool:
-        return self.values.size == 3
-
-    @property
-    def uniform(self) -> Floats:
-        """Column step (m), row step (m) and pixel area (m²), the same everywhere."""
-        return np.asarray(self.values[0, 0])
-
-    def at(self, row: Floats, col: Floats) -> Floats:
-        """Column step (m), row step (m) and pixel area (m²), (n, 3), at places (n,) in pixels."""
-        i, y = _cell(self.rows, row)
-        j, x = _cell(self.cols, col)
-        values = self.values
-        upper = values[i, j] * (1 - x) + values[i, j + 1] * x
-        lower = values[i + 1, j] * (1 - x) + values[i + 1, j + 1] * x
-        return np.asarray(upper * (1 - y) + lower * y)
-
-
-def _nodes(length: int, cells: int) -> Longs:
-    return np.unique(np.rint(np.linspace(0, length, cells + 1)).astype(np.int64))
-
-
-def _cell(nodes: Longs, place: Floats) -> tuple[Longs, Floats]:
-    """The cell (n,) between ``nodes`` that holds each place, and how far in it lies (n, 1), 0–1."""
-    cell = np.clip(np.searchsorted(nodes, place, side="right") - 1, 0, len(nodes) - 2)
-    return cell, ((place - nodes[cell]) / (nodes[cell + 1] - nodes[cell]))[:, None]
-
-
-@dataclass(frozen=True)
-class Attributes:
-    """Attributes of components: measures in pixels and on the ground; shapes (n,)."""
-
-    class_id: npt.NDArray[np.uint8]
-    pixels: Longs
-    area_m2: Floats
-    perimeter_m: Floats
-    mean_prob: Floats
-
-
-def attributes_of(corners: Corners, components: Components, field: GroundField) -> Attributes:
-    """Ground areas and perimeters, exact in a planar CRS, and mean probabilities."""
-    n = len(components)
-    measures = measure(corners, n)
-    across_m, down_m, pixel_m2 = field.uniform if field.is_uniform else field.at(*centroids(corners, n)).T
-    n_known = measures.pixels - components.prob_missing
-    mean = np.full(n, np.nan)
-    np.divide(components.prob_sum, n_known, out=mean, where=n_known > 0)
-    return Attributes(
-        components.class_id,
-        measures.pixels,
-        measures.pixels * pixel_m2,
-        measures.across * across_m + measures.down * down_m,
-        mean,
-    )
 
 
 def polygons_of(rings: Rings, transform: Affine) -> Geometries:
@@ -151,33 +74,79 @@ def polygons_of(rings: Rings, transform: Affine) -> Geometries:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What drawing does not change of components; shapes (n,)."""
+
+    class_id: Bytes
+    mean_prob: Floats
+
+
+@dataclass(frozen=True)
 class BatchMaker:
-    """Makes batches of complete components, the small ones left out."""
+    """Makes batches of complete components, as the options draw them.
+
+    ``centre`` is the middle of the raster (row and column, px), each an array of one.
+    """
 
     transform: Affine
     crs: str
     field: GroundField
+    centre: tuple[Floats, Floats]
     classes: tuple[str, ...]
-    min_area_m2: float
+    options: Outlines
 
-    def make(self, corners: Corners, components: Components) -> CanopyBatch:
-        """``corners`` are all the corners of ``components``, in scan order."""
-        attributes = attributes_of(corners, components, self.field)
-        is_kept = attributes.area_m2 >= self.min_area_m2
-        if not is_kept.all():
-            corners = corners.take(is_kept[corners.component])
+    def make(self, pieces: Pieces, components: Components, prob_of: ProbabilityOf) -> CanopyBatch:
+        """``pieces`` are all of ``components``, their corners in scan order."""
+        corners, minimum_m2 = pieces.corners, self.options.min_area_m2
+        own_px, shapes = pixel_shapes(corners, len(components), self.field)
+        known = Known(components.class_id, components.mean_prob(own_px))
+        if pieces.marks is None and self.options.fill_holes_m2 == 0.0:
+            is_kept = shapes.area_m2 >= minimum_m2
+            if not is_kept.all():
+                corners = corners.take(is_kept[corners.component])
+            rings = rings_of(corners)
+            return self._batch(rings, shapes.take(rings.component), own_px[rings.component], known)
+        places = Places.concatenated([]) if pieces.marks is None else pieces.marks.places
         rings = rings_of(corners)
-        index = rings.component
+        if pieces.marks is not None:
+            rings = drawn(rings, places)
+        rings = self._with_holes_filled(rings, corners)
+        if self.options.objects == "split" and len(rings.component):
+            whole = corners_left(rings, corners)
+            across_m, down_m, _ = self.field.at(*self.centre).T
+            aspect = float(down_m[0] / across_m[0])
+            parts = plants_of(whole, corners, known.class_id, known.mean_prob, prob_of, aspect)
+            corners, known = in_scan_order(parts.corners), Known(parts.class_id, parts.mean_prob)
+            rings = drawn(rings_of(corners), Places.concatenated([places, parts.places]))
+        pixels = measure(corners.take(rings.corner), len(known.class_id)).pixels[rings.component]
+        shapes = ring_shapes(rings, self.field)
+        is_kept = shapes.area_m2 >= minimum_m2
+        return self._batch(rings.take_polygons(is_kept), shapes.take(is_kept), pixels[is_kept], known)
+
+    def make_unordered(self, pieces: Pieces, components: Components, prob_of: ProbabilityOf) -> CanopyBatch:
+        return self.make(Pieces(in_scan_order(pieces.corners), pieces.marks), components, prob_of)
+
+    def _with_holes_filled(self, rings: Rings, corners: Corners) -> Rings:
+        """Without holes of the background alone, up to the limit."""
+        limit = self.options.fill_holes_m2
+        if limit == 0.0 or corners.occupied is None:
+            return rings
+        is_empty = total_inside(rings, corners, corners.occupied) == 0
+        return rings.take(rings.is_shell | ~is_empty | (np.abs(ring_areas_m2(rings, self.field)) > limit))
+
+    def _batch(self, rings: Rings, shapes: Shapes, pixels: Longs, known: Known) -> CanopyBatch:
+        """``shapes`` and ``pixels`` are of the polygons of ``rings``, ``known`` is of components."""
+        index, t = rings.component, self.transform
+        class_id = known.class_id[index]
         return CanopyBatch(
-            geometry=polygons_of(rings, self.transform),
-            class_id=attributes.class_id[index].astype(np.int32),
-            class_name=np.array(self.classes, dtype=object)[attributes.class_id[index]],
-            pixels=attributes.pixels[index],
-            area_m2=attributes.area_m2[index],
-            perimeter_m=attributes.perimeter_m[index],
-            mean_prob=attributes.mean_prob[index],
+            geometry=polygons_of(rings, t),
+            class_id=class_id.astype(np.int32),
+            class_name=np.array(self.classes, dtype=object)[class_id],
+            pixels=pixels,
+            area_m2=shapes.area_m2,
+            perimeter_m=shapes.perimeter_m,
+            mean_prob=known.mean_prob[index],
+            centroid_x=t.a * shapes.col + t.b * shapes.row + t.c,
+            centroid_y=t.d * shapes.col + t.e * shapes.row + t.f,
             crs=self.crs,
         )
-
-    def make_unordered(self, corners: Corners, components: Components) -> CanopyBatch:
-        return self.make(in_scan_order(corners), components)

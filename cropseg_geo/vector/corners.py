@@ -23,13 +23,8 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from cropseg_geo.grid import Window
-
-Ints = npt.NDArray[np.int32]
-Longs = npt.NDArray[np.int64]
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from cropseg_geo.vector.arrays import Bools, Bytes, Floats, Ints, Longs
+from cropseg_geo.vector.blocks import PaddedBlock
 
 CONCAVE = 4
 
@@ -39,29 +34,35 @@ class Corners:
     """Corners of outlines: lattice vertex, kind, and the component that owns each.
 
     Vertex ``(row, col)`` is the upper left corner of pixel ``(row, col)``. All arrays have shape (n,).
+    ``occupied`` counts the pixels above and to the left of the vertex that are not background; None
+    where nobody asked.
     """
 
     row: Ints
     col: Ints
     kind: Bytes
     component: Ints
+    occupied: Longs | None = None
 
     def __len__(self) -> int:
         return len(self.row)
 
     def take(self, which: Bools | Longs) -> Corners:
-        return Corners(self.row[which], self.col[which], self.kind[which], self.component[which])
+        occupied = None if self.occupied is None else self.occupied[which]
+        return Corners(self.row[which], self.col[which], self.kind[which], self.component[which], occupied)
 
     def owned_by(self, component: Ints) -> Corners:
-        return Corners(self.row, self.col, self.kind, component)
+        return Corners(self.row, self.col, self.kind, component, self.occupied)
 
     @staticmethod
     def concatenated(parts: Sequence[Corners]) -> Corners:
+        counts = [p.occupied for p in parts if p.occupied is not None]
         return Corners(
             np.concatenate([np.empty(0, np.int32), *(p.row for p in parts)]),
             np.concatenate([np.empty(0, np.int32), *(p.col for p in parts)]),
             np.concatenate([np.empty(0, np.uint8), *(p.kind for p in parts)]),
             np.concatenate([np.empty(0, np.int32), *(p.component for p in parts)]),
+            np.concatenate(counts) if counts else None,
         )
 
 
@@ -79,6 +80,13 @@ class Components:
 
     def __len__(self) -> int:
         return len(self.class_id)
+
+    def mean_prob(self, pixels: Longs) -> Floats:
+        """Mean (n,) over the pixels whose probability is known, NaN where there is none."""
+        n_known = pixels - self.prob_missing
+        mean = np.full(len(self), np.nan)
+        np.divide(self.prob_sum, n_known, out=mean, where=n_known > 0)
+        return mean
 
     def take(self, which: Bools | Longs) -> Components:
         return Components(self.class_id[which], self.prob_sum[which], self.prob_missing[which])
@@ -100,27 +108,6 @@ class Components:
             np.concatenate([np.empty(0, np.float64), *(p.prob_sum for p in parts)]),
             np.concatenate([np.empty(0, np.int64), *(p.prob_missing for p in parts)]),
         )
-
-
-@dataclass(frozen=True)
-class PaddedBlock:
-    """A block's pixels with one more row above and one more column to the left.
-
-    ``pixels`` (h + 1, w + 1), with another row (column) of background where the block is the last one:
-    the vertices on the raster's lower and right rim belong to it. ``prob`` (h, w) or None.
-    """
-
-    window: Window
-    pixels: Bytes
-    prob: npt.NDArray[np.float32] | None
-
-    @property
-    def is_last_row(self) -> bool:
-        return bool(self.pixels.shape[0] == self.window.height + 2)
-
-    @property
-    def is_last_col(self) -> bool:
-        return bool(self.pixels.shape[1] == self.window.width + 2)
 
 
 @dataclass(frozen=True)
@@ -156,8 +143,23 @@ class Runs:
     first_px: Longs  # (n,): flat index of each run's first pixel
     component: Ints  # (n,): −1 for background
 
+    def component_at(self, row: Longs, col: Longs) -> Ints:
+        """The components at pixels of the padded block."""
+        pixel = row * self.starts.shape[1] + col
+        return np.asarray(self.component[np.searchsorted(self.first_px, pixel, side="right") - 1])
 
-def corners_of(block: PaddedBlock) -> tuple[Corners, Components, Rims]:
+
+@dataclass(frozen=True)
+class Found:
+    """What one block shows: corners, components, how they meet its rims, and its runs."""
+
+    corners: Corners
+    components: Components
+    rims: Rims
+    runs: Runs
+
+
+def corners_of(block: PaddedBlock) -> Found:
     """All corners at the block's vertices, its 4-connected components, and how they meet its rims.
 
     The padding is labelled too: a component of the padding is a part of one of the neighbour's.
@@ -192,8 +194,9 @@ def corners_of(block: PaddedBlock) -> tuple[Corners, Components, Rims]:
         (col + np.int32(block.window.col - 1))[vertex],
         kind,
         component[owner],
+        None if block.occupied is None else block.occupied[row, col - 1][vertex],
     )
-    return corners, _with_probability(components, runs, block), _rims(runs, block)
+    return Found(corners, _with_probability(components, runs, block), _rims(runs, block), runs)
 
 
 def _components(run_class: Bytes, run_above: Ints, run_below: Ints) -> tuple[Components, Ints]:

@@ -1,31 +1,34 @@
 """GeoPackage: layers appended in batches, styles, descriptions and provenance.
 
-Written through OGR; what OGR does not write (styles, provenance, descriptions of columns) is added with
-SQLite when the writer closes. Source: OGC 12-128r18 (GeoPackage 1.3), tables and extensions named there.
+Rows go through OGR's Arrow interface, a layer in one call; what OGR does not write (styles, provenance,
+descriptions of columns) is added with SQLite when the writer closes.
+Source: OGC 12-128r18 (GeoPackage 1.3), tables and extensions named there.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
-import geopandas as gpd
-import pandas as pd
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyogrio
+import shapely
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.vector.arrow import Stream, output_errors, require_rows, schema_of, to_batch
 from cropseg_geo.vector.layers import Layer
+from cropseg_geo.vector.styles import Style
 
 _VERSION = "1.2"
 """GeoPackage version: the newest that GDAL 3.6 and QGIS 3.22 open without a complaint."""
-
-_BATCH_ROWS = 50_000
-"""Rows that are gathered before they are written: opening the file has its price."""
 
 _GEOMETRY = "geom"
 _SCHEMA_URL = "http://www.geopackage.org/spec130/#extension_schema"
@@ -59,7 +62,7 @@ CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NO
 
 
 class GeoPackageWriter:
-    """Writes the layers of one new GeoPackage; complete when the ``with`` block ends.
+    """Writes the layers of one new GeoPackage, one after the other; complete when the ``with`` block ends.
 
     Parameters
     ----------
@@ -82,13 +85,14 @@ class GeoPackageWriter:
         self._crs = crs
         self._provenance = dict(provenance or {})
         self._layers: dict[str, Layer] = {}
-        self._waiting: dict[str, list[gpd.GeoDataFrame]] = {}
+        self._rows: dict[str, int] = {}
+        self._open: tuple[str, Stream] | None = None
         if self._path.suffix != ".gpkg":
             raise OutputError(f"{self._path} does not end in .gpkg", remedy="name the file <something>.gpkg")
         if self._path.exists():
             raise OutputError(f"{self._path} is there already", remedy="choose another name, or --overwrite")
 
-    def __enter__(self) -> GeoPackageWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -96,75 +100,83 @@ class GeoPackageWriter:
     ) -> None:
         if kind is None:
             self._finish()
+        elif self._open is not None:
+            self._open[1].stop()
 
     def create_layer(self, layer: Layer) -> None:
-        """Creates the layer without rows: it is there, with its columns, even if nothing follows."""
+        """Creates a layer, with its columns even if no row follows; ends the one before."""
         if layer.name in self._layers:
             raise OutputError(f"{self._path} has a layer {layer.name!r} already; a name is for one layer")
+        self._close_layer()
         self._layers[layer.name] = layer
-        self._waiting[layer.name] = []
-        self._write(layer, layer.empty_frame(self._crs), append=False)
+        self._rows[layer.name] = 0
+        schema = schema_of(layer, _free_name(_GEOMETRY, layer))
+        self._open = (layer.name, Stream(schema, lambda batches: self._write(layer, batches)))
 
-    def append(self, name: str, frame: gpd.GeoDataFrame) -> None:
-        """Adds rows to a layer that was created; they are written many at a time."""
-        if name not in self._layers:
-            raise OutputError(f"{self._path} has no layer {name!r}; it has {sorted(self._layers)}")
-        waiting = self._waiting[name]
-        waiting.append(frame)
-        if sum(map(len, waiting)) >= _BATCH_ROWS:
-            self._flush(name)
+    def append(self, name: str, columns: Mapping[str, Any], geometry: Any) -> None:
+        """Adds rows to the layer that was created last: columns (n,) by name, shapely geometries (n,)."""
+        if self._open is None or name != self._open[0]:
+            found = f"it has {sorted(self._layers)}, of which the last can take rows"
+            raise OutputError(f"{self._path} has no layer {name!r} to add to; {found}")
+        stream = self._open[1]
+        if self._layers[name].geometry_type == "MultiPolygon":
+            geometry = _as_multi(np.asarray(geometry))
+        with output_errors(self._path):
+            stream.put(to_batch(stream.schema, columns, geometry))
+        self._rows[name] += len(geometry)
 
-    def _flush(self, name: str) -> None:
-        frames, self._waiting[name] = self._waiting[name], []
-        frames = [f for f in frames if len(f)]
-        if frames:
-            frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-            self._write(self._layers[name], frame, append=True)
+    def set_style(self, name: str, style: Style | None) -> None:
+        """Gives a layer another style than it was created with."""
+        self._layers[name] = replace(self._layers[name], style=style)
 
-    def _write(self, layer: Layer, frame: gpd.GeoDataFrame, *, append: bool) -> None:
-        options: dict[str, Any] = {}  # pyogrio passes what it does not know to the driver
-        if not append:
-            options = {
+    def _close_layer(self) -> None:
+        if self._open is None:
+            return
+        (name, stream), self._open = self._open, None
+        with output_errors(self._path):
+            stream.close()
+            found = pyogrio.read_info(self._path, layer=name, force_feature_count=True)["features"]
+        require_rows(self._path, self._rows[name], found)
+
+    def _write(self, layer: Layer, batches: pa.RecordBatchReader) -> None:
+        is_new = not self._path.exists()
+        pyogrio.write_arrow(
+            batches,
+            self._path,
+            layer=layer.name,
+            driver="GPKG",
+            geometry_name=_free_name(_GEOMETRY, layer),
+            geometry_type=layer.geometry_type,
+            crs=self._crs,
+            dataset_options={"VERSION": _VERSION} if is_new else None,
+            layer_options={
                 "SPATIAL_INDEX": "YES",
                 "GEOMETRY_NAME": _free_name(_GEOMETRY, layer),
                 "FID": _free_name("fid", layer),
                 "DESCRIPTION": layer.description,
-            }
-        with self._errors():
-            pyogrio.write_dataframe(
-                frame,
-                self._path,
-                layer=layer.name,
-                driver="GPKG",
-                geometry_type=layer.geometry_type,
-                promote_to_multi=layer.geometry_type == "MultiPolygon",
-                append=append or self._path.exists(),
-                layer_options=options or None,
-                dataset_options=None if self._path.exists() else {"VERSION": _VERSION},
-            )
+            },
+        )
 
     def _finish(self) -> None:
-        for name in self._layers:
-            self._flush(name)
+        self._close_layer()
         if not self._layers:
             return
-        with self._errors(), closing(sqlite3.connect(self._path)) as db, db:
-            db.executescript(_TABLES)
+        with output_errors(self._path), closing(sqlite3.connect(self._path)) as db, db:
+            # One transaction: by themselves, statements of a script wait for the disk one by one.
+            db.executescript(f"BEGIN;{_TABLES}")
             _register_extensions(db)
             for layer in self._layers.values():
                 _describe_columns(db, layer)
                 _add_style(db, layer)
             _add_provenance(db, self._provenance)
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, sqlite3.Error) as err:
-            raise OutputError(
-                f"{self._path} could not be written: {err}",
-                remedy="check the folder's permissions and the free space on its disk",
-            ) from err
+
+def _as_multi(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Polygons as multipolygons of one part."""
+    multi = geometry.copy()
+    single = np.flatnonzero(shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON)
+    multi[single] = shapely.multipolygons(geometry[single], indices=np.arange(len(single)))
+    return multi
 
 
 def _free_name(name: str, layer: Layer) -> str:
@@ -193,20 +205,23 @@ def _register_extensions(db: sqlite3.Connection) -> None:
 
 
 def _describe_columns(db: sqlite3.Connection, layer: Layer) -> None:
-    rows = [(layer.name, c.name, c.description) for c in layer.columns if c.description]
+    rows = [(layer.name, c.name, c.title or None, c.description) for c in layer.columns if c.description]
     db.executemany(
-        "INSERT INTO gpkg_data_columns (table_name, column_name, description) VALUES (?, ?, ?)", rows
+        "INSERT INTO gpkg_data_columns (table_name, column_name, title, description) VALUES (?, ?, ?, ?)",
+        rows,
     )
 
 
 def _add_style(db: sqlite3.Connection, layer: Layer) -> None:
-    if layer.qml:
-        db.execute(
-            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
-            "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
-            "VALUES ('', '', ?, ?, ?, ?, '', 1, ?, '')",
-            (layer.name, _free_name(_GEOMETRY, layer), layer.name, layer.qml, f"Style of {layer.name}"),
-        )
+    if layer.style is None:
+        return
+    place = (layer.name, _free_name(_GEOMETRY, layer), layer.name)
+    db.execute(
+        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, "
+        "styleName, styleQML, styleSLD, useAsDefault, description, owner) "
+        "VALUES ('', '', ?, ?, ?, ?, ?, 1, ?, '')",
+        (*place, layer.style.qml, layer.style.sld, f"Style of {layer.name}"),
+    )
 
 
 def _add_provenance(db: sqlite3.Connection, provenance: Mapping[str, object]) -> None:

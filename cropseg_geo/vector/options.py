@@ -19,13 +19,16 @@ class Outlines:
     ----------
     outline
         ``"pixel"`` follows the pixels' edges, so that areas are exactly pixels × pixel area; ``"contour"``
-        follows the probability's level line at the mask's threshold, between the pixels' centres.
+        follows the probability's level line at the mask's threshold, between the pixels' centres (on the
+        pixels' edges at nodata, at the raster's rim and between classes, and in masks of several classes).
     objects
-        ``"touching"``: plants that touch are one polygon; ``"split"`` parts them.
+        ``"touching"``: plants that touch are one polygon; ``"split"`` parts them at their necks. Not
+        together with ``simplify_m``.
     min_area_m2
         Smallest polygon (m² on the ground), holes not counted; after joining and splitting.
     fill_holes_m2
-        Holes up to this area (m²) are filled.
+        Holes up to this area (m²) are filled where they hold nothing but background: neither nodata nor
+        another polygon. The area then counts them.
     simplify_m
         Tolerance (m) of the outlines' simplification; edges that polygons share stay shared. 0: none.
 
@@ -58,3 +61,12 @@ class Outlines:
                     f"the {name} is {number} {unit}; expected 0 or more",
                     remedy="give it in metres or square metres on the ground, for example 0.01",
                 )
+        if self.objects == "split" and self.simplify_m > 0.0:
+            raise InputError(
+                "plants that are parted cannot be simplified as well: cuts would end beside the outline",
+                remedy="choose --objects split or --simplify, not both",
+            )
+
+
+AS_TRACED = Outlines()
+"""Outlines on the pixels' edges, nothing left out."""

@@ -20,7 +20,9 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from cropseg_geo.vector.corners import Bools, Corners, Floats, Ints, Longs, connected
+from cropseg_geo.grid import Window
+from cropseg_geo.vector.arrays import Bools, Floats, Ints, Longs
+from cropseg_geo.vector.corners import Corners, connected
 
 # For each kind of corner (owner's number 0–3, plus 4 if concave): is it the right end of its horizontal
 # edge; is its component below that edge; right of its vertical edge; does the outline leave horizontally?
@@ -29,6 +31,9 @@ _IS_LOWER_END = np.array([1, 1, 0, 0, 0, 0, 1, 1], np.bool_)
 _IS_BELOW = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.bool_)
 _IS_RIGHT_OF = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.bool_)
 _LEAVES_HORIZONTALLY = np.array([0, 1, 1, 0, 1, 0, 0, 1], np.bool_)
+
+# What a convex corner at a self-touch becomes where the pixels of the ring beyond are filled.
+_FILLED_ACROSS = np.array([5, 4, 7, 6, 4, 5, 6, 7], np.uint8)
 
 _ACROSS = np.where(_IS_RIGHT_END, 1.0, -1.0)
 _DOWN = np.where(_IS_LOWER_END, 1.0, -1.0)
@@ -61,10 +66,17 @@ def measure(corners: Corners, n: int) -> Measures:
 
 def centroids(corners: Corners, n: int) -> tuple[Floats, Floats]:
     """Row and column (n,) of the centroids of the ``n`` components, in pixels."""
-    row, col = corners.row.astype(np.float64), corners.col.astype(np.float64)
+    # Counted from each component's first corner: third powers of a large raster's rows lose digits.
+    first = _first_of(corners.component, n)
+    first_row, first_col = corners.row[first], corners.col[first]
+    row = (corners.row - first_row[corners.component]).astype(np.float64)
+    col = (corners.col - first_col[corners.component]).astype(np.float64)
     term = _TURN[corners.kind] * row * col
     area = 2.0 * _total(term, corners, n)
-    return _total(term * row, corners, n) / area, _total(term * col, corners, n) / area
+    return (
+        first_row + _total(term * row, corners, n) / area,
+        first_col + _total(term * col, corners, n) / area,
+    )
 
 
 def _total(terms: Floats, corners: Corners, n: int) -> Floats:
@@ -73,19 +85,49 @@ def _total(terms: Floats, corners: Corners, n: int) -> Floats:
 
 @dataclass(frozen=True)
 class Rings:
-    """Closed rings as lattice vertices, shell first, then its holes, component by component.
+    """Closed rings, shell first, then its holes, component by component.
 
-    ``vertices`` (m, 2) int32 (row, col), the first of each ring repeated at its end; ring k is
-    ``vertices[ring_ends[k]:ring_ends[k + 1]]``; component j has rings
-    ``polygon_ends[j]:polygon_ends[j + 1]``. Components and the holes of each are in the row-major order
-    of their first vertex, where each ring begins. Shells run with their component on the left, as seen
-    with row 0 at the top.
+    ``vertices`` (m, 2) (row, col) in pixels, the first of each ring repeated at its end; ring k is
+    ``vertices[ring_ends[k]:ring_ends[k + 1]]``; polygon j, of component ``component[j]``, has rings
+    ``polygon_ends[j]:polygon_ends[j + 1]``. ``corner`` are the pixel corners that the rings were made of,
+    ring after ring, ``corner_ring`` the ring of each. Components and the holes of each are in the
+    row-major order of their first vertex, where each ring begins. Shells run with their component on the
+    left, as seen with row 0 at the top.
     """
 
-    vertices: Ints
+    vertices: Ints | Floats
     ring_ends: Longs
     polygon_ends: Longs
     component: Ints
+    corner: Longs
+    corner_ring: Longs
+
+    @property
+    def is_shell(self) -> Bools:
+        """Whether each ring is a shell."""
+        is_shell = np.zeros(len(self.ring_ends) - 1, np.bool_)
+        is_shell[self.polygon_ends[:-1]] = True
+        return is_shell
+
+    def take(self, which: Bools) -> Rings:
+        """Some of the rings; a shell goes with its holes."""
+        size = np.diff(self.ring_ends)
+        polygon = np.repeat(np.arange(len(self.component)), np.diff(self.polygon_ends))
+        is_left = which[self.polygon_ends[:-1]]
+        rings_left = np.bincount(polygon[which], minlength=len(self.component))[is_left]
+        is_taken = which[self.corner_ring]
+        number = np.cumsum(which) - 1
+        return Rings(
+            self.vertices[np.repeat(which, size)],
+            np.concatenate([[0], np.cumsum(size[which])]),
+            np.concatenate([[0], np.cumsum(rings_left)]),
+            self.component[is_left],
+            self.corner[is_taken],
+            number[self.corner_ring[is_taken]],
+        )
+
+    def take_polygons(self, which: Bools) -> Rings:
+        return self.take(np.repeat(which, np.diff(self.polygon_ends)))
 
 
 def in_scan_order(corners: Corners) -> Corners:
@@ -126,7 +168,20 @@ def rings_of(corners: Corners) -> Rings:
         ends,
         np.append(np.flatnonzero(is_shell), n_rings),
         ring_component[is_shell],
+        path,
+        np.repeat(np.arange(n_rings), ring_size),
     )
+
+
+def total_inside(rings: Rings, corners: Corners, counts: Longs) -> Longs:
+    """What lies inside each ring (n_rings,) of what ``counts`` counts above and left of each corner.
+
+    The inclusion and exclusion of a summed-area table, corner by corner: exact for any ring on pixels.
+    """
+    terms = _TURN[corners.kind[rings.corner]].astype(np.int64) * counts[rings.corner]
+    total = np.zeros(len(rings.ring_ends) - 1, np.int64)
+    np.add.at(total, rings.corner_ring, terms)
+    return np.abs(total)
 
 
 def _successors(corners: Corners) -> Ints:
@@ -188,3 +243,25 @@ def _end_to_end(successor: Ints, first: Longs) -> npt.NDArray[np.int64]:
     graph = csr_array((np.ones(n), chained, np.arange(n + 1, dtype=np.int32)), shape=(n, n))
     path = breadth_first_order(graph, int(first[0]), directed=True, return_predecessors=False)
     return np.asarray(path, np.int64)
+
+
+def corners_left(rings: Rings, corners: Corners) -> Corners:
+    """The corners of what ``rings``, some of those of ``corners``, enclose; in scan order."""
+    is_left = np.zeros(len(corners), np.bool_)
+    is_left[rings.corner] = True
+    kind = corners.kind.copy()
+    for one, other in (touches := _self_touches(corners)), touches[::-1]:
+        # The pixels of the other ring are filled: what touched in a vertex is a concave corner now.
+        alone = one[is_left[one] & ~is_left[other]]
+        kind[alone] = _FILLED_ACROSS[kind[alone]]
+    filled = Corners(corners.row, corners.col, kind, corners.component)
+    return filled.take(is_left)
+
+
+def painted(corners: Corners, window: Window) -> Ints:
+    """The pixels of whole components (h, w): their numbers from 1, 0 elsewhere."""
+    height, width = window.shape
+    steps = np.zeros((height + 1, width + 1), np.int32)
+    value = _TURN[corners.kind].astype(np.int32) * (corners.component + np.int32(1))
+    np.add.at(steps, (corners.row - window.row, corners.col - window.col), value)
+    return np.cumsum(np.cumsum(steps, axis=0, dtype=np.int32), axis=1, dtype=np.int32)[:-1, :-1]

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cropseg_geo.vector.corners import Components, Corners, Ints, Rims, connected
+from cropseg_geo.vector.arrays import Bools, Ints
+from cropseg_geo.vector.corners import Components, Corners, Rims, connected
+from cropseg_geo.vector.marks import Marks
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces of outlines: corners and, where outlines do not simply follow the pixels, marks."""
+
+    corners: Corners
+    marks: Marks | None = None
+
+    def __len__(self) -> int:
+        """Corners and marks: an outline that runs straight through a block has marks alone."""
+        return len(self.corners) + (0 if self.marks is None else len(self.marks))
+
+    def of(self, is_wanted: Bools, number: Ints) -> Pieces:
+        """Those of the wanted components, renumbered; both arrays are by component."""
+        corners = self.corners.take(is_wanted[self.corners.component])
+        corners = corners.owned_by(number[corners.component])
+        if self.marks is None:
+            return Pieces(corners)
+        which = is_wanted[self.marks.component]
+        return Pieces(corners, Marks(self.marks.places.take(which), number[self.marks.component[which]]))
+
+    @staticmethod
+    def concatenated(parts: Sequence[Pieces]) -> Pieces:
+        marks = [p.marks for p in parts if p.marks is not None]
+        return Pieces(
+            Corners.concatenated([p.corners for p in parts]), Marks.concatenated(marks) if marks else None
+        )
 
 
 @dataclass(frozen=True)
 class OpenPart:
-    """The components of one block that reach its rims: their corners, and where they meet the rims."""
+    """The components of one block that reach its rims: their pieces, and where they meet the rims."""
 
     first_col: int
-    corners: Corners
+    pieces: Pieces
     components: Components
     rims: Rims
 
@@ -24,12 +55,12 @@ class Frontier:
     """Everything above the next row of blocks that is not complete yet.
 
     ``below`` (width + 1,) is the component of each pixel of the last row done, −1 for background, with
-    one more pixel of background in front. ``held`` are corners whose component indexes ``components``.
+    one more pixel of background in front. ``held`` are pieces whose component indexes ``components``.
     """
 
     below: Ints
     components: Components
-    held: tuple[Corners, ...]
+    held: tuple[Pieces, ...]
 
     @staticmethod
     def at_top(width: int) -> Frontier:
@@ -38,15 +69,15 @@ class Frontier:
     @property
     def n_held(self) -> int:
         """Number of corners that wait for the rest of their component."""
-        return sum(len(corners) for corners in self.held)
+        return sum(len(pieces.corners) for pieces in self.held)
 
 
-def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Corners, Components]:
+def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Pieces, Components]:
     """Joins one row of blocks to what is open above it.
 
     Returns
     -------
-    The next frontier, and the corners (in no order) and components that are complete now.
+    The next frontier, and the pieces (in no order) and components that are complete now.
     """
     offsets = np.cumsum([len(frontier.components), *(len(p.components) for p in parts)])
     labels = _join_labels(frontier, parts, offsets)
@@ -63,21 +94,18 @@ def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Corners, 
     # Both sides count on from 0: the open ones for the next frontier, the closed ones for the polygons.
     number = np.where(is_open, np.cumsum(is_open), np.cumsum(~is_open)).astype(np.int32) - np.int32(1)
 
-    held: list[Corners] = []
-    closed: list[Corners] = []
-    pieces = [(c, 0) for c in frontier.held]
-    pieces += [(p.corners, int(o)) for p, o in zip(parts, offsets, strict=False)]
-    for corners, offset in pieces:
-        label = labels[corners.component + offset]
-        is_held = is_open[label]
-        renumbered = corners.owned_by(number[label])
-        if is_held.any():
-            held.append(renumbered.take(is_held))
-        if not is_held.all():
-            closed.append(renumbered.take(~is_held))
+    held: list[Pieces] = []
+    closed: list[Pieces] = []
+    waiting = [(pieces, 0) for pieces in frontier.held]
+    waiting += [(part.pieces, int(offset)) for part, offset in zip(parts, offsets, strict=False)]
+    for pieces, offset in waiting:
+        is_held, new = is_open[labels[offset:]], number[labels[offset:]]
+        for found, group in ((pieces.of(is_held, new), held), (pieces.of(~is_held, new), closed)):
+            if len(found):
+                group.append(found)
     below[below >= 0] = number[below[below >= 0]]
     following = Frontier(below, merged.take(is_open), tuple(held))
-    return following, Corners.concatenated(closed), merged.take(~is_open)
+    return following, Pieces.concatenated(closed), merged.take(~is_open)
 
 
 def _join_labels(frontier: Frontier, parts: list[OpenPart], offsets: Ints) -> Ints:

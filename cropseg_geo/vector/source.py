@@ -31,8 +31,19 @@ class MaskSource(Protocol):
         """Probability ``(h, w)`` in 0–1, NaN where nodata; None if the source holds none."""
 
 
-def read_classes(source: MaskSource, window: Window, n_classes: int) -> npt.NDArray[np.uint8]:
-    """The window's classes ``(h, w)`` with nodata turned into background.
+def threshold_of(source: MaskSource) -> float | None:
+    """The probability from which on a pixel is of class 1; None if the source does not know of one.
+
+    A source may have an attribute ``threshold``; masks of several classes have none.
+    """
+    threshold = getattr(source, "threshold", None)
+    return None if threshold is None else float(threshold)
+
+
+def read_classes(
+    source: MaskSource, window: Window, n_classes: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """The window's classes ``(h, w)`` with nodata turned into background, and where nodata is.
 
     Raises
     ------
@@ -43,14 +54,15 @@ def read_classes(source: MaskSource, window: Window, n_classes: int) -> npt.NDAr
     """
     mask = source.read_mask(window)
     _check_shape(mask.shape, window, "mask")
-    pixels = mask.astype(np.uint8, copy=False) * (mask != NODATA)  # NODATA → 0, the background
+    is_nodata = mask == NODATA
+    pixels = mask.astype(np.uint8, copy=False) * ~is_nodata  # NODATA → 0, the background
     found = int(pixels.max(initial=0))
     if found >= n_classes:
         raise InputError(
             f"the mask holds class {found} in {window}; {n_classes} classes are named (0–{n_classes - 1})",
             remedy="name every class of the mask, background first, or pass the mask that the model wrote",
         )
-    return np.asarray(pixels)
+    return np.asarray(pixels), np.asarray(is_nodata)
 
 
 def read_probability(source: MaskSource, window: Window) -> npt.NDArray[np.float32] | None:

@@ -1,77 +1,216 @@
-"""Default QGIS styles (QML) of the layers: canopy as a green veil, plots by coverage, labelled."""
+"""Default styles of the layers as QML (QGIS) and SLD 1.0 (GeoServer, MapServer and others).
+
+One description of rules makes both: canopy as a translucent veil with an outline, by class where there are
+several; plots by coverage, labelled. Source: OGC 02-070 (SLD 1.0.0).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from xml.sax.saxutils import quoteattr
-
-_HEAD = (
-    "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
-    '<qgis version="3.22.0" styleCategories="Symbology|Labeling">\n'
-)
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape, quoteattr
 
 COVERAGE_COLOURS = ("#d7b98e", "#e3d98c", "#b5cf6b", "#6fae4b", "#2c7a2c")
 """Bare soil to full canopy, one for each fifth of coverage."""
 
+CLASS_COLOURS = ("#33a02c", "#d95f02", "#7570b3", "#e7298a", "#1f78b4", "#e6ab02", "#a6761d", "#666666")
+"""For classes whose mask names no colour; the first is crop."""
 
-def _options(values: Mapping[str, str]) -> str:
-    rows = (f'<Option type="QString" name={quoteattr(k)} value={quoteattr(v)}/>' for k, v in values.items())
-    return f'<Option type="Map">{"".join(rows)}</Option>'
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+_PX_PER_MM = 96 / 25.4
+"""SLD counts in pixels; its readers take 96 of them for an inch."""
 
 
-def _fill_symbol(name: str, *, fill: str, outline: str, outline_mm: float) -> str:
-    """A fill symbol; colours as ``r,g,b,a``."""
-    layer = _options(
-        {
-            "color": fill,
-            "outline_color": outline,
-            "outline_width": f"{outline_mm}",
-            "outline_width_unit": "MM",
-            "outline_style": "solid",
-            "joinstyle": "miter",
-            "style": "solid",
-        }
+@dataclass(frozen=True)
+class Style:
+    """A layer's default style: QML for QGIS, SLD 1.0 for everyone else."""
+
+    qml: str
+    sld: str
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """How a polygon is filled and outlined; opacities 0–1."""
+
+    label: str
+    fill: str
+    opacity: float
+    outline: str
+    outline_mm: float
+
+
+def canopy_style(
+    name: str, classes: Mapping[int, tuple[str, str]], titles: Mapping[str, str] | None = None
+) -> Style:
+    """Style of canopy polygons.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    classes
+        Class id → name and colour (``#rrggbb``) of the canopy classes; one makes a single symbol, more are
+        told apart by ``class_id``.
+    titles
+        Column → what QGIS calls it in tables and forms.
+    """
+    fills = [_Fill(label, colour, 0.45, _darker(colour), 0.2) for label, colour in classes.values()]
+    symbols = "".join(_qml_symbol(str(k), fill) for k, fill in enumerate(fills))
+    if len(fills) == 1:
+        renderer = f"{_qml_renderer('singleSymbol')}<symbols>{symbols}</symbols></renderer-v2>"
+        rules = _sld_rule(fills[0], "")
+    else:
+        categories = "".join(
+            f'<category value="{class_id}" symbol="{k}" label={quoteattr(fill.label)} render="true"/>'
+            for k, (class_id, fill) in enumerate(zip(classes, fills, strict=True))
+        )
+        renderer = (
+            f"{_qml_renderer('categorizedSymbol', attr='class_id')}<categories>{categories}</categories>"
+            f"<symbols>{symbols}</symbols></renderer-v2>"
+        )
+        rules = "".join(
+            _sld_rule(fill, _sld_compare("Equal", "class_id", class_id), title=fill.label)
+            for class_id, fill in zip(classes, fills, strict=True)
+        )
+    tip = (
+        "<b>[% class_name %]</b><br/>[% format_number(area_m2, 3) %] m²<br/>"
+        "[% coalesce('probability ' || format_number(mean_prob, 2), '') %]"
+    )
+    qml = _qml(renderer, titles=titles or {}, map_tip=tip)
+    return Style(qml, _sld(name, rules))
+
+
+def plots_style(name: str, titles: Mapping[str, str] | None = None) -> Style:
+    """Style of plots: graduated by coverage in fifths; labelled with the plot's id and its coverage in %."""
+    n = len(COVERAGE_COLOURS)
+    bounds = [k / n for k in range(n + 1)]
+    fills = [
+        _Fill(f"{100 * k // n}–{100 * (k + 1) // n} %", colour, 0.4, "#282828", 0.4)
+        for k, colour in enumerate(COVERAGE_COLOURS)
+    ]
+    ranges = "".join(
+        f'<range lower="{low}" upper="{high}" symbol="{k}" render="true" label={quoteattr(fill.label)}/>'
+        for k, (fill, low, high) in enumerate(zip(fills, bounds[:-1], bounds[1:], strict=True))
+    )
+    symbols = "".join(_qml_symbol(str(k), fill) for k, fill in enumerate(fills))
+    renderer = (
+        f"{_qml_renderer('graduatedSymbol', attr='coverage', graduatedMethod='GraduatedColor')}"
+        f"<ranges>{ranges}</ranges><symbols>{symbols}</symbols></renderer-v2>"
+    )
+    label = "\"plot_id\" || coalesce('\\n' || round(100 * \"coverage\") || ' %', '')"
+    labeling = (
+        '<labeling type="simple"><settings calloutType="simple">'
+        f'<text-style fieldName={quoteattr(label)} isExpression="1" fontSize="10" fontSizeUnit="Point" '
+        'fontWeight="75" textColor="20,20,20,255"><text-buffer bufferDraw="1" bufferSize="1" '
+        'bufferSizeUnits="MM" bufferColor="255,255,255,255"/></text-style>'
+        '<placement placement="1" centroidInside="1"/>'
+        '<rendering drawLabels="1" obstacle="0"/></settings></labeling>'
+    )
+    rules = "".join(_sld_rule(fill, _sld_fifth(k, bounds), title=fill.label) for k, fill in enumerate(fills))
+    tip = "<b>[% plot_id %]</b><br/>[% coalesce(round(100 * coverage, 1) || ' % covered', 'no data') %]"
+    qml = _qml(renderer, labeling, titles=titles or {}, map_tip=tip)
+    return Style(qml, _sld(name, rules + _sld_label("plot_id")))
+
+
+def class_colour(class_id: int) -> str:
+    """Colour of a class that names none."""
+    return CLASS_COLOURS[(class_id - 1) % len(CLASS_COLOURS)]
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.lstrip("#"))
+    return red, green, blue
+
+
+def _darker(colour: str) -> str:
+    return "#" + "".join(f"{part // 2:02x}" for part in _rgb(colour))
+
+
+def _qml(renderer: str, labeling: str = "", *, titles: Mapping[str, str], map_tip: str) -> str:
+    aliases = "".join(
+        f'<alias index="{k}" field={quoteattr(column)} name={quoteattr(title)}/>'
+        for k, (column, title) in enumerate(titles.items())
+    )
+    return (
+        f'{_DOCTYPE}<qgis version="3.22.0" styleCategories="Symbology|Labeling|Fields|MapTips" '
+        f'labelsEnabled="{int(bool(labeling))}">\n{renderer}\n{labeling}\n<aliases>{aliases}</aliases>\n'
+        f"<mapTip>{escape(map_tip)}</mapTip>\n</qgis>\n"
+    )
+
+
+def _qml_renderer(kind: str, **attributes: str) -> str:
+    more = "".join(f" {key}={quoteattr(value)}" for key, value in attributes.items())
+    return f'<renderer-v2 type="{kind}"{more} symbollevels="0" enableorderby="0" forceraster="0">'
+
+
+def _qml_symbol(name: str, fill: _Fill) -> str:
+    options = {
+        "color": _rgba(fill.fill, fill.opacity),
+        "outline_color": _rgba(fill.outline, 1.0),
+        "outline_width": f"{fill.outline_mm}",
+        "outline_width_unit": "MM",
+        "outline_style": "solid",
+        "joinstyle": "miter",
+        "style": "solid",
+    }
+    rows = "".join(
+        f'<Option type="QString" name={quoteattr(k)} value={quoteattr(v)}/>' for k, v in options.items()
     )
     return (
         f'<symbol type="fill" name="{name}" alpha="1" clip_to_extent="1" force_rhr="0">'
-        f'<layer class="SimpleFill" enabled="1" locked="0" pass="0">{layer}</layer></symbol>'
+        f'<layer class="SimpleFill" enabled="1" locked="0" pass="0"><Option type="Map">{rows}</Option>'
+        "</layer></symbol>"
     )
 
 
-def _rgba(colour: str, alpha: int) -> str:
-    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-    return f"{red},{green},{blue},{alpha}"
+def _rgba(colour: str, opacity: float) -> str:
+    return ",".join(map(str, (*_rgb(colour), round(255 * opacity))))
 
 
-def canopy_qml() -> str:
-    """Half-transparent green with a thin outline."""
-    symbol = _fill_symbol("0", fill="51,160,44,110", outline="20,90,20,255", outline_mm=0.15)
+def _sld(name: str, rules: str) -> str:
     return (
-        f'{_HEAD}<renderer-v2 type="singleSymbol" symbollevels="0" enableorderby="0" forceraster="0">'
-        f"<symbols>{symbol}</symbols></renderer-v2>\n</qgis>\n"
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<StyledLayerDescriptor version="1.0.0" xmlns="http://www.opengis.net/sld" '
+        'xmlns:ogc="http://www.opengis.net/ogc" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:schemaLocation='
+        '"http://www.opengis.net/sld http://schemas.opengis.net/sld/1.0.0/StyledLayerDescriptor.xsd">\n'
+        f"<NamedLayer><Name>{escape(name)}</Name><UserStyle><Name>{escape(name)}</Name>"
+        f"<IsDefault>1</IsDefault><FeatureTypeStyle>{rules}</FeatureTypeStyle></UserStyle></NamedLayer>\n"
+        "</StyledLayerDescriptor>\n"
     )
 
 
-def plots_qml() -> str:
-    """Graduated by coverage in fifths; labelled with the plot's id and its coverage in %."""
-    n = len(COVERAGE_COLOURS)
-    ranges = "".join(
-        f'<range lower="{k / n}" upper="{(k + 1) / n}" symbol="{k}" render="true" '
-        f'label="{100 * k // n}–{100 * (k + 1) // n} %"/>'
-        for k in range(n)
-    )
-    symbols = "".join(
-        _fill_symbol(str(k), fill=_rgba(colour, 150), outline="40,40,40,255", outline_mm=0.3)
-        for k, colour in enumerate(COVERAGE_COLOURS)
-    )
-    label = "\"plot_id\" || coalesce('\\n' || round(100 * \"coverage\") || ' %', '')"
+def _sld_rule(fill: _Fill, condition: str, *, title: str = "") -> str:
+    names = f"<Name>{escape(title)}</Name><Title>{escape(title)}</Title>" if title else ""
+    test = f"<ogc:Filter>{condition}</ogc:Filter>" if condition else ""
     return (
-        f'{_HEAD}<renderer-v2 type="graduatedSymbol" attr="coverage" graduatedMethod="GraduatedColor" '
-        f'symbollevels="0" enableorderby="0" forceraster="0"><ranges>{ranges}</ranges>'
-        f"<symbols>{symbols}</symbols></renderer-v2>\n"
-        f'<labeling type="simple"><settings calloutType="simple">'
-        f'<text-style fieldName={quoteattr(label)} isExpression="1" fontSize="9" fontSizeUnit="Point" '
-        f'textColor="20,20,20,255"><text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" '
-        f'bufferColor="255,255,255,255"/></text-style><placement placement="1" centroidInside="1"/>'
-        f'<rendering drawLabels="1" obstacle="0"/></settings></labeling>\n</qgis>\n'
+        f"<Rule>{names}{test}<PolygonSymbolizer><Fill>{_css('fill', fill.fill)}"
+        f"{_css('fill-opacity', fill.opacity)}</Fill><Stroke>{_css('stroke', fill.outline)}"
+        f"{_css('stroke-width', round(fill.outline_mm * _PX_PER_MM, 2))}</Stroke></PolygonSymbolizer></Rule>"
+    )
+
+
+def _css(name: str, value: object) -> str:
+    return f'<CssParameter name="{name}">{value}</CssParameter>'
+
+
+def _sld_compare(kind: str, column: str, value: object) -> str:
+    tag = f"ogc:PropertyIs{kind}To" if kind.endswith("Equal") else f"ogc:PropertyIs{kind}"
+    operands = f"<ogc:PropertyName>{column}</ogc:PropertyName><ogc:Literal>{value}</ogc:Literal>"
+    return f"<{tag}>{operands}</{tag}>"
+
+
+def _sld_fifth(k: int, bounds: Sequence[float]) -> str:
+    low = _sld_compare("GreaterThanOrEqual", "coverage", bounds[k])
+    is_last = k == len(bounds) - 2
+    high = _sld_compare("LessThanOrEqual" if is_last else "LessThan", "coverage", bounds[k + 1])
+    return f"<ogc:And>{low}{high}</ogc:And>"
+
+
+def _sld_label(column: str) -> str:
+    return (
+        f"<Rule><TextSymbolizer><Label><ogc:PropertyName>{column}</ogc:PropertyName></Label>"
+        f"<Font>{_css('font-size', 12)}</Font><Halo><Radius>1</Radius><Fill>{_css('fill', '#ffffff')}</Fill>"
+        f"</Halo><Fill>{_css('fill', '#141414')}</Fill></TextSymbolizer></Rule>"
     )

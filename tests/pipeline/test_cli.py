@@ -52,7 +52,8 @@ def test_segment_then_stats_and_vectorize_agree(field, tmp_path):
     )
     assert stats.exit_code == 0, stats.output
     assert (tmp_path / "s.csv").read_text() == (out / "field_plots.csv").read_text()
-    traced = runner.invoke(app, ["vectorize", mask, "--prob", prob, "-o", str(tmp_path / "v.gpkg"), "-q"])
+    args = [mask, "--prob", prob, "--plots", str(plots), "-o", str(tmp_path / "v.gpkg"), "-q"]
+    traced = runner.invoke(app, ["vectorize", *args])
     assert traced.exit_code == 0, traced.output
     import geopandas as gpd
 

@@ -1,6 +1,5 @@
 """Plot statistics: tables checked by hand, law 9, nodata, CRSs, and real trials where they are present."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,37 +18,15 @@ from pyproj import CRS, Geod
 
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
-from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots import Plots, plot_stats, read_plots, write_csv
+from tests.plots.array_mask import ArrayMask
 
 UTM = CRS.from_epsg(32633).to_wkt()
 METRES = Affine(1, 0, 500_000, 0, -1, 5_000_000)
 ROTATED = Affine(0.3, 0.4, 500_000, 0.4, -0.3, 5_000_000)
 CLASSES = ("background", "crop")
 ORTHOS = Path(__file__).parents[3] / "shared" / "data" / "orthos"
-
-
-@dataclass(frozen=True)
-class ArrayMask:
-    """A mask in memory."""
-
-    mask: npt.NDArray[np.uint8]
-    prob: npt.NDArray[np.float32] | None = None
-
-    @property
-    def height(self) -> int:
-        return self.mask.shape[0]
-
-    @property
-    def width(self) -> int:
-        return self.mask.shape[1]
-
-    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
-        return self.mask[window.slices]
-
-    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
-        return None if self.prob is None else self.prob[window.slices]
 
 
 def placed(outlines, transform: Affine = METRES) -> npt.NDArray[np.object_]:
@@ -158,7 +135,8 @@ def test_own_columns_stay_and_make_way_for_statistics():
     )
     assert list(frame.columns) == [
         "plot_id", "plot", "crop", "Coverage_input", "n_objects_input",
-        "coverage", "canopy_area_m2", "plot_area_m2", "valid_fraction", "mean_prob", "geometry",
+        "coverage", "canopy_area_m2", "plot_area_m2", "valid_fraction", "low_validity", "mean_prob",
+        "uncertain_fraction", "gap_fraction", "max_gap_m", "row_spacing_m", "uniformity_cv", "geometry",
     ]  # fmt: skip
     assert frame.iloc[0][["plot_id", "crop", "Coverage_input"]].tolist() == ["a", "oats", 99]
 

@@ -8,7 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
+from PIL import Image
+from rasters import write_raster
 
 import cropseg_geo as cg
 
@@ -58,3 +62,46 @@ def test_layers_open_styled_and_their_areas_are_ours(tmp_path):
     assert seen["plots"]["labels"]
     assert {"plot_id", "variety", "coverage", "canopy_area_m2"} <= set(seen["plots"]["fields"])
     assert picture.stat().st_size > 20_000
+
+
+def three_classes(path: Path) -> Path:
+    """A mask of crop, weed and a class without a single pixel, with names and a colour table."""
+    rows, cols = np.ogrid[:400, :500]
+    mask = np.zeros((400, 500), np.uint8)
+    for row in range(40, 400, 80):
+        for col in range(30, 500, 55):
+            mask[(rows - row) ** 2 + (cols - col) ** 2 < (12 + (row + col) % 14) ** 2] = 1
+    mask[(rows - 200) ** 2 + (cols - 250) ** 2 < 30**2] = 2
+    write_raster(path, mask[None], gsd=0.02, nodata=255)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_colormap(1, {1: (51, 160, 44, 255), 2: (200, 30, 120, 255), 3: (9, 9, 200, 255)})
+        dataset.update_tags(CROPSEG_CLASSES='{"0": "background", "1": "crop", "2": "weed", "3": "tree"}')
+    return path
+
+
+def test_a_vectorized_mask_opens_with_its_classes_titles_tips_and_a_readable_sld(tmp_path):
+    mask, out, picture = three_classes(tmp_path / "m.tif"), tmp_path / "m.gpkg", tmp_path / "m.png"
+    n = cg.vectorize(mask, out)
+    script = Path(__file__).with_name("styled.py")
+    done = subprocess.run(
+        [PYTHON, script, out, picture],
+        capture_output=True, text=True, check=False, env=_environment(), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    canopy = json.loads(done.stdout.splitlines()[-1])["canopy"]
+    assert n > 30
+    assert canopy["valid"]
+    assert canopy["indexed"]
+    assert canopy["renderer"] == "categorizedSymbol"
+    assert canopy["legend"] == ["crop", "weed", "tree"]
+    assert canopy["aliases"]["area_m2"] == "Area (m²)"
+    assert canopy["abstract"].startswith("Crop canopy")
+    assert "class_name" in canopy["map_tip"]
+    assert canopy["sld"] == {
+        "fine": True, "message": "", "renderer": "RuleRenderer", "rules": ["crop", "weed", "tree"]
+    }  # fmt: skip
+    colours = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
+    # Translucent over white: green where there is crop, purple where there is weed.
+    red, green, blue = colours.T.astype(int)
+    assert ((green > red + 20) & (green > blue + 20)).mean() > 0.05
+    assert ((red > green + 40) & (blue > green + 20)).mean() > 0.001

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import threading
 import xml.etree.ElementTree as ET
 from contextlib import closing
 
@@ -15,7 +16,7 @@ from pyproj import CRS
 
 from cropseg_geo.errors import OutputError
 from cropseg_geo.vector import CANOPY, CanopyBatch, GeoPackageWriter, plots_layer
-from cropseg_geo.vector import geopackage as geopackage_module
+from cropseg_geo.vector.layers import canopy_columns, with_classes
 
 UTM = CRS.from_epsg(32633).to_wkt()
 
@@ -30,8 +31,18 @@ def batch_of(n: int, first: int = 0) -> CanopyBatch:
         area_m2=at + 0.5,
         perimeter_m=np.full(n, 4.0),
         mean_prob=np.full(n, 0.75),
+        centroid_x=at + 0.5,
+        centroid_y=np.full(n, 0.5),
         crs=UTM,
     )
+
+
+def append(writer, batch: CanopyBatch) -> None:
+    writer.append("canopy", canopy_columns(batch), batch.geometry)
+
+
+def append_plots(writer, frame: gpd.GeoDataFrame) -> None:
+    writer.append("plots", frame.drop(columns="geometry").to_dict("series"), frame.geometry.values)
 
 
 def plots_frame() -> gpd.GeoDataFrame:
@@ -56,17 +67,17 @@ def test_an_empty_canopy_layer_has_its_columns_and_its_type(path):
     assert info["features"] == 0
     assert info["geometry_type"] == "Polygon"
     assert info["crs"] == "EPSG:32633"
-    assert list(info["fields"]) == ["class_id", "class_name", "area_m2", "perimeter_m", "mean_prob"]
-    assert list(info["dtypes"]) == ["int32", "object", "float64", "float64", "float64"]
+    names = ["class_id", "class_name", "area_m2", "perimeter_m", "mean_prob", "centroid_x", "centroid_y"]
+    assert list(info["fields"]) == names
+    assert list(info["dtypes"]) == ["int32", "object", *["float64"] * 5]
     assert info["layer_metadata"]["DESCRIPTION"].startswith("Crop canopy")
 
 
-def test_batches_are_appended_in_their_order(path, monkeypatch):
-    monkeypatch.setattr(geopackage_module, "_BATCH_ROWS", 5)
+def test_batches_are_appended_in_their_order(path):
     with GeoPackageWriter(path, crs=UTM) as writer:
         writer.create_layer(CANOPY)
         for first in (0, 3, 6, 9):
-            writer.append("canopy", batch_of(3, first).to_frame())
+            append(writer, batch_of(3, first))
     frame = pyogrio.read_dataframe(path, layer="canopy")
     assert frame["area_m2"].tolist() == [k + 0.5 for k in range(12)]
     assert frame["class_name"].eq("crop").all()
@@ -78,7 +89,7 @@ def test_batches_are_appended_in_their_order(path, monkeypatch):
 def test_the_spatial_index_holds_every_row(path):
     with GeoPackageWriter(path, crs=UTM) as writer:
         writer.create_layer(CANOPY)
-        writer.append("canopy", batch_of(300).to_frame())
+        append(writer, batch_of(300))
     assert rows(path, "SELECT count(*) FROM rtree_canopy_geom") == [(300,)]
     assert len(pyogrio.read_dataframe(path, layer="canopy", bbox=(9.5, 0, 10.5, 1))) == 2
 
@@ -87,9 +98,9 @@ def test_two_layers_stand_side_by_side_and_plots_keep_their_columns(path):
     frame = plots_frame()
     with GeoPackageWriter(path, crs=UTM) as writer:
         writer.create_layer(CANOPY)
+        append(writer, batch_of(2))
         writer.create_layer(plots_layer(frame))
-        writer.append("plots", frame)
-        writer.append("canopy", batch_of(2).to_frame())
+        append_plots(writer, frame)
     names = {str(name): kind for name, kind in pyogrio.list_layers(path)}
     assert names["canopy"] == "Polygon"
     assert names["plots"] == "MultiPolygon"
@@ -111,12 +122,53 @@ def test_styles_are_defaults_that_qgis_finds(path):
     assert [s[:5] for s in styles] == [("canopy", "", "", "geom", 1), ("plots", "", "", "geom", 1)]
     canopy, plots = (ET.fromstring(s[5].split("\n", 1)[1]) for s in styles)
     assert canopy.find("renderer-v2").get("type") == "singleSymbol"
+    assert canopy.find("aliases/alias[@field='area_m2']").get("name") == "Area (m²)"
     assert plots.find("renderer-v2").get("attr") == "coverage"
     assert len(plots.findall("renderer-v2/ranges/range")) == len(plots.findall("renderer-v2/symbols/symbol"))
     label = plots.find("labeling/settings/text-style")
     assert '"plot_id"' in label.get("fieldName")
     assert '"coverage"' in label.get("fieldName")
     assert label.get("isExpression") == "1"
+
+
+SLD = "{http://www.opengis.net/sld}"
+OGC = "{http://www.opengis.net/ogc}"
+
+
+def test_slds_are_version_1_0_with_a_rule_for_every_class_and_fifth(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        layer = with_classes(CANOPY, ["background", "crop", "weed & co"], [1, 2], ["", "#33a02c", "#aa0000"])
+        writer.create_layer(CANOPY)
+        writer.set_style("canopy", layer.style)
+        writer.create_layer(plots_layer(plots_frame()))
+    texts = [text.encode() for (text,) in rows(path, "SELECT styleSLD FROM layer_styles ORDER BY id")]
+    canopy, plots = (ET.fromstring(text) for text in texts)
+    assert {canopy.tag, plots.tag} == {f"{SLD}StyledLayerDescriptor"}
+    assert {canopy.get("version"), plots.get("version")} == {"1.0.0"}
+    assert [r.findtext(f"{SLD}Title") for r in canopy.iter(f"{SLD}Rule")] == ["crop", "weed & co"]
+    assert [r.findtext(f".//{OGC}Literal") for r in canopy.iter(f"{SLD}Rule")] == ["1", "2"]
+    fifths = [[e.text for e in rule.iter(f"{OGC}Literal")] for rule in plots.iter(f"{SLD}Rule")]
+    assert fifths == [["0.0", "0.2"], ["0.2", "0.4"], ["0.4", "0.6"], ["0.6", "0.8"], ["0.8", "1.0"], []]
+    # The order of elements is part of the schema.
+    for rule in (*canopy.iter(f"{SLD}Rule"), *plots.iter(f"{SLD}Rule")):
+        names = [child.tag.split("}")[1] for child in rule]
+        order = ["Name", "Title", "Filter", "PolygonSymbolizer", "TextSymbolizer"]
+        assert names == [n for n in order if n in names]
+
+
+def test_several_classes_are_told_apart_by_colour(path):
+    with GeoPackageWriter(path, crs=UTM) as writer:
+        writer.create_layer(CANOPY)
+        writer.set_style("canopy", with_classes(CANOPY, ["background", "crop", "weed"], [1, 2]).style)
+    ((text,),) = rows(path, "SELECT styleQML FROM layer_styles")
+    renderer = ET.fromstring(text.split("\n", 1)[1]).find("renderer-v2")
+    assert (renderer.get("type"), renderer.get("attr")) == ("categorizedSymbol", "class_id")
+    assert [(c.get("value"), c.get("label")) for c in renderer.iter("category")] == [
+        ("1", "crop"),
+        ("2", "weed"),
+    ]
+    fills = [o.get("value") for o in renderer.iter("Option") if o.get("name") == "color"]
+    assert len(set(fills)) == 2
 
 
 def test_provenance_and_descriptions_are_in_their_tables(path):
@@ -140,7 +192,7 @@ def test_provenance_and_descriptions_are_in_their_tables(path):
 def test_the_file_is_sound_and_leaves_no_journal(path):
     with GeoPackageWriter(path, crs=UTM, provenance={"a": 1}) as writer:
         writer.create_layer(CANOPY)
-        writer.append("canopy", batch_of(9).to_frame())
+        append(writer, batch_of(9))
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert rows(path, "PRAGMA foreign_key_check") == []
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -170,6 +222,20 @@ def test_rows_need_a_layer_and_a_name_is_for_one_layer(path):
     with GeoPackageWriter(path, crs=UTM) as writer:
         writer.create_layer(CANOPY)
         with pytest.raises(OutputError, match="has no layer 'plots'"):
-            writer.append("plots", plots_frame())
+            append_plots(writer, plots_frame())
         with pytest.raises(OutputError, match="has a layer 'canopy' already"):
             writer.create_layer(CANOPY)
+
+
+def test_writing_that_fails_midway_raises_what_went_wrong_and_ends_the_thread(path):
+    before = threading.active_count()
+
+    def write_until_tracing_fails():
+        with GeoPackageWriter(path, crs=UTM) as writer:
+            writer.create_layer(CANOPY)
+            append(writer, batch_of(5))
+            raise ValueError("while tracing")
+
+    with pytest.raises(ValueError, match="while tracing"):
+        write_until_tracing_fails()
+    assert threading.active_count() == before

@@ -1,0 +1,89 @@
+"""Make the report of a finished mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.outputs import drafted
+from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.report.content import Inputs, gather
+from cropseg_geo.report.page import render_page
+from cropseg_geo.report.sheet import write_sheet
+
+_FORMATS = ("html", "png", "pdf")
+_LARGE_PAGE_BYTES = 10_000_000
+
+
+def report(
+    mask: str | Path,
+    out: str | Path,
+    *,
+    raster: str | Path | None = None,
+    prob: str | Path | None = None,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    series: str | Path | None = None,
+    bands: tuple[int, ...] | None = None,
+    file_format: str | None = None,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+) -> Path:
+    """Write a report of a mask: one offline HTML page, or a sheet (A4 landscape) as PNG or PDF.
+
+    Parameters
+    ----------
+    mask, prob
+        Class mask and probability raster as written by :func:`segment`.
+    out
+        The file.
+    raster
+        The orthomosaic, to show under the mask; any grid, any CRS.
+    plots
+        Plots with their statistics: a layer or frame, or a ``.csv`` (a table without outlines).
+    series
+        Table of several dates (``.csv`` with ``plot_id`` and ``date``), for growth curves.
+    bands
+        1-based bands of red, green and blue; None finds them.
+    file_format
+        ``"html"``, ``"png"`` or ``"pdf"``; None takes it from the suffix of ``out``.
+
+    Returns
+    -------
+    pathlib.Path
+        ``out``.
+
+    Raises
+    ------
+    CropsegError
+        If a file cannot be used or the report cannot be written; an earlier report then stays as it was.
+    """
+    final = Path(out)
+    kind = _format(final, file_format)
+    with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
+        content = gather(source, Inputs(raster, plots, series, bands), listener)
+        if kind == "html":
+            draft.write_text(render_page(content), encoding="utf-8")
+            _warn_if_large(draft, listener)
+        else:
+            write_sheet(draft, content, kind)
+    return final
+
+
+def _format(path: Path, asked: str | None) -> str:
+    suffix = path.suffix.lower().removeprefix(".").replace("htm", "html").replace("htmll", "html")
+    kind = (asked or suffix).lower()
+    if kind not in _FORMATS:
+        raise InputError(
+            f"{path}: reports are written as html, png or pdf, not {kind or 'without a suffix'}",
+            remedy="give --out field_report.html, or --format html, png or pdf",
+        )
+    return kind
+
+
+def _warn_if_large(path: Path, listener: Listener) -> None:
+    size = path.stat().st_size
+    if size > _LARGE_PAGE_BYTES:
+        listener(Warned(f"the report has {size / 1e6:.1f} MB; phones may open it slowly"))

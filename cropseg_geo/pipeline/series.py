@@ -1,0 +1,129 @@
+"""Measure the same plots on the masks of several dates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Event, Listener, Warned, ignore
+from cropseg_geo.outputs import drafted
+from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
+from cropseg_geo.plots.dates import survey_dates
+from cropseg_geo.plots.growth import growth_svg, long_table
+from cropseg_geo.plots.options import StatsOptions, parse_groups
+from cropseg_geo.plots.stats import write_csv
+
+Paths = Sequence[str | Path]
+
+
+def plot_series(
+    masks: Paths,
+    plots: str | Path | gpd.GeoDataFrame,
+    out: str | Path | None = None,
+    *,
+    dates: Sequence[str | date] | None = None,
+    chart: str | Path | None = None,
+    probs: Paths | None = None,
+    rasters: Paths | None = None,
+    bands: str | Mapping[str, int] | None = None,
+    dsms: Paths | None = None,
+    dtms: Paths | None = None,
+    stats: str | Iterable[str] = "all",
+    buffer_m: float = 0.0,
+    min_valid: float = 0.9,
+    row_angle_deg: float | None = None,
+    row_spacing_m: float | None = None,
+    cell_m: float = 1.0,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+) -> pd.DataFrame:
+    """One long table of the same plots on several dates: a row for each date and plot, earliest first.
+
+    Parameters
+    ----------
+    masks
+        Class masks, one for each date; their CRS and GSD may differ.
+    plots
+        Plot polygons, any CRS.
+    out, chart
+        A ``.csv`` file for the table and an ``.svg`` file for the growth curves; None writes nothing.
+    dates
+        ISO dates in the order of the masks; None: from the files' names.
+    probs, rasters, dsms, dtms
+        What belongs to the masks, in their order; one terrain model may serve all dates. See
+        :func:`measure_plots` for these and the other options.
+
+    Returns
+    -------
+    ``date``, ``days`` since the first, the columns of :func:`measure_plots` without the geometry, and
+    ``coverage_per_day``, the change of coverage since the previous date ÷ days.
+
+    Raises
+    ------
+    CropsegError
+        If a mask or the plots cannot be used, dates are missing, ambiguous or repeated, or a file cannot
+        be written.
+    """
+    for path, suffix in ((out, ".csv"), (chart, ".svg")):
+        if path is not None and Path(path).suffix.lower() != suffix:
+            raise InputError(f"{path}: a series is written as {suffix} here", remedy=f"end it in {suffix}")
+    if not masks:
+        raise InputError("no mask is given", remedy="name at least one mask file")
+    days = survey_dates([str(mask) for mask in masks], dates)
+    options = StatsOptions(
+        parse_groups(stats),
+        buffer_m=buffer_m,
+        min_valid=min_valid,
+        row_angle_deg=row_angle_deg,
+        row_spacing_m=row_spacing_m,
+        cell_m=cell_m,
+    )
+    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs)
+    companions = _companions(len(masks), probs, rasters, dsms, dtms)
+    with ExitStack() as stack:
+        drafts = [
+            stack.enter_context(drafted(Path(p), overwrite=overwrite, listener=listener)) if p else None
+            for p in (out, chart)
+        ]
+        tables = {}
+        for mask, day, beside in sorted(zip(masks, days, companions, strict=True), key=lambda s: s[1]):
+            tables[day] = measure_survey(mask, plots, settings, beside, _dated(day, listener))
+        series = long_table(tables)
+        if drafts[0] is not None:
+            write_csv(drafts[0], series)
+        if drafts[1] is not None:
+            drafts[1].write_text(growth_svg(series), encoding="utf-8")
+    return series
+
+
+def _companions(
+    n: int, probs: Paths | None, rasters: Paths | None, dsms: Paths | None, dtms: Paths | None
+) -> list[Companions]:
+    if dtms is not None and len(dtms) == 1:
+        dtms = [dtms[0]] * n
+    for name, files in (("--prob", probs), ("--raster", rasters), ("--dsm", dsms), ("--dtm", dtms)):
+        if files is not None and len(files) != n:
+            raise InputError(
+                f"{len(files)} files of {name} for {n} masks",
+                remedy=f"give {name} once for each mask, in the masks' order",
+            )
+    nothing: Paths = [""] * n
+    columns = (probs or nothing, rasters or nothing, dsms or nothing, dtms or nothing)
+    return [Companions(*(file or None for file in files)) for files in zip(*columns, strict=True)]
+
+
+def _dated(day: date, listener: Listener) -> Listener:
+    """A listener whose warnings say which date they are about."""
+
+    def tell(event: Event) -> None:
+        listener(Warned(f"{day.isoformat()}: {event.message}") if isinstance(event, Warned) else event)
+
+    return tell

@@ -1,0 +1,220 @@
+"""Field books: a table of what grows where, joined to plots by their id or by row and column."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+
+from cropseg_geo.errors import InputError
+
+ID_NAMES = ("plot_id", "plotid", "plot", "plot_no", "plot_nr", "plotno", "plot_number", "plot_name", "id")
+_ROW_NAMES, _COLUMN_NAMES = ("row", "row_no"), ("column", "col", "column_no")
+_MISSING = {"", "NA", "N/A", "NaN", "."}
+_INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})")
+_DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?(0|[1-9]\d{0,14})([eE][+-]?\d+)?")
+_MOST_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Plots with their field book; ``unlisted`` plots have no entry, ``unplaced`` entries no plot."""
+
+    frame: gpd.GeoDataFrame
+    by: str
+    unlisted: tuple[str, ...]
+    unplaced: tuple[str, ...]
+
+    def notes(self) -> list[str]:
+        """What the user should know, in words."""
+        texts = (
+            (self.unlisted, "without an entry in the field book", "plot"),
+            (self.unplaced, "of the field book without a plot", "entry"),
+        )
+        return [
+            f"{len(keys)} {_plural(kind, len(keys))} {what}: {listed(keys)}"
+            for keys, what, kind in texts
+            if keys
+        ]
+
+
+def read_fieldbook(path: str | Path) -> pd.DataFrame:
+    """A table as text columns, with integers and decimals where a whole column holds them.
+
+    Comma, semicolon or tab between the fields; decimal commas where the fields are not parted by them.
+    Numbers with leading zeros stay text. Empty, NA and a lone dot are missing.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not text, or is not a table with one header.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"the field book {file} does not exist", remedy="check the path of --fieldbook")
+    if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        raise InputError(
+            f"{file} is a workbook; a field book is read as CSV", remedy="save its sheet as CSV and pass that"
+        )
+    text = _text(file)
+    separator = _separator(text.partition("\n")[0])
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(map(str.strip, row))]
+    if len(rows) < 2:
+        raise InputError(
+            f"the field book {file} has no entry", remedy="give a header and a line for each plot"
+        )
+    header = [name.strip() for name in rows[0]]
+    _check_table(file, header, rows)
+    columns = {
+        name: _typed([row[k].strip() for row in rows[1:]], decimal_comma=separator != ",")
+        for k, name in enumerate(header)
+    }
+    return pd.DataFrame(columns)
+
+
+def _text(file: Path) -> str:
+    raw = file.read_bytes()
+    if b"\0" in raw:
+        raise InputError(f"{file} is not a text file", remedy="save the field book as CSV in UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
+
+
+def _separator(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _check_table(file: Path, header: list[str], rows: list[list[str]]) -> None:
+    folded = [name.casefold() for name in header]
+    twice = [name for k, name in enumerate(header) if folded[k] in folded[:k]]
+    if twice or "" in header:
+        what = f"names the column {twice[0]!r} twice" if twice else "has a column without a name"
+        raise InputError(f"the header of {file} {what}", remedy="give each column a name of its own")
+    uneven = next((k for k, row in enumerate(rows) if len(row) != len(header)), None)
+    if uneven is not None:
+        raise InputError(
+            f"entry {uneven} of {file} has {len(rows[uneven])} fields, its header {len(header)}",
+            remedy="quote fields that hold the separator",
+        )
+
+
+def _typed(values: list[str], *, decimal_comma: bool) -> pd.Series:
+    """Integers, decimals or text: what every value of the column can be read as without loss."""
+    known = [v for v in values if v not in _MISSING]
+    blank = len(known) < len(values)
+    if known and all(_INTEGER.fullmatch(v) for v in known):
+        numbers = [None if v in _MISSING else int(v) for v in values]
+        return pd.Series(numbers, dtype="Int64" if blank else "int64")
+    dotted = [v.replace(",", ".") if decimal_comma and v.count(",") == 1 else v for v in values]
+    if known and all(v in _MISSING or _DECIMAL.fullmatch(v) for v in dotted):
+        return pd.Series([None if v in _MISSING else float(v) for v in dotted], dtype="float64")
+    return pd.Series([None if v in _MISSING else v for v in values], dtype="object")
+
+
+def join_fieldbook(plots: gpd.GeoDataFrame, book: pd.DataFrame, *, by: str = "auto") -> Joined:
+    """Add the columns of a field book to plots.
+
+    Parameters
+    ----------
+    plots
+        With ``plot_id`` and, for a join by place, ``row`` and ``column``.
+    by
+        ``auto``: by a column named as plot ids usually are, else by ``row`` and ``column``; ``row-column``:
+        by these; else the name of the book's column of ids.
+
+    Raises
+    ------
+    InputError
+        The columns are missing, a key is given twice or not at all, or nothing matches.
+    """
+    own, theirs = _keys(plots, book, by)
+    _check_keys(book, theirs)
+    mine, key = _text_keys(plots, own), _text_keys(book, theirs)
+    placed_keys, listed_keys = set(mine), set(key)
+    if not placed_keys & listed_keys:
+        raise InputError(
+            f"no entry of the field book matches a plot by {' and '.join(theirs)}: "
+            f"plots {listed(mine, 3)}; entries {listed(key, 3)}",
+            remedy="name the column of ids with --fieldbook-by, or pass --fieldbook-by row-column",
+        )
+    taken = {str(c).casefold() for c in plots.columns}
+    extra = book.drop(columns=theirs)
+    extra = extra.rename(columns={c: f"{c}_fieldbook" for c in extra.columns if str(c).casefold() in taken})
+    aligned = extra.set_axis(pd.Index(key), axis=0).reindex(mine).set_axis(plots.index, axis=0)
+    geometry = plots.geometry.name
+    frame = pd.concat([plots.drop(columns=geometry), aligned, plots[[geometry]]], axis=1)
+    return Joined(
+        gpd.GeoDataFrame(frame, geometry=geometry, crs=plots.crs),
+        " and ".join(theirs),
+        tuple(k for k in mine if k not in listed_keys),
+        tuple(k for k in key if k not in placed_keys),
+    )
+
+
+def _keys(plots: gpd.GeoDataFrame, book: pd.DataFrame, by: str) -> tuple[list[str], list[str]]:
+    """Columns of the plots and of the book that say the same."""
+    names = {str(c).casefold(): str(c) for c in book.columns}
+    if by not in ("auto", "row-column"):
+        if by.casefold() not in names:
+            raise InputError(
+                f"the field book has no column {by!r}", remedy=f"choose one of {listed(list(book.columns))}"
+            )
+        return ["plot_id"], [names[by.casefold()]]
+    ids = next((names[n] for n in ID_NAMES if n in names), None)
+    if by == "auto" and ids is not None:
+        return ["plot_id"], [ids]
+    row = next((names[n] for n in _ROW_NAMES if n in names), None)
+    column = next((names[n] for n in _COLUMN_NAMES if n in names), None)
+    if row is None or column is None:
+        raise InputError(
+            "the field book has neither a column of plot ids nor row and column; "
+            f"it has {listed(list(book.columns))}",
+            remedy="name the column of plot ids with --fieldbook-by",
+        )
+    if not {"row", "column"} <= set(plots.columns):
+        raise InputError(
+            "the plots have no row and column to join the field book by",
+            remedy="name the field book's column of plot ids with --fieldbook-by",
+        )
+    return ["row", "column"], [row, column]
+
+
+def _text_keys(frame: pd.DataFrame, columns: list[str]) -> list[str]:
+    """What identifies each row, as text: a number and its spelling are the same key."""
+    return [" / ".join(map(str, row)) for row in frame[columns].itertuples(index=False)]
+
+
+def _check_keys(book: pd.DataFrame, columns: list[str]) -> None:
+    name = " and ".join(columns)
+    blank = book[columns].isna().any(axis=1)
+    if blank.any():
+        raise InputError(
+            f"{int(blank.sum())} entries of the field book have no {name} "
+            f"(entries {listed([k + 1 for k, b in enumerate(blank) if b])})",
+            remedy="fill them in, or remove these lines",
+        )
+    twice = sorted(set(_text_keys(book[book.duplicated(columns)], columns)))
+    if twice:
+        raise InputError(
+            f"the field book names {len(twice)} {_plural('plot', len(twice))} more than once by {name}: "
+            f"{listed(twice)}",
+            remedy="leave one line for each plot",
+        )
+
+
+def listed(values: Sequence[object], most: int = _MOST_NAMED) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(str(v) for v in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
+
+
+def _plural(word: str, n: int) -> str:
+    return word if n == 1 else "entries" if word == "entry" else f"{word}s"

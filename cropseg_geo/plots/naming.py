@@ -1,0 +1,22 @@
+"""Plots named in messages: the first few, and how many more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MOST_NAMED = 10
+
+
+def named(ids: Sequence[object]) -> str:
+    """``plot 7`` or ``plots 1, 2, 3 and 40 more``.
+
+    >>> named(["a", "b"])
+    'plots a, b'
+    """
+    return f"plot{'s' if len(ids) > 1 else ''} {listed(ids)}"
+
+
+def listed(values: Sequence[object]) -> str:
+    """Values separated by commas, at most ten."""
+    shown = ", ".join(str(v) for v in values[:_MOST_NAMED])
+    return shown if len(values) <= _MOST_NAMED else f"{shown} and {len(values) - _MOST_NAMED} more"

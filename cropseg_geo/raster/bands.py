@@ -1,0 +1,178 @@
+"""Named bands of an orthomosaic on the grid of a mask, for colour indices.
+
+Law: where the orthomosaic lies on the mask's grid, its values come as they are stored. Elsewhere a pixel of
+the mask takes the average of what lies under it, so that the colour of soil beside canopy stays out of
+canopy pixels. Invalid pixels are NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform_bounds
+from rasterio.windows import Window as RasterioWindow
+
+from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.grid import Window
+from cropseg_geo.ground import Ground
+from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
+
+BAND_NAMES = ("red", "green", "blue", "rededge", "nir")
+
+_SPELLINGS = {"r": "red", "g": "green", "b": "blue", "re": "rededge", "nearinfrared": "nir", "n": "nir"}
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Open bands of an orthomosaic, read by windows of the mask's grid. One thread at a time."""
+
+    names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    warped: Any = field(repr=False)  # a rasterio dataset
+
+    def read_bands(self, window: Window) -> npt.NDArray[np.float32]:
+        """Values (bands, H, W) float32 as stored, NaN where invalid.
+
+        Raises
+        ------
+        ReadError
+            If the file's bytes cannot be decoded; names the window.
+        """
+        region = RasterioWindow(window.col, window.row, window.width, window.height)
+        try:
+            values: npt.NDArray[np.float32] = self.warped.read(self.indexes, window=region)
+        except RasterioError as err:
+            raise ReadError(f"{self.warped.name}: {window} cannot be read ({err.__cause__ or err})") from err
+        return values
+
+
+@contextmanager
+def open_bands(
+    ortho: str | Path, *, ground: Ground, bands: Mapping[str, int] | None = None
+) -> Iterator[Bands]:
+    """Open the colour and infrared bands of an orthomosaic for reading on a mask's grid.
+
+    Parameters
+    ----------
+    ortho
+        Any raster that GDAL opens; any CRS, GSD and extent that meets the mask's.
+    ground
+        The mask's grid.
+    bands
+        1-based index by name (red, green, blue, rededge, nir). None: by the file's colour interpretation
+        and the descriptions of its bands.
+
+    Raises
+    ------
+    InputError
+        If a band does not exist, none is known by name, or the orthomosaic lies beside the mask.
+    """
+    path = str(ortho)
+    info = inspect_raster(path)
+    with opened(path) as dataset:
+        chosen = dict(bands) if bands is not None else _named_bands(info, dataset.descriptions)
+        _require_bands(info, chosen)
+        _require_overlap(info, ground)
+        with WarpedVRT(dataset, **_warp_options(info, ground)) as warped:
+            yield Bands(tuple(chosen), tuple(chosen.values()), warped)
+
+
+def parse_bands(text: str) -> dict[str, int]:
+    """``"red=1,green=2,nir=5"`` → band numbers by name.
+
+    >>> parse_bands("red=3, NIR=4")
+    {'red': 3, 'nir': 4}
+
+    Raises
+    ------
+    InputError
+        If it is written differently or names a band that no index uses.
+    """
+    bands: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, number = part.partition("=")
+        name, number = _plain(name), number.strip()
+        if name not in BAND_NAMES or not number.isdecimal():
+            raise InputError(
+                f"--bands {text!r}: {part.strip()!r} is not a name and a band number",
+                remedy=f"write for example red=1,green=2,blue=3,nir=5; names are {', '.join(BAND_NAMES)}",
+            )
+        bands[name] = int(number)
+    return bands
+
+
+def _plain(name: str) -> str:
+    letters = "".join(c for c in name.casefold() if c.isalpha())
+    return _SPELLINGS.get(letters, letters)
+
+
+def _named_bands(info: RasterInfo, descriptions: tuple[str | None, ...]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for number, texts in enumerate(zip(info.colours, descriptions, strict=True), start=1):
+        for text in texts:
+            name = _plain(text or "")
+            if name in BAND_NAMES:
+                found.setdefault(name, number)
+    return found
+
+
+def _require_bands(info: RasterInfo, bands: Mapping[str, int]) -> None:
+    example = "red=1,green=2,blue=3"
+    if not bands:
+        raise InputError(
+            f"{info.path}: does not say which of its {info.count} bands are red, green and blue",
+            remedy=f"name them, for example --bands {example}",
+        )
+    wrong = [n for n in bands.values() if not 1 <= n <= info.count or n == info.alpha_band]
+    if wrong:
+        raise InputError(
+            f"--bands names band {wrong[0]}; {info.path} has {info.count} bands"
+            + (f", of which {info.alpha_band} is alpha" if info.alpha_band else ""),
+            remedy=f"name data bands from 1 on, for example {example}",
+        )
+
+
+def _require_overlap(info: RasterInfo, ground: Ground) -> None:
+    left, bottom, right, top = transform_bounds(info.crs, ground.crs, *_bounds(info.ground))
+    low_x, low_y, high_x, high_y = _bounds(ground)
+    if left >= high_x or right <= low_x or bottom >= high_y or top <= low_y:
+        raise InputError(
+            f"{info.path}: lies beside the mask",
+            remedy="give the orthomosaic that the mask was made from, or check its CRS",
+        )
+
+
+def _bounds(ground: Ground) -> tuple[float, float, float, float]:
+    t = ground.transform
+    corners = [(c, r) for c in (0, ground.width) for r in (0, ground.height)]
+    x = [t.a * c + t.b * r + t.c for c, r in corners]
+    y = [t.d * c + t.e * r + t.f for c, r in corners]
+    return min(x), min(y), max(x), max(y)
+
+
+def _warp_options(info: RasterInfo, ground: Ground) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "crs": ground.crs,
+        "transform": ground.transform,
+        "height": ground.height,
+        "width": ground.width,
+        "resampling": Resampling.average,
+        "nodata": float("nan"),
+        "dtype": "float32",
+        # Greatest error of approximated coordinates, in pixels; GDAL's default is an eighth.
+        "tolerance": 0.01,
+    }
+    if info.alpha_band is not None:
+        options["src_alpha"] = info.alpha_band
+    elif info.validity == "none":
+        options["src_nodata"] = float("nan")
+    return options

@@ -1,0 +1,200 @@
+"""The field at a glance: mask and orthomosaic decimated onto one grid, read from overviews.
+
+The mask's grid rules: the overview spans its extent in whole steps of the same affine, so that a rotated
+raster stays upright in its own pixels and plots go through one inverse transform. Memory is bounded by the
+overview, not by the raster: GDAL decimates while it reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from affine import Affine
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window as RasterioWindow
+
+from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.ground import Ground
+from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.mask import MaskFiles
+
+LONGEST_PX = 3000
+"""Longest side of the overview: a phone can hold it, and a 16,000 px raster still shows single plants."""
+
+_STRETCH_PERCENT = (2.0, 98.0)
+"""Values outside these percentiles are clipped where a raster is not 8 bit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """Mask and photograph on one coarse grid.
+
+    Parameters
+    ----------
+    ground
+        The coarse grid.
+    classes
+        Class ids (H, W) uint8, 255 = nodata: the most frequent class under each pixel.
+    photo
+        (H, W, 4) uint8 RGBA, or None without an orthomosaic.
+    """
+
+    ground: Ground
+    classes: npt.NDArray[np.uint8]
+    photo: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.ground.height, self.ground.width
+
+    @cached_property
+    def north_degrees(self) -> float:
+        """Direction of grid north on the page: degrees clockwise from up."""
+        inverse = ~self.ground.transform
+        col, row = inverse.b, inverse.e  # the pixel step of one unit to the north
+        return float(np.degrees(np.arctan2(col, -row)))
+
+
+def read_overview(
+    mask: MaskFiles,
+    raster: str | Path | None = None,
+    *,
+    bands: tuple[int, ...] | None = None,
+    longest_px: int = LONGEST_PX,
+) -> Overview:
+    """Mask, and with ``raster`` the photograph, on the mask's extent with sides of at most ``longest_px``.
+
+    Parameters
+    ----------
+    raster
+        The orthomosaic, on any grid in any CRS.
+    bands
+        1-based bands of red, green and blue; None finds them.
+
+    Raises
+    ------
+    InputError
+        If the raster does not meet the mask or lacks the bands.
+    ReadError
+        For damaged pixels.
+    """
+    info = mask.info
+    step = max(1.0, max(info.height, info.width) / longest_px)
+    height, width = max(1, round(info.height / step)), max(1, round(info.width / step))
+    transform = info.transform @ Affine.scale(info.width / width, info.height / height)
+    ground = Ground(transform, info.crs, height, width)
+    try:
+        classes = mask.mask.read(1, out_shape=(height, width), resampling=Resampling.mode)
+    except RasterioError as err:
+        raise ReadError(f"{info.path}: cannot be read ({err.__cause__ or err})") from err
+    photo = None if raster is None else _read_photo(inspect_raster(raster), ground, bands)
+    return Overview(ground, np.asarray(classes, np.uint8), photo)
+
+
+def _read_photo(info: RasterInfo, ground: Ground, bands: tuple[int, ...] | None) -> npt.NDArray[np.uint8]:
+    chosen = _display_bands(info, bands)
+    try:
+        values, valid = _read_aligned(info, ground, chosen) or _read_warped(info, ground, chosen)
+    except RasterioError as err:
+        raise ReadError(
+            f"{info.path}: cannot be read ({err.__cause__ or err})",
+            remedy="copy or export the file again; gdalinfo -checksum FILE tests it as a whole",
+        ) from err
+    if not valid.any():
+        raise InputError(
+            f"{info.path}: has no valid pixel where the mask lies",
+            remedy="give the orthomosaic that the mask was made from",
+        )
+    photo = np.empty((*ground_shape(ground), 4), np.uint8)
+    for channel in range(3):
+        band = values[min(channel, len(values) - 1)]
+        photo[..., channel] = band if info.dtype == "uint8" else _stretched(band, valid)
+    photo[..., 3] = np.where(valid, 255, 0)
+    return photo
+
+
+def ground_shape(ground: Ground) -> tuple[int, int]:
+    """Rows and columns of a grid."""
+    return ground.height, ground.width
+
+
+def _display_bands(info: RasterInfo, bands: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Red, green and blue by their flags, else the first three data bands; fewer than three show as grey."""
+    data = [band for band in range(1, info.count + 1) if band != info.alpha_band]
+    if bands is not None:
+        if len(bands) not in (1, 3) or not set(bands) <= set(data):
+            raise InputError(
+                f"--bands {','.join(map(str, bands))}: {info.path} has the data bands {data}",
+                remedy="name three of them (red, green, blue), or one to show it in grey",
+            )
+        return bands
+    colours = ("red", "green", "blue")
+    if set(colours) <= set(info.colours):
+        return tuple(info.colours.index(name) + 1 for name in colours)
+    return tuple(data[:3] if len(data) >= 3 else data[:1])
+
+
+Pixels = tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]  # values (C, H, W), validity (H, W)
+
+
+def _read_aligned(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> Pixels | None:
+    """A plain decimated read where the raster's axes are the overview's and it spans it; else None."""
+    to_raster = ~info.transform @ ground.transform
+    left, top = to_raster @ (0.0, 0.0)
+    right, bottom = to_raster @ (float(ground.width), float(ground.height))
+    turned = abs(to_raster.b * ground.height) > 0.5 or abs(to_raster.d * ground.width) > 0.5
+    inside = min(left, top) > -0.5 and right < info.width + 0.5 and bottom < info.height + 0.5
+    if turned or not inside or to_raster.a <= 0 or to_raster.e <= 0:
+        return None
+    left, top = max(left, 0.0), max(top, 0.0)
+    region = RasterioWindow(left, top, min(right, info.width) - left, min(bottom, info.height) - top)
+    with opened(info.path) as dataset:
+        if dataset.crs != CRS.from_wkt(ground.crs):
+            return None
+        shape = ground_shape(ground)
+        options = {"window": region, "out_shape": (len(bands), *shape), "resampling": Resampling.average}
+        values = dataset.read(bands, **options)
+        return values, _finite(values) & _validity(dataset, info, region, shape)
+
+
+def _validity(dataset: Any, info: RasterInfo, region: RasterioWindow | None, shape: tuple[int, int]) -> Any:
+    """Validity (H, W): valid where at least half of the pixels underneath are."""
+    options = {"window": region, "out_shape": shape, "resampling": Resampling.average}
+    if info.alpha_band is not None:
+        return dataset.read(info.alpha_band, **options) > 127
+    return dataset.dataset_mask(**options) > 127
+
+
+def _read_warped(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> Pixels:
+    """Any grid, any CRS: GDAL warps onto the overview, from the raster's overviews where it has some."""
+    shape = ground_shape(ground)
+    grid = {"crs": ground.crs, "transform": ground.transform, "height": shape[0], "width": shape[1]}
+    flagged = info.alpha_band is not None
+    with (
+        opened(info.path) as dataset,
+        WarpedVRT(dataset, **grid, resampling=Resampling.average, add_alpha=not flagged) as warped,
+    ):
+        values = warped.read(bands)
+        alpha = warped.read(info.alpha_band if flagged else warped.count)
+        return values, _finite(values) & (alpha > 127 if info.dtype == "uint8" or flagged else alpha > 0)
+
+
+def _finite(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.isfinite(values).all(axis=0))
+
+
+def _stretched(band: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+    """Values of any type → 8 bit, the percentiles of the valid ones to 0 and 255."""
+    low, high = np.percentile(band[valid], _STRETCH_PERCENT)
+    span = max(float(high - low), 1e-12)
+    unit = np.clip((np.where(valid, band, low).astype(np.float32) - low) / span, 0.0, 1.0)
+    return np.asarray(np.round(255 * unit), np.uint8)

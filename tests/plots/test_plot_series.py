@@ -1,0 +1,155 @@
+"""Time series: dates in names, one long table over masks of different grids, growth rates, curves."""
+
+import xml.etree.ElementTree as ET
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from affine import Affine
+from typer.testing import CliRunner
+
+import cropseg_geo
+from cropseg_geo.cli import app
+from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.plots.dates import date_in_name, survey_dates
+from cropseg_geo.plots.growth import growth_svg
+from tests.plots.test_plot_files import TRANSFORM, outlines, write
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2024-05-31_mask.tif", "a/b/20240531_mask.tif", "trial7_31.05.2024.tif", "ortho_2024_05_31.tif",
+        "x-31-05-2024.tif", "20240531T1030.tif", "flight20240531103000.tif", "31052024.tif",
+        "v2_2024.5.31.tif",
+    ],
+)  # fmt: skip
+def test_a_date_is_found_in_a_name(name):
+    assert date_in_name(name) == date(2024, 5, 31)
+
+
+@pytest.mark.parametrize("name", ["05.06.2024.tif", "06-05-2024.tif", "2024-05-31_to_2024-06-02.tif"])
+def test_a_date_that_can_be_read_in_two_ways_is_refused(name):
+    with pytest.raises(InputError, match="may be") as caught:
+        date_in_name(name)
+    assert "--dates" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "name", ["mask.tif", "plot_12345678.tif", "2024-13-45.tif", "20241.tif", "1970-01-01.tif"]
+)
+def test_a_name_without_a_date_is_refused(name):
+    with pytest.raises(InputError, match="no date"):
+        date_in_name(name)
+
+
+def test_dates_that_are_given_must_be_dates_of_their_own():
+    assert survey_dates(["a", "b"], ["2024-06-01", date(2024, 5, 1)]) == [date(2024, 6, 1), date(2024, 5, 1)]
+    with pytest.raises(InputError, match="1 dates for 2 masks"):
+        survey_dates(["a", "b"], ["2024-06-01"])
+    with pytest.raises(InputError, match="'June' is not a date"):
+        survey_dates(["a"], ["June"])
+    with pytest.raises(InputError, match="are both of 2024-05-31"):
+        survey_dates(["m_2024-05-31.tif", "20240531.tif"])
+
+
+@pytest.fixture
+def season(tmp_path):
+    """Three masks of one field, in two CRSs and two GSDs, latest first; the second plot is flown twice."""
+    columns = np.arange(100)
+    for day, cover in (("2024-06-20", 60), ("2024-05-31", 20)):
+        mask = np.broadcast_to(columns < cover, (100, 100)).astype(np.uint8)
+        write(tmp_path / f"m_{day}.tif", mask, nodata=255)
+    coarse = np.broadcast_to(np.arange(50) < 15, (50, 50)).astype(np.uint8).copy()
+    coarse[25:] = 255
+    write(tmp_path / "m_2024-06-10.tif", coarse, nodata=255, transform=TRANSFORM @ Affine.scale(2))
+    outlines((0, 0, 100, 50), (0, 50, 100, 100)).to_file(tmp_path / "plots.gpkg", layer="plots")
+    return tmp_path
+
+
+def masks_of(folder):
+    return [folder / f"m_2024-{day}.tif" for day in ("06-20", "05-31", "06-10")]
+
+
+def test_dates_make_one_long_table_with_growth_rates(season):
+    table = cropseg_geo.plot_series(masks_of(season), season / "plots.gpkg", stats="coverage")
+    assert list(table.columns)[:6] == ["date", "days", "plot_id", "plot", "coverage", "coverage_per_day"]
+    assert table["date"].tolist() == ["2024-05-31"] * 2 + ["2024-06-10"] * 2 + ["2024-06-20"] * 2
+    assert table["days"].tolist() == [0, 0, 10, 10, 20, 20]
+    assert table["plot_id"].tolist() == ["p0", "p1"] * 3
+    assert table["coverage"].tolist() == pytest.approx([0.2, 0.2, 0.3, np.nan, 0.6, 0.6], nan_ok=True)
+    # The second plot has no valid pixel in between: its rate spans both intervals.
+    rates = [np.nan, np.nan, 0.01, np.nan, 0.03, 0.02]
+    assert table["coverage_per_day"].tolist() == pytest.approx(rates, nan_ok=True)
+    assert "geometry" not in table
+
+
+def test_a_mask_in_another_crs_measures_the_same(season):
+    import rasterio
+    from rasterio.warp import Resampling, calculate_default_transform, reproject
+
+    with rasterio.open(season / "m_2024-05-31.tif") as file:
+        target = "EPSG:25833"  # the same zone on another datum: pixels need not move by much
+        transform, width, height = calculate_default_transform(
+            file.crs, target, file.width, file.height, *file.bounds
+        )
+        values = np.full((height, width), 255, np.uint8)
+        reproject(rasterio.band(file, 1), values, dst_transform=transform, dst_crs=target,
+                  resampling=Resampling.nearest, dst_nodata=255)  # fmt: skip
+    write(season / "n_2024-06-01.tif", values, nodata=255, transform=transform, crs=target)
+    table = cropseg_geo.plot_series(
+        [season / "m_2024-05-31.tif", season / "n_2024-06-01.tif"], season / "plots.gpkg", stats="coverage"
+    )
+    assert table["coverage"].tolist() == pytest.approx([0.2] * 4, abs=0.01)
+
+
+def test_growth_curves_are_a_picture_with_a_panel_for_each_plot(season):
+    table = cropseg_geo.plot_series(
+        masks_of(season), season / "plots.gpkg", season / "s.csv", chart=season / "g.svg", stats="coverage"
+    )
+    pd.testing.assert_frame_equal(pd.read_csv(season / "s.csv"), table, check_dtype=False)
+    root = ET.fromstring((season / "g.svg").read_text(encoding="utf-8"))
+    space = "{http://www.w3.org/2000/svg}"
+    panels = root.findall(f"{space}g")
+    assert [p.find(f"{space}title").text for p in panels] == ["p0: 20% to 60%", "p1: 20% to 60%"]
+    # A dot for each date with coverage, and no line over the date without.
+    assert [len(p.findall(f"{space}circle")) for p in panels] == [3, 2]
+    curves = [[q for q in p.findall(f"{space}path") if q.get("stroke-width") == "2"] for p in panels]
+    assert [len(c) for c in curves] == [1, 0]
+
+
+def test_ids_cannot_break_the_picture_and_many_plots_are_cut_off():
+    n = 450
+    table = pd.DataFrame(
+        {"date": "2024-05-31", "days": 0, "plot_id": [f'<{i}&">' for i in range(n)], "coverage": 0.5}
+    )
+    svg = growth_svg(table)
+    ET.fromstring(svg)
+    assert "400 of 450 plots" in svg
+
+
+def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
+    (season / "s.csv").write_text("earlier")
+    plots, out = season / "plots.gpkg", season / "s.csv"
+    with pytest.raises(OutputError, match="already holds"):
+        cropseg_geo.plot_series(masks_of(season), plots, out)
+    with pytest.raises(InputError, match="no mask"):
+        cropseg_geo.plot_series([], plots, out, overwrite=True)
+    with pytest.raises(InputError, match="2 files of --prob for 3 masks"):
+        cropseg_geo.plot_series(masks_of(season), plots, out, probs=["a", "b"], overwrite=True)
+    with pytest.raises(InputError, match="no such file"):
+        cropseg_geo.plot_series([season / "x_2024-01-01.tif"], plots, out, overwrite=True)
+    with pytest.raises(InputError, match=r"written as \.svg"):
+        cropseg_geo.plot_series(masks_of(season), plots, out, chart=season / "g.pdf", overwrite=True)
+    assert (season / "s.csv").read_text() == "earlier"
+
+
+def test_the_command_line_writes_a_series(season):
+    arguments = ["plots", "series", *map(str, masks_of(season)), "--plots", str(season / "plots.gpkg")]
+    arguments += ["-o", str(season / "s.csv"), "--chart", str(season / "g.svg"), "--stats", "coverage", "-q"]
+    arguments += ["--dates", "2023-06-20,2023-05-31,2023-06-10"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert pd.read_csv(season / "s.csv")["date"].iloc[0] == "2023-05-31"
+    assert (season / "g.svg").exists()

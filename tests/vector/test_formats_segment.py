@@ -1,0 +1,76 @@
+"""A run's polygons in another format than GeoPackage, with plots and heights, from Python and the shell."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pyogrio
+import pytest
+from rasters import scene, write_plots, write_raster
+from typer.testing import CliRunner
+
+import cropseg_geo as cg
+from cropseg_geo.cli import app
+from cropseg_geo.errors import InputError
+from cropseg_geo.outputs import Outputs
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("field")
+    write_raster(folder / "field.tif", scene(256, 300))
+    write_plots(folder / "plots.gpkg", [(0, 0, 1.5, 2.56), (1.5, 0, 3, 2.56)], plot_id=["p", "q"])
+    for name, elevation in (("dsm", 31.5), ("dtm", 31.0)):
+        write_raster(folder / f"{name}.tif", np.full((1, 64, 75), elevation, np.float32), gsd=0.04)
+    return folder
+
+
+def test_polygons_go_to_their_format_and_plots_to_a_geopackage_of_their_own(field, tmp_path):
+    result = cg.segment(
+        field / "field.tif",
+        tmp_path,
+        plots=field / "plots.gpkg",
+        dsm=field / "dsm.tif",
+        dtm=field / "dtm.tif",
+        outlines=cg.Outlines(min_area_m2=0.01),
+        canopy_format="parquet",
+    )
+    names = ["field.parquet", "field_mask.tif", "field_plots.csv", "field_plots.gpkg", "field_prob.tif"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    canopy = gpd.read_parquet(result.outputs.layers)
+    assert len(canopy) == result.summary.n_polygons > 5
+    assert canopy["area_m2"].min() >= 0.01
+    assert set(canopy["plot_id"]) == {"p", "q"}
+    np.testing.assert_allclose(canopy["height_mean_m"], 0.5, atol=1e-5)
+    np.testing.assert_allclose(canopy["volume_m3"], 0.5 * canopy["area_m2"], rtol=1e-4)
+    plots = pyogrio.read_dataframe(result.outputs.plots_layer, layer="plots")
+    np.testing.assert_allclose(plots["height_mean_m"], 0.5, atol=1e-5)
+    assert plots["plot_id"].tolist() == ["p", "q"]
+
+
+def test_the_shell_takes_the_same_options(field, tmp_path):
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:20, 5:20] = mask[30:32, 30:32] = 1
+    mask[10:12, 10:12] = 0
+    path, out = write_raster(tmp_path / "m.tif", mask[None], nodata=255), tmp_path / "m.fgb"
+    outlines = ["--min-area", "0.001", "--fill-holes", "0.01", "--outline", "pixel", "--objects", "touching"]
+    heights = ["--dsm", field / "dsm.tif", "--dtm", field / "dtm.tif"]
+    words = ["vectorize", path, "-o", out, *outlines, *heights, "--plots", field / "plots.gpkg", "-q"]
+    done = CliRunner().invoke(app, list(map(str, words)))
+    assert done.exit_code == 0, done.output
+    (row,) = gpd.read_file(out).itertuples()
+    assert row.area_m2 == pytest.approx(15 * 15 * 1e-4)  # the hole is filled, the speck left out
+    assert row.plot_id == "p"
+    assert row.height_p95_m == pytest.approx(0.5, abs=0.001)
+
+
+def test_an_unknown_canopy_format_is_refused_before_any_work(field, tmp_path):
+    with pytest.raises(InputError, match="choose one of gpkg, fgb, parquet, geojson"):
+        cg.segment(field / "field.tif", tmp_path / "out", canopy_format="shp")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_geopackage_holds_the_plots_too(tmp_path):
+    assert Outputs.named(tmp_path, "f", with_plots=True).plots_layer is None
+    kinds = [kind for kind, _ in Outputs.named(tmp_path, "f", with_plots=True, canopy_format="fgb").by_kind]
+    assert kinds == ["mask", "probability", "layers", "plots", "plots"]
