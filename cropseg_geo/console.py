@@ -76,11 +76,13 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, disable=quiet) as bars:
+    bars = Progress(*columns, console=console, disable=quiet)
+    try:
 
         def show(event: Event) -> None:
             match event:
                 case StageStarted(stage, total, unit):
+                    bars.start()  # not before: bars without a task are an empty line
                     tasks[stage] = bars.add_task(_LABELS.get(stage, stage), total=total, unit=unit)
                 case StageAdvanced(stage, amount):
                     bars.advance(tasks[stage], amount)
@@ -92,6 +94,9 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
                     pass
 
         yield show
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def fail(err: CropsegError) -> None:

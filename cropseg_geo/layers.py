@@ -13,6 +13,7 @@ import numpy as np
 from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import column_descriptions
+from cropseg_geo.plots.digits import with_meaningful_digits
 from cropseg_geo.plots.layout import PLOT_ID, Plots
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.quantities import Extras
@@ -205,6 +206,7 @@ def _coloured(options: CanopyOptions, mask: MaskFiles) -> CanopyOptions:
 
 
 def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
+    table = with_meaningful_digits(table)
     layer = plots_layer(table, descriptions=column_descriptions())
     file.create_layer(layer)
     file.append(layer.name, {c.name: table[c.name] for c in layer.columns}, table.geometry.values)

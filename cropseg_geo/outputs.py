@@ -6,6 +6,7 @@ import glob
 import json
 import shutil
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -96,12 +97,26 @@ def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool) -> None:
     """Raise OutputError if an output exists and may not be replaced, or is in use."""
     existing = [p for p in paths if p.exists()]
     if existing and not overwrite:
+        folder = existing[0].parent
         raise OutputError(
-            f"{existing[0].parent}: already holds {', '.join(p.name for p in existing)}",
+            f"{'this folder' if folder == Path() else folder}: already holds "
+            f"{', '.join(p.name for p in existing)}",
             remedy="pass --overwrite to replace them, or choose another --out",
         )
     for path in existing:
+        require_unprotected(path)
         require_unused(path)
+
+
+def require_unprotected(path: Path) -> None:
+    """Raise OutputError if a file is marked as read-only.
+
+    Renaming another file over it would work on most systems: who protected it did not mean that.
+    """
+    if not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise OutputError(
+            f"{path}: is read-only", remedy="allow writing to it in its properties, or choose another --out"
+        )
 
 
 def require_writable(folder: Path) -> None:
@@ -176,9 +191,23 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
     try:
         yield draft
         move(draft, final)
+    except OutputError as err:
+        # What went wrong with the draft went wrong with the file that was asked for.
+        raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
     finally:
         _remove(draft)
     listener(Written(_KINDS.get(final.suffix.lower(), "layers"), str(final)))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file. Raises OutputError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as err:
+        raise OutputError(
+            f"{path} could not be written: {err.strerror}",
+            remedy="check the folder's permissions and the free space on its disk",
+        ) from err
 
 
 def _remove(draft: Path) -> None:

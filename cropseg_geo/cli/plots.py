@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from cropseg_geo.cli.options import Events, Overwrite, PlotId, PlotsCrs, Quiet
+from cropseg_geo.cli.outcome import coverage_of, tell
 from cropseg_geo.cli.plots_make import make
 from cropseg_geo.console import event_listener
 
-app = typer.Typer(help="Plots and their statistics.", no_args_is_help=True)
+app = typer.Typer(help="Lay out plots, measure them, follow them over dates.", no_args_is_help=True)
 app.command("make")(make)
 
 
@@ -59,7 +60,7 @@ RowAngle = Annotated[
     ),
 ]
 RowSpacing = Annotated[
-    float | None, typer.Option(help="Distance of the rows (m); else found.", rich_help_panel=_HOW)
+    float | None, typer.Option(help="Distance between rows (m); else found.", rich_help_panel=_HOW)
 ]
 Cell = Annotated[
     float, typer.Option(help="Side of the sub-cells of uniformity_cv (m).", rich_help_panel=_HOW)
@@ -71,16 +72,21 @@ def stats(
     mask: Annotated[str, typer.Argument(help="Class mask, e.g. field_mask.tif.")],
     plots: PlotsFile,
     out: Annotated[Path, typer.Option("-o", "--out", help="CSV or GeoPackage to write.")],
-    prob: Annotated[str | None, typer.Option(help="Its probability raster.", rich_help_panel=_BESIDE)] = None,
+    prob: Annotated[
+        str | None,
+        typer.Option(
+            help="Its probability raster, for mean_prob and uncertain_fraction.", rich_help_panel=_BESIDE
+        ),
+    ] = None,
     raster: Annotated[
         str | None, typer.Option(help="Orthomosaic, for colour indices.", rich_help_panel=_BESIDE)
     ] = None,
     bands: NamedBands = None,
     dsm: Annotated[
-        str | None, typer.Option(help="Surface model, for canopy height.", rich_help_panel=_BESIDE)
+        str | None, typer.Option(help="Surface model, for canopy height and volume.", rich_help_panel=_BESIDE)
     ] = None,
     dtm: Annotated[
-        str | None, typer.Option(help="Terrain model, for canopy height.", rich_help_panel=_BESIDE)
+        str | None, typer.Option(help="Terrain model (bare ground) to --dsm.", rich_help_panel=_BESIDE)
     ] = None,
     stats: Stats = "all",
     buffer: Buffer = 0.0,
@@ -98,7 +104,7 @@ def stats(
     from cropseg_geo import pipeline
 
     with event_listener(as_json=events, quiet=quiet) as listener:
-        pipeline.measure_plots(
+        table = pipeline.measure_plots(
             mask,
             plots,
             out,
@@ -118,6 +124,7 @@ def stats(
             overwrite=overwrite,
             listener=listener,
         )
+    tell(coverage_of(table), out, as_json=events, quiet=quiet)
 
 
 @app.command("series", epilog=_COLUMNS)
@@ -163,7 +170,7 @@ def series(
     from cropseg_geo import pipeline
 
     with event_listener(as_json=events, quiet=quiet) as listener:
-        pipeline.plot_series(
+        table = pipeline.plot_series(
             masks,
             plots,
             out,
@@ -185,3 +192,4 @@ def series(
             overwrite=overwrite,
             listener=listener,
         )
+    tell(coverage_of(table), out, chart, as_json=events, quiet=quiet)

@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
-from cropseg_geo.cli.options import Bands, Events, Overwrite, Quiet, numbers
+from cropseg_geo.cli.options import Events, Overwrite, Quiet, numbers
+from cropseg_geo.cli.outcome import tell
 from cropseg_geo.console import event_listener
 
 
 def report(
     mask: Annotated[str, typer.Argument(help="Class mask, e.g. field_mask.tif.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The report: .html, .png or .pdf.")] = Path(
-        "field_report.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="The report: .html, .png or .pdf; by default <name>_report.html in this folder.",
+        ),
+    ] = None,
     raster: Annotated[str | None, typer.Option(help="Its orthomosaic, to show under the mask.")] = None,
     prob: Annotated[str | None, typer.Option(help="Its probability raster, for notes on confidence.")] = None,
     plots: Annotated[
@@ -24,9 +30,12 @@ def report(
     ] = None,
     series: Annotated[str | None, typer.Option(help="Table of several dates, for growth curves.")] = None,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="html, png or pdf; by default what --out ends with.")
+        str | None, typer.Option("--format", help="html, png or pdf, where --out does not say.")
     ] = None,
-    bands: Bands = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(help="Numbers of red, green and blue in the orthomosaic, e.g. 3,2,1; else found."),
+    ] = None,
     overwrite: Overwrite = False,
     events: Events = False,
     quiet: Quiet = False,
@@ -34,6 +43,8 @@ def report(
     """Make a report to read, print and pass on: one HTML file that works offline, or a PNG or PDF sheet."""
     from cropseg_geo import pipeline
 
+    if out is None:
+        out = Path(f"{Path(mask).stem.removesuffix('_mask')}_report.{(file_format or 'html').lower()}")
     with event_listener(as_json=events, quiet=quiet) as listener:
         pipeline.report(
             mask,
@@ -42,8 +53,9 @@ def report(
             prob=prob,
             plots=plots,
             series=series,
-            bands=numbers("--bands", bands, int),
+            bands=numbers("--bands", bands, int, count=3),
             file_format=file_format,
             overwrite=overwrite,
             listener=listener,
         )
+    tell("Report", out, as_json=events, quiet=quiet)

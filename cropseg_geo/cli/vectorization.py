@@ -23,6 +23,7 @@ from cropseg_geo.cli.options import (
     Simplify,
     outline_options,
 )
+from cropseg_geo.cli.outcome import counted, tell
 from cropseg_geo.console import event_listener
 
 
@@ -31,7 +32,9 @@ def vectorize(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="File to write: .gpkg, .fgb, .parquet, .geojson or .geojsonl.")
     ],
-    prob: Annotated[str | None, typer.Option(help="Its probability raster.")] = None,
+    prob: Annotated[
+        str | None, typer.Option(help="Its probability raster: fills mean_prob; contours follow it.")
+    ] = None,
     outline: Outline = OutlineChoice.PIXEL,
     objects: Objects = ObjectsChoice.TOUCHING,
     min_area: MinArea = 0.0,
@@ -40,7 +43,9 @@ def vectorize(
     plots: Annotated[
         str | None,
         typer.Option(
-            "--plots", help="Plots: fill plot_id. FILE or FILE|layername=NAME.", rich_help_panel=HEIGHTS
+            "--plots",
+            help="Plot polygons, to fill plot_id: FILE or FILE|layername=NAME.",
+            rich_help_panel=HEIGHTS,
         ),
     ] = None,
     plot_id: Annotated[
@@ -61,7 +66,7 @@ def vectorize(
 
     outlines = outline_options(locals())
     with event_listener(as_json=events, quiet=quiet) as listener:
-        pipeline.vectorize(
+        n_polygons = pipeline.vectorize(
             mask,
             out,
             prob=prob,
@@ -74,3 +79,4 @@ def vectorize(
             overwrite=overwrite,
             listener=listener,
         )
+    tell(counted(n_polygons, "polygon"), out, as_json=events, quiet=quiet)

@@ -8,7 +8,7 @@ import geopandas as gpd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.outputs import drafted
+from cropseg_geo.outputs import drafted, write_text
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.content import Inputs, gather
 from cropseg_geo.report.page import render_page
@@ -48,7 +48,7 @@ def report(
     bands
         1-based bands of red, green and blue; None finds them.
     file_format
-        ``"html"``, ``"png"`` or ``"pdf"``; None takes it from the suffix of ``out``.
+        ``"html"``, ``"png"`` or ``"pdf"``, where the suffix of ``out`` does not say.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def report(
     with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
         content = gather(source, Inputs(raster, plots, series, bands), listener)
         if kind == "html":
-            draft.write_text(render_page(content), encoding="utf-8")
+            write_text(draft, render_page(content))
             _warn_if_large(draft, listener)
         else:
             write_sheet(draft, content, kind)
@@ -73,12 +73,19 @@ def report(
 
 
 def _format(path: Path, asked: str | None) -> str:
-    suffix = path.suffix.lower().removeprefix(".").replace("htm", "html").replace("htmll", "html")
+    suffix = path.suffix.lower().removeprefix(".")
+    suffix = "html" if suffix == "htm" else suffix
     kind = (asked or suffix).lower()
     if kind not in _FORMATS:
+        found = f"not {kind}" if kind else "and this name has no suffix"
         raise InputError(
-            f"{path}: reports are written as html, png or pdf, not {kind or 'without a suffix'}",
+            f"{path}: reports are written as html, png or pdf, {found}",
             remedy="give --out field_report.html, or --format html, png or pdf",
+        )
+    if suffix in _FORMATS and suffix != kind:
+        raise InputError(
+            f"{path}: ends in .{suffix}, but --format is {kind}",
+            remedy=f"give --out {path.with_suffix('.' + kind).name}, or leave --format out",
         )
     return kind
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
-from cropseg_geo.outputs import drafted
+from cropseg_geo.outputs import drafted, write_text
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
 from cropseg_geo.plots.dates import survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
@@ -100,7 +100,7 @@ def plot_series(
         if drafts[0] is not None:
             write_csv(drafts[0], series)
         if drafts[1] is not None:
-            drafts[1].write_text(growth_svg(series), encoding="utf-8")
+            write_text(drafts[1], growth_svg(series))
     return series
 
 

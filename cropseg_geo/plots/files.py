@@ -36,7 +36,7 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
     file = Path(name)
     layer = layer or marked.partition("|")[0] or None
     if not file.exists():
-        raise InputError(f"the plots file {file} does not exist", remedy="check the path of --plots")
+        raise InputError(f"the plots file {file} does not exist", remedy="check its path")
     if file.suffix.lower() in _TABLE_SUFFIXES:
         raise InputError(
             f"{file} is a table; plots need outlines",

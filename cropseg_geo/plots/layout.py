@@ -129,13 +129,13 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
         raise InputError(
             f"column {name!r} has no id for {len(missing)} of {len(ids)} plots "
             f"(rows {listed(list(missing))})",
-            remedy="give every plot an id, or choose another column with --id-field",
+            remedy="give every plot an id, or choose another column with --plot-id",
         )
     repeated = ids[ids.duplicated()].unique()
     if len(repeated):
         raise InputError(
             f"column {name!r} names more than one plot {listed(list(repeated))}",
-            remedy="make the ids unique, or choose another column with --id-field",
+            remedy="make the ids unique, or choose another column with --plot-id",
         )
 
 

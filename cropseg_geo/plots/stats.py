@@ -28,6 +28,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import STATISTICS
+from cropseg_geo.plots.digits import with_meaningful_digits
 from cropseg_geo.plots.frame import LocalFrame, from_pixels, to_pixels
 from cropseg_geo.plots.indices import INDICES
 from cropseg_geo.plots.layout import Plots
@@ -51,6 +52,9 @@ from cropseg_geo.plots.zonal import MAX_PX, Cached, MaskSource, Total, checked_m
 STAGE = "plots"
 
 _ALL, _NOTHING_MORE = StatsOptions(), Extras()
+
+_EARLIER = {"coverage", "canopy_area_m2", "plot_area_m2", "valid_fraction", "low_validity"}
+"""Columns that every table of ours has, and hardly another."""
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -106,7 +110,8 @@ def plot_stats(
 
     Returns
     -------
-    ``plot_id``, the user's columns (``<name>_input`` where a statistic has their name), those statistics of
+    ``plot_id``, the user's columns (``<name>_input`` where a statistic has their name; statistics that this
+    function wrote before are replaced), those statistics of
     :data:`cropseg_geo.plots.columns.COLUMNS` that were asked for, and the outlines as they were given.
     With more than one canopy class, ``coverage_<class>`` for each.
 
@@ -256,6 +261,9 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
     order = ["coverage", *by_class, *(name for name in STATISTICS[1:] if name in columns)]
     taken = {name.casefold() for name in (*columns, *STATISTICS)}
     own = frame.drop(columns=[frame.geometry.name])
+    if set(own.columns) >= _EARLIER:
+        # Plots that were measured before and are measured again: their old statistics are not the user's.
+        own = own.drop(columns=[c for c in own.columns if c in taken])
     own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken})
     statistics = pd.DataFrame({name: columns[name] for name in order}, index=own.index)
     table = pd.concat([own, statistics], axis=1)
@@ -265,6 +273,8 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
     """Writes statistics without their geometry; the file appears complete or not at all.
 
+    Statistics are written with the digits that mean something, see ``digits``.
+
     Raises
     ------
     OutputError
@@ -273,6 +283,7 @@ def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
     path = Path(path)
     is_spatial = isinstance(frame, gpd.GeoDataFrame)
     table = pd.DataFrame(frame.drop(columns=[frame.geometry.name]) if is_spatial else frame)
+    table = with_meaningful_digits(table)
     temporary = path.with_name(f".{path.name}.part")
     try:
         try:

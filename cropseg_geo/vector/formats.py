@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -64,7 +65,7 @@ def require_format(path: str | Path) -> str:
     if suffix not in FORMATS:
         known = ", ".join(f"{s} ({name})" for s, name in FORMATS.items())
         raise InputError(
-            f"{path}: {f'the suffix {suffix!r} names' if suffix else 'has no suffix that names'} no format "
+            f"{path}: {f'the suffix {suffix!r} names' if suffix else 'without a suffix, it names'} no format "
             "of polygons",
             remedy=f"give a file that ends in one of {known}",
         )
@@ -136,7 +137,9 @@ class _OneLayer:
         if self._file is None:
             return
         if kind is not None:
-            self._file.discard()
+            # On a full disk even closing fails; the file is given up, and the error at hand says why.
+            with suppress(OSError, pa.ArrowException):
+                self._file.discard()
             return
         with output_errors(self._path):
             self._file.close()

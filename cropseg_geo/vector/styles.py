@@ -102,9 +102,9 @@ def plots_style(name: str, titles: Mapping[str, str] | None = None) -> Style:
     labeling = (
         '<labeling type="simple"><settings calloutType="simple">'
         f'<text-style fieldName={quoteattr(label)} isExpression="1" fontSize="10" fontSizeUnit="Point" '
-        'fontWeight="75" textColor="20,20,20,255"><text-buffer bufferDraw="1" bufferSize="1" '
-        'bufferSizeUnits="MM" bufferColor="255,255,255,255"/></text-style>'
-        '<placement placement="1" centroidInside="1"/>'
+        'fontWeight="75" textColor="20,20,20,255" textOpacity="1"><text-buffer bufferDraw="1" bufferSize="1" '
+        'bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/></text-style>'
+        '<placement placement="1" priority="5" centroidInside="1"/>'
         '<rendering drawLabels="1" obstacle="0"/></settings></labeling>'
     )
     rules = "".join(_sld_rule(fill, _sld_fifth(k, bounds), title=fill.label) for k, fill in enumerate(fills))

@@ -1,0 +1,125 @@
+"""The tasks of a job: each calls a sentence of the pipeline and gives its result as values of JSON."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from cropseg_geo import __version__
+from cropseg_geo.arguments import bind
+from cropseg_geo.events import Listener
+
+PROTOCOL = 1
+"""Version of jobs and events; raised when an older parent would misunderstand them."""
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "rasterio", "pyogrio", "geopandas", "dask", "zarr")
+
+Arguments = Mapping[str, Any]  # values of JSON, each checked against the sentence's own annotation
+Result = dict[str, Any]  # values of JSON
+
+
+def _segment(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+    from cropseg_geo.preflight import Options
+
+    result = pipeline.segment(**bind(pipeline.segment, arguments, options=Options), listener=listener)
+    files = {kind: str(path) for kind, path in asdict(result.outputs).items() if path is not None}
+    if result.report is not None:
+        files["report"] = str(result.report)
+    return {"summary": asdict(result.summary), "files": files}
+
+
+def _check(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+    from cropseg_geo.preflight import Options
+
+    forecast = pipeline.check(**bind(pipeline.check, arguments, options=Options), listener=listener)
+    return {"forecast": forecast.as_dict(), "lines": forecast.lines()}
+
+
+def _vectorize(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+
+    bound = bind(pipeline.vectorize, arguments)
+    n_polygons = pipeline.vectorize(**bound, listener=listener)
+    area = _canopy_area_m2(Path(bound["out"]))
+    return {"n_polygons": n_polygons, "canopy_area_m2": area, "files": {"layers": str(bound["out"])}}
+
+
+def _canopy_area_m2(path: Path) -> float:
+    """Sum of the areas that a canopy file states."""
+    import pandas as pd
+    import pyogrio
+
+    if path.suffix.lower() == ".parquet":
+        table = pd.read_parquet(path, columns=["area_m2"])
+    else:
+        table = pyogrio.read_dataframe(path, layer=0, columns=["area_m2"], read_geometry=False)
+    return float(table["area_m2"].sum())
+
+
+def _plots_stats(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+
+    bound = bind(pipeline.measure_plots, arguments)
+    table = pipeline.measure_plots(**bound, listener=listener)
+    files = {"plots": str(bound["out"])} if bound.get("out") else {}
+    return {"n_plots": len(table), "mean_coverage": float(table["coverage"].mean()), "files": files}
+
+
+def _plots_make(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+    from cropseg_geo.pipeline.layout import LAYOUT
+
+    bound = bind(pipeline.make_plots, arguments)
+    table = pipeline.make_plots(**bound, listener=listener)
+    files = {"plots": str(bound["out"])} if bound.get("out") else {}
+    return {"n_plots": len(table), "layout": table.attrs[LAYOUT], "files": files}
+
+
+def _report(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo import pipeline
+
+    path = pipeline.report(**bind(pipeline.report, arguments), listener=listener)
+    return {"files": {"report": str(path)}}
+
+
+def _models(arguments: Arguments, listener: Listener) -> Result:
+    from cropseg_geo.model.weights import read_card
+    from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model, model_names
+
+    cards = [read_card(find_model(name)) for name in model_names()]
+    facts = ("name", "version", "summary", "bands", "classes", "gsd_range_m", "threshold", "licence")
+    return {"default": DEFAULT_MODEL, "models": [{f: getattr(card, f) for f in facts} for card in cards]}
+
+
+def _version(arguments: Arguments, listener: Listener) -> Result:
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            packages[name] = ""
+    return {
+        "version": __version__,
+        "protocol": PROTOCOL,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+    }
+
+
+TASKS: dict[str, Callable[[Arguments, Listener], Result]] = {
+    "segment": _segment,
+    "check": _check,
+    "vectorize": _vectorize,
+    "plots_stats": _plots_stats,
+    "plots_make": _plots_make,
+    "report": _report,
+    "models": _models,
+    "version": _version,
+}

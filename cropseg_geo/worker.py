@@ -1,0 +1,209 @@
+"""The engine for a parent program: one job as JSON in, events as JSON lines out.
+
+``python -m cropseg_geo.worker`` reads a job from standard input (or ``--job FILE``)::
+
+    {"protocol": 1, "task": "segment", "arguments": {"raster": "field.tif", "out": "out"}}
+
+and writes one JSON object a line to standard output: the events of :mod:`cropseg_geo.events`, at the end
+``{"event": "result", "task": …}`` or ``{"event": "error", "kind", "message", "remedy"}``. Nothing else goes
+there; what libraries print goes to standard error. The arguments are those of the pipeline's sentences, by
+name and type.
+
+SIGTERM and Ctrl-C stop the job as they stop the command line: half files are removed, finished blocks kept.
+With ``--stop-at-eof`` the job is one line, and the end of standard input stops it too, so that it does not
+outlive its parent. Exit codes: 0 done, 1 refused or failed, 2 not a job, 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from cropseg_geo import __version__
+from cropseg_geo.errors import CropsegError, InputError, ResourceError
+from cropseg_geo.events import Event, to_json
+from cropseg_geo.tasks import PROTOCOL, TASKS, Arguments
+
+DONE, FAILED, NO_JOB, STOPPED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do, and with what; the arguments are not checked yet."""
+
+    task: str
+    arguments: Arguments
+
+
+def parse_job(text: str) -> Job:
+    """A job from its JSON.
+
+    Raises
+    ------
+    InputError
+        If it is not one, or speaks another version of the protocol.
+    """
+    remedy = 'expected {"protocol": 1, "task": "segment", "arguments": {…}}'
+    try:
+        job = json.loads(text)
+    except ValueError as err:
+        raise InputError(f"the job is not JSON ({err})", remedy=remedy) from err
+    if not isinstance(job, dict) or not isinstance(job.get("task"), str):
+        raise InputError("the job names no task", remedy=remedy)
+    if job.get("protocol") != PROTOCOL:
+        raise InputError(
+            f"the job speaks protocol {job.get('protocol')}, engine {__version__} speaks {PROTOCOL}",
+            remedy="bring the program that sent the job and the engine to versions that fit",
+        )
+    if unknown := sorted(set(job) - {"protocol", "task", "arguments"}):
+        raise InputError(f"the job has unknown entries: {', '.join(unknown)}", remedy=remedy)
+    if job["task"] not in TASKS:
+        raise InputError(f"unknown task {job['task']!r}", remedy=f"expected one of {', '.join(TASKS)}")
+    arguments = job.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise InputError("the job's arguments are not an object", remedy=remedy)
+    return Job(job["task"], arguments)
+
+
+def run(text: str, out: TextIO) -> int:
+    """Do the job in ``text``, writing its events to ``out``; returns the exit code."""
+
+    def listen(event: Event) -> None:
+        _say(out, to_json(event))
+
+    try:
+        job = parse_job(text)
+    except CropsegError as err:
+        _say(out, _error(err))
+        return NO_JOB
+    try:
+        result = TASKS[job.task](job.arguments, listen)
+    except CropsegError as err:
+        _say(out, _error(err))
+        return FAILED
+    except MemoryError as err:
+        remedy = "close other programs, or compute fewer blocks at a time (lanes), or smaller batches"
+        _say(out, _error(ResourceError(f"the memory of this machine is used up ({err})", remedy=remedy)))
+        return FAILED
+    except BrokenPipeError:
+        return STOPPED
+    except Exception as err:  # noqa: BLE001 - the front end's duty: the parent learns of it in words
+        import traceback
+
+        traceback.print_exc()
+        _say(out, _unforeseen(err))
+        return FAILED
+    _say(out, json.dumps({"event": "result", "task": job.task, **_plain(result)}, ensure_ascii=False))
+    return DONE
+
+
+def _say(out: TextIO, line: str) -> None:
+    out.write(line + "\n")
+    out.flush()
+
+
+def _error(err: CropsegError) -> str:
+    entries = {"kind": type(err).__name__, "message": err.message, "remedy": err.remedy}
+    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
+
+
+def _unforeseen(err: Exception) -> str:
+    entries = {
+        "kind": "InternalError",
+        "message": f"{type(err).__name__}: {err}",
+        "remedy": "this is a mistake in the engine; please report it with its log",
+    }
+    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:  # Any: values of JSON
+    """The value without what JSON does not know: NaN and infinities become null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _private_stdout() -> TextIO:
+    """Standard output for this module alone; from here on everybody else's goes to standard error."""
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(private, "w", encoding="utf-8", newline="\n")
+
+
+def _interrupt(*_: object) -> None:
+    # Once is enough: a second signal must not interrupt the cleaning up.
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+# SIGBREAK is how one program stops another on Windows.
+_STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+
+
+def _stop_at_eof() -> None:
+    """Wait for the end of standard input, then interrupt the main thread."""
+    # Not through sys.stdin: its lock, held here, would be fatal when the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    if sys.platform == "win32":
+        import _thread
+
+        _thread.interrupt_main()
+    else:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def _read_line() -> str:
+    line = bytearray()
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line.decode("utf-8")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cropseg_geo.worker", description="One job in, JSON lines out."
+    )
+    parser.add_argument("--job", type=Path, help="read the job from this file, not from standard input")
+    parser.add_argument("--stop-at-eof", action="store_true", help="stop when standard input ends")
+    options = parser.parse_args(argv)
+    out = _private_stdout()
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        if options.job:
+            text = options.job.read_text(encoding="utf-8")
+        else:
+            text = _read_line() if options.stop_at_eof else sys.stdin.buffer.read().decode("utf-8")
+        if options.stop_at_eof:
+            threading.Thread(target=_stop_at_eof, name="cropseg-stdin", daemon=True).start()
+        code = run(text, out)
+    except KeyboardInterrupt:
+        code = STOPPED
+    except (OSError, UnicodeDecodeError) as err:
+        _say(out, _error(InputError(f"the job cannot be read ({err})")))
+        code = NO_JOB
+    sys.stderr.flush()
+    # Threads that are inside a library call cannot be waited for.
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

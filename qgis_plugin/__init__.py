@@ -1,0 +1,1 @@
+"""The QGIS plugin and the command that packs it."""

@@ -1,0 +1,157 @@
+"""What every algorithm shares: the engine check before the work, and a job with progress, log and cancel.
+
+An algorithm reads its parameters in ``prepareAlgorithm``, which runs in the main thread where layers live,
+and keeps one job; ``processAlgorithm`` gives the job to the engine and needs no layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingParameterDefinition,
+    QgsProcessingUtils,
+    QgsSettings,
+)
+from qgis.PyQt.QtCore import QUrl
+from qgis.PyQt.QtGui import QIcon
+
+from ..engine.environment import Engine, find_engine, new_log
+from ..engine.process import Cancelled, EngineError, run
+from ..engine.progress import LABELS, Progress
+from ..engine.protocol import Job, StageStarted, Unknown, Warned, Written
+from ..engine.versions import compare, plugin_version
+from ..engine.words import in_toolbox_words
+from ..engine.workspace import PlaceError
+from ..translation import tr
+
+ENGINE_KEY = "cropseg/engine_python"
+DEVICE_KEY = "cropseg/device"
+
+_FOLDER = Path(__file__).resolve().parents[1]
+
+
+class EngineAlgorithm(QgsProcessingAlgorithm):
+    """An algorithm of the provider. Subclasses say their names and parameters and build a job."""
+
+    def createInstance(self) -> QgsProcessingAlgorithm:  # noqa: N802
+        return type(self)()
+
+    def icon(self) -> QIcon:
+        return QIcon(self.svgIconPath())
+
+    def svgIconPath(self) -> str:  # noqa: N802
+        return str(_FOLDER / "icon.svg")
+
+    def helpUrl(self) -> str:  # noqa: N802
+        page = _FOLDER / "help" / f"{self.name()}.html"
+        return QUrl.fromLocalFile(str(page)).toString() if page.is_file() else ""
+
+    def add(
+        self, parameter: QgsProcessingParameterDefinition, text: str, *, is_advanced: bool = False
+    ) -> None:
+        """Add a parameter with its help; advanced ones are folded."""
+        parameter.setHelp(text)
+        if is_advanced:
+            parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+        self.addParameter(parameter)
+
+    def given(self, parameters: Mapping[str, Any], name: str) -> bool:
+        """True if a parameter has a value; an optional number that is left empty has none."""
+        return parameters.get(name) not in (None, "")
+
+    def number(self, parameters: dict, name: str, context: QgsProcessingContext) -> float | None:
+        """An optional number; None where it is left empty."""
+        return self.parameterAsDouble(parameters, name, context) if self.given(parameters, name) else None
+
+    def whole(self, parameters: dict, name: str, context: QgsProcessingContext) -> int | None:
+        """An optional whole number; None where it is left empty."""
+        return self.parameterAsInt(parameters, name, context) if self.given(parameters, name) else None
+
+    def text(self, parameters: dict, name: str, context: QgsProcessingContext) -> str | None:
+        """An optional text; None where it is left empty."""
+        return self.parameterAsString(parameters, name, context).strip() or None
+
+    def needs_engine(self) -> bool:
+        """False for what works without one."""
+        return True
+
+    def checkParameterValues(  # noqa: N802
+        self, parameters: dict, context: QgsProcessingContext
+    ) -> tuple[bool, str]:
+        is_fine, message = super().checkParameterValues(parameters, context)
+        if not is_fine or not self.needs_engine():
+            return is_fine, message
+        try:
+            usable_engine()
+        except QgsProcessingException as err:
+            return False, str(err)
+        return True, ""
+
+    def processAlgorithm(  # noqa: N802
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        try:
+            return self.work(parameters, context, feedback)
+        except Cancelled:
+            feedback.pushInfo(tr("Stopped. Finished blocks of a permanent result are kept for the next run."))
+            return {}
+        except (EngineError, PlaceError, OSError) as err:
+            raise QgsProcessingException(in_toolbox_words(str(err))) from err
+
+    def work(
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        """What the algorithm does; the results by name."""
+        raise NotImplementedError
+
+    def run_job(self, job: Job, feedback: QgsProcessingFeedback) -> Mapping[str, Any]:
+        """Do a job with progress. Raises Cancelled, EngineError and QgsProcessingException."""
+        engine = usable_engine()
+        feedback.pushInfo(tr("Engine {} ({})").format(engine.version, engine.python))
+        feedback.pushDebugInfo(job.to_json())
+        progress = Progress(job.task)
+
+        def show(event: object) -> None:
+            feedback.setProgress(100 * progress.take(event))
+            if isinstance(event, StageStarted):
+                feedback.setProgressText(tr(LABELS.get(event.stage, event.stage)))
+            elif isinstance(event, Warned):
+                feedback.pushWarning(event.message)
+            elif isinstance(event, Unknown):
+                feedback.pushConsoleInfo(event.line)
+            elif isinstance(event, Written):
+                feedback.pushDebugInfo(event.path)
+
+        return run(engine.python, job, on_event=show, is_cancelled=feedback.isCanceled, log=new_log(job.task))
+
+
+def usable_engine() -> Engine:
+    """The engine that the settings or this machine offer. Raises QgsProcessingException where none fits."""
+    chosen = str(QgsSettings().value(ENGINE_KEY, "") or "")
+    engine = find_engine(chosen)
+    if engine is None and chosen:
+        raise QgsProcessingException(
+            tr("The engine chosen in the settings does not answer: {}\n→ {}").format(
+                chosen,
+                tr(
+                    "choose another in Settings › Options › CropSeg, or empty that setting and run "
+                    "cropseg:installengine"
+                ),
+            )
+        )
+    fit = compare(engine.version if engine else None, plugin_version())
+    if engine is None or not fit.is_ok:
+        raise QgsProcessingException(str(fit))
+    return engine
+
+
+def is_temporary(path: str) -> bool:
+    """True for a destination that QGIS deletes when it ends."""
+    return Path(QgsProcessingUtils.tempFolder()) in Path(path).parents

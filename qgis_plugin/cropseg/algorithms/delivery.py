@@ -1,0 +1,65 @@
+"""From the engine's folder to where the user wants the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.core import (
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsVectorFileWriter,
+    QgsVectorLayer,
+)
+
+from ..engine.workspace import place
+from ..translation import tr
+
+
+def destination(
+    algorithm: QgsProcessingAlgorithm,
+    parameters: dict,
+    name: str,
+    context: QgsProcessingContext,
+    *suffixes: str,
+) -> str | None:
+    """Where an output goes, as QGIS spells it; None where it is not wanted.
+
+    Raises
+    ------
+    QgsProcessingException
+        If ``suffixes`` are given and it has none of them.
+    """
+    path = algorithm.parameterAsOutputLayer(parameters, name, context)
+    if not path:
+        return None
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        raise QgsProcessingException(
+            tr("{} is not a name for this result.\n→ let it end in {}").format(path, " / ".join(suffixes))
+        )
+    return path
+
+
+def engine_suffix(target: str) -> str:
+    """The format to ask the engine for: the user's own where it writes that, else one that QGIS converts."""
+    suffix = Path(target).suffix.lower()
+    return suffix if suffix in (".gpkg", ".fgb", ".geojson", ".parquet") else ".gpkg"
+
+
+def deliver(source: Path, target: str | None, *, context: QgsProcessingContext, layer: str = "") -> None:
+    """Move a finished file to its destination; a layer is converted where that has another format."""
+    if target is None:
+        return
+    path = Path(target)
+    if path.suffix.lower() == source.suffix.lower():
+        place(source, path)
+        return
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = QgsVectorFileWriter.driverForExtension(path.suffix)
+    options.fileEncoding = "UTF-8"
+    made = QgsVectorLayer(f"{source}|layername={layer}", layer, "ogr")
+    error, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(
+        made, target, context.transformContext(), options
+    )
+    if error != QgsVectorFileWriter.WriterError.NoError:
+        raise QgsProcessingException(tr("{} cannot be written: {}").format(target, message))

@@ -1,0 +1,102 @@
+"""``cropseg:installengine``: make the environment that the engine lives in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputString,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterFile,
+    QgsSettings,
+)
+
+from ..engine.environment import managed_folder
+from ..engine.install import ACCELERATORS, InstallError, install
+from ..translation import tr
+from .base import ENGINE_KEY, EngineAlgorithm
+
+ACCELERATOR, WHEELS, FOLDER = "ACCELERATOR", "WHEELS", "FOLDER"
+
+
+class InstallEngineAlgorithm(EngineAlgorithm):
+    """Install the engine, or bring it up to date."""
+
+    def name(self) -> str:
+        return "installengine"
+
+    def displayName(self) -> str:  # noqa: N802
+        return tr("Install the engine")
+
+    def tags(self) -> list[str]:
+        return tr("install,update,engine,environment,torch,offline").split(",")
+
+    def shortDescription(self) -> str:  # noqa: N802
+        return tr("Installs what does the work, in an environment of its own.")
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        return tr(
+            "Installs the engine (Python, PyTorch and the models) into a folder of its own; QGIS is left "
+            "as it is. Takes about 1 GB for the processor, 6 GB for NVIDIA cards, and a few "
+            "minutes.\n\nUses uv where it is installed, else a Python 3.11 or newer. Proxies and indexes "
+            "as configured for pip count. Without a connection, give a folder of wheels. Run it again to "
+            "update; the old engine is kept until the new one works."
+        )
+
+    def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterEnum(
+                ACCELERATOR,
+                tr("For"),
+                list(ACCELERATORS),
+                defaultValue=ACCELERATORS[0],
+                usesStaticStrings=True,
+            ),
+            tr("cpu: runs everywhere. cuda: for NVIDIA graphics cards, much larger."),
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                WHEELS, tr("Folder of wheels"), QgsProcessingParameterFile.Behavior.Folder, optional=True
+            ),
+            tr("Install from this folder and not from the network."),
+            is_advanced=True,
+        )
+        self.add(
+            QgsProcessingParameterFile(
+                FOLDER, tr("Folder for the engine"), QgsProcessingParameterFile.Behavior.Folder, optional=True
+            ),
+            tr("Empty: a folder of the plugin's own."),
+            is_advanced=True,
+        )
+        self.addOutput(QgsProcessingOutputString("PYTHON", tr("Python of the engine")))
+        self.addOutput(QgsProcessingOutputString("VERSION", tr("Version of the engine")))
+
+    def needs_engine(self) -> bool:
+        return False
+
+    def work(
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        wheels = self.parameterAsFile(parameters, WHEELS, context)
+        folder = self.parameterAsFile(parameters, FOLDER, context)
+        target = Path(folder) if folder else managed_folder()
+        try:
+            engine = install(
+                target,
+                accelerator=self.parameterAsEnumString(parameters, ACCELERATOR, context),
+                wheels=Path(wheels) if wheels else None,
+                on_line=feedback.pushConsoleInfo,
+                is_cancelled=feedback.isCanceled,
+            )
+        except InstallError as err:
+            raise QgsProcessingException(str(err)) from err
+        if engine is None:
+            return {}
+        # The plugin's own is found without a setting; another one that was chosen before would hide it.
+        QgsSettings().setValue(ENGINE_KEY, str(engine.python) if folder else "")
+        feedback.pushInfo(tr("Engine {} is ready: {}").format(engine.version, engine.python))
+        return {"PYTHON": str(engine.python), "VERSION": engine.version}

@@ -1,0 +1,193 @@
+"""``cropseg:pipeline``: orthomosaic and plots → everything, with a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingOutputFile,
+    QgsProcessingOutputHtml,
+    QgsProcessingOutputNumber,
+    QgsProcessingOutputRasterLayer,
+    QgsProcessingOutputVectorLayer,
+    QgsProcessingParameterBoolean,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterFolderDestination,
+)
+
+from ..engine.process import Cancelled
+from ..engine.protocol import Job
+from ..engine.workspace import place, workspace
+from ..results import Arrival, load
+from ..translation import tr
+from .base import EngineAlgorithm, is_temporary
+from .model_options import INPUT, add_model_options, add_raster_options, model_arguments
+from .outline_options import add_outline_options, outline_arguments
+from .segment import cover_in_words, number_labels, numbers
+from .sources import vector_source
+from .stats_options import DSM, DTM, add_height_options, raster_arguments
+
+PLOTS, PLOT_ID, OUTPUT = "PLOTS", "PLOT_ID", "OUTPUT"
+MAKE_REPORT, LOAD, OVERWRITE = "MAKE_REPORT", "LOAD", "OVERWRITE"
+
+
+class PipelineAlgorithm(EngineAlgorithm):
+    """All of it."""
+
+    def name(self) -> str:
+        return "pipeline"
+
+    def displayName(self) -> str:  # noqa: N802
+        return tr("Orthomosaic to plot coverage and report")
+
+    def tags(self) -> list[str]:
+        return tr("canopy,coverage,plots,report,crop,drone,phenotyping,all").split(",")
+
+    def shortDescription(self) -> str:  # noqa: N802
+        return tr("Everything in one run: mask, outlines, coverage of every plot and a report.")
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        return tr(
+            "From a drone orthomosaic to results in one run: mask, probability, canopy outlines, with "
+            "plots their coverage, with a surface model heights and volumes, and a report as a page that "
+            "can be passed on.\n\nThe files lie in one folder, named after the orthomosaic. Cancel at any "
+            "time: blocks that are finished are kept there, and the same run goes on from them."
+        )
+
+    def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
+        add_raster_options(self)
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                PLOTS, tr("Plots"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
+            ),
+            tr("Outlines of the plots, in any CRS. Their own columns are kept."),
+        )
+        self.add(
+            QgsProcessingParameterField(PLOT_ID, tr("Column of plot names"), None, PLOTS, optional=True),
+            tr("Names each plot once. Empty: plot_id, plot, id … whichever is there."),
+        )
+        add_height_options(self)
+        add_model_options(self)
+        add_outline_options(self)
+        for name, label, default, text in (
+            (
+                MAKE_REPORT,
+                tr("Make a report"),
+                True,
+                tr("A page with pictures and tables that works offline."),
+            ),
+            (LOAD, tr("Load the results"), True, tr("Adds the layers to the project, styled and grouped.")),
+            (OVERWRITE, tr("Replace earlier results"), False, tr("Otherwise they are refused.")),
+        ):
+            self.add(QgsProcessingParameterBoolean(name, label, default), text)
+        self.add(
+            QgsProcessingParameterFolderDestination(OUTPUT, tr("Folder for the results")),
+            tr("Made if need be; the files are named after the orthomosaic."),
+        )
+        for output in (
+            QgsProcessingOutputRasterLayer("MASK", tr("Mask")),
+            QgsProcessingOutputRasterLayer("PROBABILITY", tr("Probability")),
+            QgsProcessingOutputVectorLayer("CANOPY", tr("Canopy")),
+            QgsProcessingOutputVectorLayer("PLOT_STATS", tr("Plots with statistics")),
+            QgsProcessingOutputFile("TABLE", tr("Table of plots")),
+            QgsProcessingOutputHtml("REPORT", tr("Report")),
+        ):
+            self.addOutput(output)
+        for name, label in number_labels().items():
+            self.addOutput(QgsProcessingOutputNumber(name, label))
+
+    def prepareAlgorithm(  # noqa: N802
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        plots = plots_crs = None
+        if self.given(parameters, PLOTS):
+            plots, plots_crs = vector_source(self, parameters, PLOTS, context, feedback)
+        self._arguments = {
+            **model_arguments(self, parameters, context, feedback),
+            **raster_arguments(self, parameters, context, {"dsm": DSM, "dtm": DTM}),
+            "outlines": outline_arguments(self, parameters, context),
+            "report": self.parameterAsBool(parameters, MAKE_REPORT, context),
+            "plots": plots,
+            "plots_crs": plots_crs,
+            "plot_id": self.text(parameters, PLOT_ID, context) if plots else None,
+        }
+        self._group = self.parameterAsRasterLayer(parameters, INPUT, context).name()
+        return True
+
+    def work(
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        target = Path(self.parameterAsString(parameters, OUTPUT, context))
+        overwrite = self.parameterAsBool(parameters, OVERWRITE, context)
+        stem = Path(self._arguments["raster"]).stem
+        _refuse_existing(target, stem, overwrite=overwrite)
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            with workspace(target / stem, keep_blocks=not is_temporary(str(target))) as folder:
+                job = Job("segment", {**self._arguments, "out": str(folder), "overwrite": True})
+                values = self.run_job(job, feedback)
+                files = {kind: Path(path) for kind, path in values["files"].items()}
+                for kind, path in files.items():
+                    place(path, target / path.name)
+                    files[kind] = target / path.name
+        except Cancelled:
+            _remove_if_empty(target)
+            raise
+        feedback.pushInfo(cover_in_words(values["summary"]))
+        results = self._results(files)
+        if self.parameterAsBool(parameters, LOAD, context):
+            self._load(results, context)
+        return {**results, OUTPUT: str(target), **numbers(values["summary"])}
+
+    def _results(self, files: dict[str, Path]) -> dict[str, str]:
+        results = {
+            "MASK": str(files["mask"]),
+            "PROBABILITY": str(files["prob"]),
+            "CANOPY": f"{files['layers']}|layername=canopy",
+        }
+        if self._arguments["plots"]:
+            results["PLOT_STATS"] = f"{files['layers']}|layername=plots"
+        if "plots_csv" in files:
+            results["TABLE"] = str(files["plots_csv"])
+        if "report" in files:
+            results["REPORT"] = str(files["report"])
+        return results
+
+    def _load(self, results: dict[str, str], context: QgsProcessingContext) -> None:
+        for name, kind, label in (
+            ("PROBABILITY", "probability", tr("Probability")),
+            ("MASK", "mask", tr("Mask")),
+            ("CANOPY", "canopy", tr("Canopy")),
+            ("PLOT_STATS", "plots", tr("Plots")),
+        ):
+            if name in results:
+                load(context, results[name], label, Arrival(kind, self._group))
+
+
+def _refuse_existing(folder: Path, stem: str, *, overwrite: bool) -> None:
+    """Raise before the work if results lie there already and may not be replaced."""
+    names = (
+        f"{stem}_mask.tif",
+        f"{stem}_prob.tif",
+        f"{stem}.gpkg",
+        f"{stem}_plots.csv",
+        f"{stem}_report.html",
+    )
+    existing = [name for name in names if (folder / name).exists()]
+    if existing and not overwrite:
+        raise QgsProcessingException(
+            tr("{} already holds {}.\n→ tick OVERWRITE to replace them, or choose another folder").format(
+                folder, ", ".join(existing)
+            )
+        )
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

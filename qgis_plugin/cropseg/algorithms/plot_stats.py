@@ -1,0 +1,112 @@
+"""``cropseg:plotstats``: mask and plots → coverage and more for each plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qgis.core import (
+    QgsProcessing,
+    QgsProcessingContext,
+    QgsProcessingFeedback,
+    QgsProcessingOutputNumber,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
+    QgsProcessingParameterRasterLayer,
+    QgsProcessingParameterVectorDestination,
+)
+
+from ..engine.protocol import Job
+from ..engine.workspace import workspace
+from ..results import Arrival, expect
+from ..translation import tr
+from .base import EngineAlgorithm
+from .delivery import deliver, destination
+from .sources import raster_layer, raster_source, vector_source
+from .stats_options import add_stats_options, stats_arguments
+
+INPUT, PROBABILITY, PLOTS, PLOT_ID, OUTPUT = "INPUT", "PROBABILITY", "PLOTS", "PLOT_ID", "OUTPUT"
+
+
+class PlotStatsAlgorithm(EngineAlgorithm):
+    """Measure plots on a mask."""
+
+    def name(self) -> str:
+        return "plotstats"
+
+    def displayName(self) -> str:  # noqa: N802
+        return tr("Plot statistics")
+
+    def tags(self) -> list[str]:
+        return tr("plots,coverage,zonal statistics,canopy cover,trial,phenotyping,height").split(",")
+
+    def shortDescription(self) -> str:  # noqa: N802
+        return tr("Measures coverage and canopy of every plot of a field trial.")
+
+    def shortHelpString(self) -> str:  # noqa: N802
+        return tr(
+            "Measures every plot on a finished mask: coverage, canopy area, number of plants or patches, "
+            "mean probability, and with more inputs height, volume and colour indices. Pixels on the edge "
+            "of a plot count by the part that lies inside; nodata counts neither as canopy nor as "
+            "soil.\n\nThe plots may be in any CRS, a selection, or a layer that lives in memory only."
+        )
+
+    def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
+        self.add(
+            QgsProcessingParameterRasterLayer(INPUT, tr("Mask")),
+            tr("One band of class numbers, 0 is background, 255 is nodata."),
+        )
+        self.add(
+            QgsProcessingParameterFeatureSource(
+                PLOTS, tr("Plots"), [QgsProcessing.SourceType.TypeVectorPolygon]
+            ),
+            tr("Outlines of the plots. Their own columns are kept."),
+        )
+        self.add(
+            QgsProcessingParameterField(PLOT_ID, tr("Column of plot names"), None, PLOTS, optional=True),
+            tr("Names each plot once. Empty: plot_id, plot, id … whichever is there."),
+        )
+        self.add(
+            QgsProcessingParameterRasterLayer(PROBABILITY, tr("Probability"), optional=True),
+            tr("The mask's probability raster; gives the mean probability and how much is uncertain."),
+        )
+        add_stats_options(self)
+        self.add(
+            QgsProcessingParameterVectorDestination(
+                OUTPUT, tr("Plots with statistics"), QgsProcessing.SourceType.TypeVectorPolygon
+            ),
+            tr("The plots with a column for each measure, coloured by coverage. As .csv: the table alone."),
+        )
+        self.addOutput(QgsProcessingOutputNumber("N_PLOTS", tr("Number of plots")))
+        self.addOutput(QgsProcessingOutputNumber("COVERAGE", tr("Mean coverage of the plots")))
+
+    def prepareAlgorithm(  # noqa: N802
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        mask = raster_layer(self, parameters, INPUT, context)
+        probability = self.parameterAsRasterLayer(parameters, PROBABILITY, context)
+        plots, plots_crs = vector_source(self, parameters, PLOTS, context, feedback)
+        self._arguments = {
+            "mask": raster_source(mask),
+            "prob": raster_source(probability) if probability else None,
+            "plots": plots,
+            "plots_crs": plots_crs,
+            "plot_id": self.text(parameters, PLOT_ID, context),
+            **stats_arguments(self, parameters, context),
+        }
+        self._group = mask.name()
+        return True
+
+    def work(
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        target = destination(self, parameters, OUTPUT, context)
+        suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
+        with workspace(Path(target), keep_blocks=False) as folder:
+            out = folder / f"plots{suffix}"
+            values = self.run_job(
+                Job("plots_stats", {**self._arguments, "out": str(out), "overwrite": True}), feedback
+            )
+            deliver(out, target, context=context, layer="plots")
+        expect(context, target, Arrival("plots", self._group))
+        return {OUTPUT: target, "N_PLOTS": values["n_plots"], "COVERAGE": values["mean_coverage"]}

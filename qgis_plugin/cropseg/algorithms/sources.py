@@ -1,0 +1,112 @@
+"""Layers of QGIS as files that the engine can open. The layers themselves are left as they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from osgeo import gdal
+from qgis.core import (
+    QgsCoordinateReferenceSystem,
+    QgsProcessingAlgorithm,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeedback,
+    QgsProcessingUtils,
+    QgsRasterLayer,
+)
+
+from ..translation import tr
+
+VECTOR_FORMATS = ["gpkg", "shp", "geojson", "fgb"]
+"""Formats that are handed on as they are; everything else is copied to a GeoPackage first."""
+
+
+def raster_layer(
+    algorithm: QgsProcessingAlgorithm, parameters: dict, name: str, context: QgsProcessingContext
+) -> QgsRasterLayer:
+    """The raster layer of a parameter. Raises QgsProcessingException."""
+    layer = algorithm.parameterAsRasterLayer(parameters, name, context)
+    if layer is None or not layer.isValid():
+        raise QgsProcessingException(algorithm.invalidRasterError(parameters, name))
+    return layer
+
+
+def raster_source(layer: QgsRasterLayer) -> str:
+    """What GDAL opens for a raster layer; with the layer's own CRS where the file has another.
+
+    Raises
+    ------
+    QgsProcessingException
+        For a layer that is no file, such as a map service.
+    """
+    if layer.dataProvider().name() != "gdal":
+        raise QgsProcessingException(
+            tr("{} is no raster file but a {} layer.\n→ export it to a GeoTIFF and take that").format(
+                layer.name(), layer.dataProvider().name()
+            )
+        )
+    # QGIS appends its own hints to the name of the file.
+    source = layer.source().partition("|option:")[0].partition("|credential:")[0]
+    if Path(source).exists():
+        source = os.path.abspath(source)  # noqa: PTH100 - links are to stay as they are
+    crs = layer.crs()
+    if crs.isValid() and crs != layer.dataProvider().crs():
+        return _with_crs(source, crs)
+    return source
+
+
+def _with_crs(source: str, crs: QgsCoordinateReferenceSystem) -> str:
+    """A virtual raster over the source that states another CRS."""
+    virtual = QgsProcessingUtils.generateTempFilename(f"{Path(source).stem}.vrt")
+    if gdal.Translate(virtual, source, format="VRT", outputSRS=crs.toWkt()) is None:
+        raise QgsProcessingException(
+            tr("{} cannot be given the CRS of its layer ({})").format(source, crs.authid())
+        )
+    return virtual
+
+
+def vector_source(
+    algorithm: QgsProcessingAlgorithm,
+    parameters: dict,
+    name: str,
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+) -> tuple[str, str | None]:
+    """What the engine opens for a vector parameter, and the CRS to read it in where the file says another.
+
+    Selections, filters, memory layers and databases are written to a temporary GeoPackage. Raises
+    QgsProcessingException.
+    """
+    path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
+        parameters, name, context, VECTOR_FORMATS, "gpkg", feedback
+    )
+    if not path:
+        raise QgsProcessingException(algorithm.invalidSourceError(parameters, name))
+    layer = algorithm.parameterAsVectorLayer(parameters, name, context)
+    crs = None
+    if layer is not None:
+        if layer.isEditable() and layer.isModified():
+            feedback.pushWarning(tr("{}: edits that are not saved yet do not count").format(layer.name()))
+        is_copy = path not in layer.source()
+        if not is_copy and layer.crs().isValid() and layer.crs() != layer.dataProvider().crs():
+            crs = layer.crs().toWkt()
+    if Path(path).exists():
+        path = os.path.abspath(path)  # noqa: PTH100
+    return (f"{path}|layername={layer_name}" if layer_name else path), crs
+
+
+def extent_of(
+    algorithm: QgsProcessingAlgorithm,
+    parameters: dict,
+    name: str,
+    context: QgsProcessingContext,
+    crs: QgsCoordinateReferenceSystem,
+) -> list[float] | None:
+    """minx, miny, maxx, maxy of an extent in a raster's CRS; None where none is given."""
+    if parameters.get(name) in (None, ""):
+        return None
+    box = algorithm.parameterAsExtent(parameters, name, context, crs)
+    if box.isEmpty() or not box.isFinite():
+        raise QgsProcessingException(tr("The extent is empty, or has no place in the raster's CRS."))
+    return [box.xMinimum(), box.yMinimum(), box.xMaximum(), box.yMaximum()]

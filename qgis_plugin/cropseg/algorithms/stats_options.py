@@ -1,0 +1,106 @@
+"""The parameters of plot statistics beyond mask and plots, and the job's arguments that come of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qgis.core import (
+    QgsProcessingContext,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
+)
+
+from ..translation import tr
+from .base import EngineAlgorithm
+from .sources import raster_source
+
+ORTHOMOSAIC, DSM, DTM, STATISTICS = "ORTHOMOSAIC", "DSM", "DTM", "STATISTICS"
+BUFFER, MIN_VALID = "BUFFER", "MIN_VALID"
+ROW_ANGLE, ROW_SPACING, CELL = "ROW_ANGLE", "ROW_SPACING", "CELL"
+
+GROUPS = ["coverage", "objects", "rows", "uniformity"]
+_DOUBLE = QgsProcessingParameterNumber.Type.Double
+
+
+def add_stats_options(algorithm: EngineAlgorithm) -> None:
+    """ORTHOMOSAIC, DSM, DTM and what is measured."""
+    algorithm.add(
+        QgsProcessingParameterRasterLayer(ORTHOMOSAIC, tr("Orthomosaic"), optional=True),
+        tr("The image that the mask was made of; gives colour indices of the canopy."),
+        is_advanced=True,
+    )
+    add_height_options(algorithm)
+    algorithm.add(
+        QgsProcessingParameterEnum(
+            STATISTICS,
+            tr("What to measure"),
+            GROUPS,
+            allowMultiple=True,
+            defaultValue=GROUPS,
+            usesStaticStrings=True,
+        ),
+        tr("Coverage alone is the fastest by far."),
+        is_advanced=True,
+    )
+    for name, label, default, highest, text in _numbers():
+        algorithm.add(
+            QgsProcessingParameterNumber(
+                name, label, _DOUBLE, default, optional=default is None, minValue=0, maxValue=highest
+            ),
+            text,
+            is_advanced=True,
+        )
+
+
+def add_height_options(algorithm: EngineAlgorithm) -> None:
+    """DSM and DTM."""
+    algorithm.add(
+        QgsProcessingParameterRasterLayer(DSM, tr("Surface model (DSM)"), optional=True),
+        tr("Heights of the surface; with the terrain model they give canopy height and volume."),
+        is_advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterRasterLayer(DTM, tr("Terrain model (DTM)"), optional=True),
+        tr("Heights of the bare ground; goes together with the surface model."),
+        is_advanced=True,
+    )
+
+
+def _numbers() -> list[tuple[str, str, float | None, float, str]]:
+    return [
+        (BUFFER, tr("Edge to leave out (m)"), 0.0, 1000,
+         tr("Strip inside each plot's outline that is not measured, against edge effects.")),
+        (MIN_VALID, tr("Valid share expected"), 0.9, 1,
+         tr("Plots of which less is valid are marked.")),
+        (ROW_ANGLE, tr("Direction of rows (°)"), None, 360,
+         tr("Degrees clockwise from grid north. Empty: the plot's long side.")),
+        (ROW_SPACING, tr("Distance of rows (m)"), None, 1000,
+         tr("Empty: found in each plot.")),
+        (CELL, tr("Cell of uniformity (m)"), 1.0, 1000,
+         tr("Side of the cells whose coverages are compared within a plot.")),
+    ]  # fmt: skip
+
+
+def stats_arguments(
+    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext
+) -> dict[str, Any]:
+    """The job's arguments for all of the parameters above."""
+    rasters = {"raster": ORTHOMOSAIC, "dsm": DSM, "dtm": DTM}
+    return {
+        **raster_arguments(algorithm, parameters, context, rasters),
+        "stats": algorithm.parameterAsEnumStrings(parameters, STATISTICS, context) or None,
+        "buffer_m": algorithm.number(parameters, BUFFER, context),
+        "min_valid": algorithm.number(parameters, MIN_VALID, context),
+        "row_angle_deg": algorithm.number(parameters, ROW_ANGLE, context),
+        "row_spacing_m": algorithm.number(parameters, ROW_SPACING, context),
+        "cell_m": algorithm.number(parameters, CELL, context),
+    }
+
+
+def raster_arguments(
+    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext, names: dict[str, str]
+) -> dict[str, Any]:
+    """Optional rasters: argument → parameter becomes argument → source, None where it is left empty."""
+    layers = {arg: algorithm.parameterAsRasterLayer(parameters, name, context) for arg, name in names.items()}
+    return {argument: raster_source(layer) if layer else None for argument, layer in layers.items()}

@@ -1,0 +1,59 @@
+"""A report about the machine, the plugin and the engine, to be copied into a question or a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from .environment import Engine, data_folder, log_folder, managed_folder
+from .versions import compare, plugin_version
+
+_LOG_CHARACTERS = 3000
+_TOLD = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CUDA_VISIBLE_DEVICES", "PIP_INDEX_URL", "UV_INDEX_URL")
+
+
+def report(engine: Engine | None) -> str:
+    """Plain text; the user's name is taken out of paths, and what a proxy's address may hold is left out."""
+    fit = compare(engine.version if engine else None, plugin_version())
+    lines = [
+        "CropSeg diagnostics",
+        f"Plugin      {plugin_version()}",
+        f"System      {platform.platform()}, {platform.machine()}, {os.cpu_count()} cores",
+        f"QGIS Python {platform.python_version()} ({sys.executable})",
+        f"Memory      {_memory()}",
+        f"Disk        {_free_space(data_folder())}",
+        f"Graphics    {shutil.which('nvidia-smi') or 'no nvidia-smi on the PATH'}",
+        f"Set         {', '.join(name for name in _TOLD if os.environ.get(name)) or 'no proxy, no index'}",
+        f"Handshake   {fit.verdict.value}: {fit.message}",
+    ]
+    if engine is None:
+        lines.append(f"Engine      none; the plugin's own would be in {managed_folder()}")
+    else:
+        lines.append(
+            f"Engine      {engine.version} ({engine.kind}), Python {engine.python_version}: {engine.python}"
+        )
+        lines += [f"  {name} {version or 'missing'}" for name, version in engine.packages]
+    if (log := _last_log()) is not None:
+        text = log.read_text(encoding="utf-8", errors="replace")
+        lines += ["", f"Last log: {log}", text[-_LOG_CHARACTERS:]]
+    return "\n".join(lines).replace(str(Path.home()), "~")
+
+
+def _last_log() -> Path | None:
+    return max(log_folder().glob("*.log"), default=None)
+
+
+def _free_space(folder: Path) -> str:
+    while not folder.exists():
+        folder = folder.parent
+    return f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free in {folder}"
+
+
+def _memory() -> str:
+    try:
+        return f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1e9:.1f} GB"
+    except (AttributeError, ValueError, OSError):
+        return "unknown"

@@ -1,0 +1,148 @@
+"""Finding the engine: the Python that holds ``cropseg_geo``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess  # nosec B404 - asks a Python for its version; no shell
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .command import command, environment
+from .protocol import Job, Result, parse
+
+_ANSWER_S = 30
+_KEEP_S = 60.0
+_NO_WINDOW = 0x08000000
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that answered: its Python, its version, and where it comes from.
+
+    ``kind`` is ``"chosen"`` (in the settings), ``"managed"`` (made by this plugin) or ``"path"``;
+    ``packages`` are the versions of the libraries in it.
+    """
+
+    python: Path
+    version: str
+    kind: str
+    python_version: str = ""
+    packages: tuple[tuple[str, str], ...] = ()
+
+
+def data_folder() -> Path:
+    """The user's folder for what this plugin keeps between sessions."""
+    if os.name == "nt":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "cropseg"
+
+
+def managed_folder() -> Path:
+    """Where this plugin makes its own environment."""
+    return data_folder() / "engine"
+
+
+def log_folder() -> Path:
+    """Where the logs of the engine's runs are kept."""
+    return data_folder() / "logs"
+
+
+def new_log(task: str, *, keep: int = 30) -> Path:
+    """A name for the log of a run that starts now; the oldest of more than ``keep`` logs are deleted."""
+    folder = log_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in sorted(folder.glob("*.log"))[: -keep + 1]:
+        old.unlink(missing_ok=True)
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{task}-{os.getpid()}-{time.monotonic_ns() % 10**6}.log"
+
+
+def python_in(environment_folder: Path) -> Path:
+    """The Python of a virtual environment."""
+    inside = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
+    return environment_folder.joinpath(*inside)
+
+
+def find_engine(chosen: str | None) -> Engine | None:
+    """The engine that jobs are given to.
+
+    Parameters
+    ----------
+    chosen
+        What the settings say (``cropseg/engine_python``): a Python, or the folder of an environment. Where it
+        says something, nothing else is tried: a user who chose one does not want another.
+
+    Returns
+    -------
+    Engine or None
+        The chosen one, else the plugin's own, else that of a ``cropseg`` on the PATH; None if none answers.
+    """
+    if chosen and chosen.strip():
+        path = Path(chosen.strip()).expanduser()
+        return probe(python_in(path) if path.is_dir() else path, "chosen")
+    managed = python_in(managed_folder())
+    if managed.exists() and (engine := probe(managed, "managed")):
+        return engine
+    beside = _python_beside_script()
+    return probe(beside, "path") if beside else None
+
+
+def _python_beside_script() -> Path | None:
+    """The Python next to a ``cropseg`` on the PATH."""
+    script = shutil.which("cropseg")
+    if not script:
+        return None
+    # A script may be a link into the environment (uv tool, pipx); its Python lies beside the target.
+    for folder in (Path(script).parent, Path(script).resolve().parent):
+        for name in ("python.exe", "python", "python3"):
+            if (folder / name).is_file():
+                return folder / name
+    return None
+
+
+_answers: dict[str, tuple[float, Engine | None]] = {}
+
+
+def forget() -> None:
+    """Ask engines again: something was installed or removed."""
+    _answers.clear()
+
+
+def probe(python: Path, kind: str) -> Engine | None:
+    """Ask a Python for the engine in it; None if it has none. An answer counts for a minute."""
+    # Not resolved: an environment's Python is a link, and only by its own name is it that environment.
+    key = f"{kind}:{python}"
+    asked, engine = _answers.get(key, (-_KEEP_S, None))
+    if engine is None or time.monotonic() - asked > _KEEP_S:
+        engine = _ask(python, kind)
+        _answers[key] = (time.monotonic(), engine)
+    return engine
+
+
+def _ask(python: Path, kind: str) -> Engine | None:
+    try:
+        done = subprocess.run(  # nosec B603 - a list, no shell; the Python is the user's own choice
+            command(python, stop_at_eof=False),
+            input=Job("version").to_json().encode() + b"\n",
+            capture_output=True,
+            check=False,
+            timeout=_ANSWER_S,
+            cwd=Path.home(),
+            env=environment(os.environ),
+            **({"creationflags": _NO_WINDOW} if os.name == "nt" else {}),
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    events = [parse(line) for line in done.stdout.decode("utf-8", errors="replace").splitlines()]
+    for event in events:
+        if isinstance(event, Result) and "version" in event.values:
+            values = event.values
+            packages = tuple(sorted(values.get("packages", {}).items()))
+            return Engine(python, str(values["version"]), kind, str(values.get("python", "")), packages)
+    return None

@@ -1,0 +1,269 @@
+"""Making the engine's environment: with uv where it is to be had, else with a Python's own venv and pip.
+
+The overall strategy is two installations into a fresh environment: first torch from the index that holds it
+for the wanted accelerator, then the engine from wherever pip is configured to look. So no index has to be
+mixed with another, and pip's own settings and proxy variables count as they always do. With a folder of
+wheels everything comes from there and nothing from the network.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import subprocess  # nosec B404 - runs uv, python and pip; no shell
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .command import environment
+from .environment import Engine, forget, probe, python_in
+from .process import kill_tree
+from .versions import compare, plugin_version
+
+ACCELERATORS = ("cpu", "cuda")
+
+TORCH_INDEXES = {
+    "cpu": "https://download.pytorch.org/whl/cpu",
+    "cuda": "https://download.pytorch.org/whl/cu128",
+}
+"""Source: pytorch.org/get-started/locally."""
+
+OLDEST_PYTHON = (3, 11)
+
+
+_POLL_S = 0.1
+_NEW_GROUP = 0x00000200
+_NO_WINDOW = 0x08000000
+
+
+class InstallError(Exception):
+    """The environment could not be made; ``str()`` says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What makes environments: ``kind`` is ``"uv"`` or ``"venv"``, ``program`` uv itself or a Python."""
+
+    kind: str
+    program: str
+
+    def make(self, target: Path) -> list[str]:
+        """Command that makes an empty environment."""
+        if self.kind == "uv":
+            return [self.program, "venv", "--python", f">={'.'.join(map(str, OLDEST_PYTHON))}", str(target)]
+        return [self.program, "-m", "venv", str(target)]
+
+    def add(self, target: Path, *what: str) -> list[str]:
+        """Command that installs into it."""
+        python = str(python_in(target))
+        if self.kind == "uv":
+            return [self.program, "pip", "install", "--python", python, *what]
+        return [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *what]
+
+
+def requirement() -> str:
+    """The engine that fits this plugin, as pip understands it."""
+    major, minor = [*plugin_version().split("."), "0"][:2]
+    series = f"{major}.{minor}" if major == "0" else major
+    return f"cropseg-geo=={series}.*"
+
+
+def steps(tool: Tool, target: Path, *, accelerator: str, wheels: Path | None) -> list[list[str]]:
+    """The commands of an installation, in their order.
+
+    Raises
+    ------
+    InstallError
+        For an accelerator that does not exist.
+    """
+    if accelerator not in ACCELERATORS:
+        raise InstallError(f"unknown accelerator {accelerator!r}; choose one of {', '.join(ACCELERATORS)}")
+    if wheels is not None:
+        return [tool.make(target), tool.add(target, "--no-index", "--find-links", str(wheels), requirement())]
+    commands = [tool.make(target)]
+    # On macOS there is one torch, and the usual index holds it.
+    if sys.platform != "darwin":
+        commands.append(tool.add(target, "--index-url", TORCH_INDEXES[accelerator], "torch", "torchvision"))
+    return [*commands, tool.add(target, requirement())]
+
+
+def find_tool() -> Tool:
+    """uv, else a Python that is new enough and has venv.
+
+    Raises
+    ------
+    InstallError
+        If there is neither; says where to get one.
+    """
+    home = Path.home()
+    name = "uv.exe" if os.name == "nt" else "uv"
+    usual = [home / ".local" / "bin" / name, home / ".cargo" / "bin" / name, Path("/opt/homebrew/bin") / name]
+    uv = shutil.which("uv") or next((str(path) for path in usual if path.is_file()), None)
+    if uv and _answers([uv, "--version"]):
+        return Tool("uv", uv)
+    for python in _pythons():
+        check = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+        if _answers([python, "-c", check]):
+            return Tool("venv", python)
+    wanted = ".".join(map(str, OLDEST_PYTHON))
+    raise InstallError(
+        f"Neither uv nor a Python {wanted} or newer with venv was found.\n"
+        "→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again"
+    )
+
+
+def _pythons() -> Iterator[str]:
+    """Pythons to try: QGIS's own, then those on the PATH, the newest of the tested ones first."""
+    # In QGIS on Windows and macOS sys.executable is QGIS; its Python lies under the prefix.
+    inside = ("python.exe",) if os.name == "nt" else ("bin/python3",)
+    for candidate in inside:
+        if (Path(sys.base_prefix) / candidate).is_file():
+            yield str(Path(sys.base_prefix) / candidate)
+    for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
+        if found := shutil.which(name):
+            yield found
+
+
+def _answers(command: list[str]) -> bool:
+    try:
+        done = subprocess.run(  # nosec B603
+            command, capture_output=True, check=False, timeout=30, env=environment(os.environ), **_quiet()
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
+
+
+def _quiet() -> dict[str, int]:
+    return {"creationflags": _NO_WINDOW} if os.name == "nt" else {}
+
+
+def install(
+    target: Path,
+    *,
+    accelerator: str,
+    wheels: Path | None,
+    on_line: Callable[[str], None],
+    is_cancelled: Callable[[], bool],
+) -> Engine | None:
+    """Make an environment with the engine; an earlier one in its place is kept until the new one works.
+
+    Parameters
+    ----------
+    target
+        Folder of the environment.
+    accelerator
+        ``"cpu"`` or ``"cuda"``; means nothing where wheels come from a folder.
+    wheels
+        Folder with the wheels of the engine and all that it needs; None takes them from the network.
+    on_line
+        Called in this thread with each line that the tools print.
+    is_cancelled
+        Asked ten times a second.
+
+    Returns
+    -------
+    Engine or None
+        The new engine; None if the installation was cancelled, and then everything is as it was before.
+
+    Raises
+    ------
+    InstallError
+        If it could not be made; everything is as it was before.
+    """
+    if target.exists() and any(target.iterdir()) and not (target / "pyvenv.cfg").is_file():
+        raise InstallError(f"{target} holds other files.\n→ choose an empty folder for the engine")
+    if wheels is not None and not any(wheels.glob("*.whl")):
+        raise InstallError(f"{wheels} holds no wheels (*.whl).\n→ choose the folder that does")
+    commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels)
+    before = _set_aside(target)
+    try:
+        is_complete = all(_do(command, on_line, is_cancelled) for command in commands)
+        engine = _proven(target) if is_complete else None
+    except BaseException:
+        _put_back(target, before)
+        raise
+    finally:
+        forget()
+    if engine is None:
+        _put_back(target, before)
+    elif before is not None:
+        shutil.rmtree(before, ignore_errors=True)
+    return engine
+
+
+def _set_aside(target: Path) -> Path | None:
+    """Rename what is there; None if nothing is."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        return None
+    aside = target.with_name(f"{target.name}.before")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        return target.rename(aside)
+    except OSError as err:
+        raise InstallError(
+            f"{target} cannot be replaced ({err.strerror}).\n→ end jobs that still run, and try again"
+        ) from err
+
+
+def _put_back(target: Path, before: Path | None) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    if before is not None:
+        before.rename(target)
+
+
+def _proven(target: Path) -> Engine:
+    engine = probe(python_in(target), "managed")
+    fit = compare(engine.version if engine else None, plugin_version())
+    if engine is None or not fit.is_ok:
+        raise InstallError(f"The engine was installed, but cannot be used: {fit.message}")
+    return engine
+
+
+def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callable[[], bool]) -> bool:
+    """Run one command; False if it was cancelled. Raises InstallError."""
+    if is_cancelled():
+        return False
+    on_line("$ " + " ".join(command))
+    own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
+    child = subprocess.Popen(  # nosec B603 - a list, no shell
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(os.environ),
+        cwd=Path.home(),
+        **own_group,
+    )
+    lines: queue.Queue[str] = queue.Queue()
+    reader = threading.Thread(target=_read_all, args=(child, lines), daemon=True)
+    reader.start()
+    tail: list[str] = []
+    while reader.is_alive() or not lines.empty() or child.poll() is None:
+        if is_cancelled():
+            kill_tree(child)
+            child.wait()
+            return False
+        try:
+            tail = [*tail[-9:], lines.get(timeout=_POLL_S)]
+        except queue.Empty:
+            continue
+        on_line(tail[-1])
+    if child.returncode:
+        said = "\n".join(tail)
+        raise InstallError(
+            f"The installation failed (exit code {child.returncode}):\n{said}\n"
+            "→ check the connection and the proxy, or install from a folder of wheels"
+        )
+    return True
+
+
+def _read_all(child: subprocess.Popen[bytes], lines: queue.Queue[str]) -> None:
+    with child.stdout:
+        for line in child.stdout:
+            if text := line.decode("utf-8", errors="replace").rstrip():
+                lines.put(text)

@@ -1,0 +1,282 @@
+"""The engine as a child process: start it, hear its events, stop it with everything that it started."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess  # nosec B404 - the engine is another program; it is started without a shell
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .command import command, environment
+from .protocol import Failed, Job, Result, parse
+
+GRACE_S = 1.2
+"""Time to remove half files and leave after the engine was told to stop; then it is killed."""
+
+_POLL_S = 0.1
+_TAIL_LINES = 12
+_NEW_GROUP = 0x00000200
+_NO_WINDOW = 0x08000000
+
+
+class EngineError(Exception):
+    """The engine refused, failed or died.
+
+    Parameters
+    ----------
+    message, remedy
+        What happened, and what can be done about it.
+    log
+        File with all that the engine said.
+    kind
+        The engine's own name of the error; ``"Crash"`` where it died without a word.
+    """
+
+    def __init__(
+        self, message: str, remedy: str = "", *, log: Path | None = None, kind: str = "Crash"
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+        self.log = log
+        self.kind = kind
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.remedy:
+            lines.append(f"→ {self.remedy}")
+        if self.log:
+            lines.append(f"Log: {self.log}")
+        return "\n".join(lines)
+
+
+class Cancelled(Exception):  # noqa: N818 - no error: the user asked for it
+    """The job was stopped because ``is_cancelled`` said so."""
+
+
+def run(
+    python: Path,
+    job: Job,
+    *,
+    on_event: Callable[[Any], None],  # Any: the events of protocol
+    is_cancelled: Callable[[], bool],
+    log: Path,
+    settings: Mapping[str, str] | None = None,
+) -> Mapping[str, Any]:
+    """Do a job in the engine and wait for it.
+
+    Parameters
+    ----------
+    python
+        The engine's Python.
+    on_event
+        Called in this thread with every event but the result.
+    is_cancelled
+        Asked ten times a second; when it says yes, the engine and its children are gone within two seconds.
+    log
+        File for everything that the engine writes to standard error; its folder is made.
+    settings
+        Environment variables in place of this process's own.
+
+    Returns
+    -------
+    Mapping
+        The result's values.
+
+    Raises
+    ------
+    Cancelled
+        If it was.
+    EngineError
+        In every other case without a result.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8", errors="replace") as errors:
+        errors.write(f"{python}\n{job.to_json()}\n\n")
+        errors.flush()
+        child = _start(python, errors, os.environ if settings is None else settings)
+        try:
+            _send(child, job)
+            result, failure = _listen(child, on_event, is_cancelled)
+        except BaseException:
+            stop(child)
+            raise
+        finally:
+            _close(child)
+        if failure:
+            errors.write(f"\n{failure}\n")
+    if result is not None:
+        return result.values
+    if failure:
+        raise EngineError(failure.message, failure.remedy, log=log, kind=failure.kind)
+    raise _death(child.returncode, log)
+
+
+def _start(python: Path, errors: Any, inherited: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
+    try:
+        return subprocess.Popen(  # nosec B603 - a list, no shell; the Python is the user's own choice
+            command(python),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment(inherited),
+            cwd=Path.home(),
+            **own_group,
+        )
+    except OSError as err:
+        raise EngineError(
+            f"The engine {python} cannot be started ({err.strerror or err}).",
+            "choose another Python in Settings › Options › CropSeg, or install the engine again",
+        ) from err
+
+
+def _send(child: subprocess.Popen[bytes], job: Job) -> None:
+    try:
+        child.stdin.write(job.to_json().encode() + b"\n")
+        child.stdin.flush()
+    except OSError:
+        # It died at once; the exit code says why.
+        return
+
+
+def _listen(
+    child: subprocess.Popen[bytes], on_event: Callable[[Any], None], is_cancelled: Callable[[], bool]
+) -> tuple[Result | None, Failed | None]:
+    """Events until the engine ends. Raises Cancelled."""
+    lines: queue.Queue[bytes | None] = queue.Queue()
+    reader = threading.Thread(target=_read_all, args=(child.stdout, lines), daemon=True)
+    reader.start()
+    result, failure = None, None
+    while True:
+        if is_cancelled():
+            raise Cancelled
+        try:
+            line = lines.get(timeout=_POLL_S)
+        except queue.Empty:
+            if child.poll() is not None and not reader.is_alive() and lines.empty():
+                break
+            continue
+        if line is None:
+            break
+        event = parse(line.decode("utf-8", errors="replace"))
+        if isinstance(event, Result):
+            result = event
+        elif isinstance(event, Failed):
+            failure = event
+        else:
+            on_event(event)
+    while child.poll() is None:
+        if is_cancelled():
+            raise Cancelled
+        time.sleep(_POLL_S / 4)
+    return result, failure
+
+
+def _read_all(stream: Iterable[bytes], lines: queue.Queue[bytes | None]) -> None:
+    try:
+        for line in stream:
+            lines.put(line)
+    except (OSError, ValueError):
+        # Closed under our hands because the job was cancelled.
+        pass  # nosec B110
+    finally:
+        lines.put(None)
+
+
+def stop(child: subprocess.Popen[bytes], *, grace_s: float = GRACE_S) -> None:
+    """End a child and everything that it started: first it is asked to, then it is killed.
+
+    The end of its standard input is the request, which the engine understands on every system.
+    """
+    _close_stream(child.stdin)
+    if os.name != "nt" and child.poll() is None:
+        _signal_group(child.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=grace_s)
+    # Also where the child itself has gone: its children may have stayed.
+    kill_tree(child)
+    child.wait()
+
+
+def kill_tree(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child and its children, at once."""
+    if os.name == "nt":
+        subprocess.run(  # nosec B603 B607 - a tool of Windows itself
+            ["taskkill", "/T", "/F", "/PID", str(child.pid)],
+            capture_output=True,
+            check=False,
+            creationflags=_NO_WINDOW,
+        )
+    else:
+        _signal_group(child.pid, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    for stream in (child.stdin, child.stdout):
+        _close_stream(stream)
+
+
+def _close_stream(stream: Any) -> None:
+    try:
+        stream.close()
+    except OSError:
+        return
+
+
+def _death(code: int, log: Path) -> EngineError:
+    """An end without a result and without a reason, in words."""
+    tail = _tail(log)
+    if code in (-9, 137):
+        return EngineError(
+            "The engine was killed, most likely by the system because memory ran out.",
+            "close other programs, or set smaller batches, fewer blocks at a time or a smaller extent",
+            log=log,
+            kind="Killed",
+        )
+    if "No module named" in tail and "cropseg_geo" in tail:
+        return EngineError(
+            "That Python does not hold the engine.",
+            "install the engine, or choose another Python in Settings › Options › CropSeg",
+            log=log,
+            kind="Missing",
+        )
+    how = (
+        f"signal {_signal_name(-code)}"
+        if code < 0
+        else f"exit code {code & 0xFFFFFFFF:#x}"
+        if code > 255
+        else f"exit code {code}"
+    )
+    said = f" It said last:\n{tail}" if tail else ""
+    return EngineError(
+        f"The engine ended without a result ({how}).{said}",
+        "run it again with device cpu; if it happens again, report it with the log",
+        log=log,
+    )
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _tail(log: Path) -> str:
+    """The last lines of a log, without the job that it begins with."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[3:]
+    return "\n".join(line for line in lines[-_TAIL_LINES:] if line.strip())

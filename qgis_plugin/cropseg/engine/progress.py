@@ -1,0 +1,57 @@
+"""Events → one share of the whole job. A stage counts by the time that it takes on an ordinary machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .protocol import StageAdvanced, StageFinished, StageStarted
+
+STAGES = {
+    "segment": {"gsd": 5, "segment": 78, "write": 8, "plots": 2, "vectorize": 5, "report": 2},
+    "vectorize": {"vectorize": 100},
+    "plots_stats": {"vectorize": 40, "plots": 60},
+}
+"""Task → stage → weight; a task that is not listed shows the stages as they come."""
+
+LABELS = {
+    "gsd": "Choosing the resolution",
+    "segment": "Segmenting",
+    "write": "Writing rasters",
+    "vectorize": "Tracing the canopy",
+    "plots": "Measuring plots",
+    "report": "Writing the report",
+}
+
+
+class Progress:
+    """The share of a task that is done, 0–1; it never falls."""
+
+    def __init__(self, task: str) -> None:
+        self._weights: Mapping[str, int] = STAGES.get(task, {})
+        self._totals: dict[str, int] = {}
+        self._done: dict[str, float] = {}
+        self._share = 0.0
+
+    def take(self, event: object) -> float:
+        """The share after an event."""
+        if isinstance(event, StageStarted):
+            self._totals[event.stage] = max(event.total, 1)
+            self._skip_to(event.stage)
+            self._done.setdefault(event.stage, 0.0)
+        elif isinstance(event, StageAdvanced):
+            total = self._totals.get(event.stage, 1)
+            self._done[event.stage] = min(1.0, self._done.get(event.stage, 0.0) + event.amount / total)
+        elif isinstance(event, StageFinished):
+            self._done[event.stage] = 1.0
+        whole = sum(self._weights.values()) or len(self._done) or 1
+        share = (
+            sum(self._weights.get(s, 0 if self._weights else 1) * d for s, d in self._done.items()) / whole
+        )
+        self._share = max(self._share, min(share, 1.0))
+        return self._share
+
+    def _skip_to(self, stage: str) -> None:
+        """Stages listed before one that starts are over, or did not take place."""
+        if stage in self._weights:
+            for earlier in list(self._weights)[: list(self._weights).index(stage)]:
+                self._done[earlier] = 1.0

@@ -1,0 +1,66 @@
+"""The engine's remedies name options of its command line; a user of the toolbox knows parameters."""
+
+from __future__ import annotations
+
+import re
+
+PARAMETERS = {
+    "--ab": "POINT_A and POINT_B",
+    "--aoi": "AREA",
+    "--alpha-band": "ALPHA_BAND",
+    "--bands": "BANDS",
+    "--batch-size": "BATCH_SIZE",
+    "--bbox": "EXTENT",
+    "--block-alley": "BLOCK_ALLEY",
+    "--block-columns": "BLOCK_COLUMNS",
+    "--block-rows": "BLOCK_ROWS",
+    "--buffer": "BUFFER",
+    "--cell": "CELL",
+    "--columns": "COLUMNS",
+    "--corners": "CORNERS",
+    "--crs": "the CRS of the layer",
+    "--device": "DEVICE",
+    "--dsm": "DSM",
+    "--dtm": "DTM",
+    "--fieldbook": "FIELD_BOOK",
+    "--fieldbook-by": "FIELD_BOOK_BY",
+    "--grid": "GRID",
+    "--gsd": "RESOLUTION",
+    "--id-field": "PLOT_ID",
+    "--lanes": "LANES",
+    "--length": "LENGTH",
+    "--min-area": "MIN_AREA",
+    "--model": "MODEL",
+    "--objects": "OBJECTS",
+    "--out": "OUTPUT",
+    "--outline": "OUTLINE",
+    "--overlap": "OVERLAP",
+    "--plot-id": "PLOT_ID",
+    "--plots": "PLOTS",
+    "--plots-crs": "the CRS of the layer",
+    "--precision": "PRECISION",
+    "--prob": "PROBABILITY",
+    "--raster": "ORTHOMOSAIC",
+    "--rotate": "TURN",
+    "--row-alley": "ROW_ALLEY",
+    "--row-angle": "ROW_ANGLE",
+    "--row-spacing": "ROW_SPACING",
+    "--rows": "ROWS",
+    "--scale": "SCALE",
+    "--simplify": "SIMPLIFY",
+    "--snap": "MASK",
+    "--stats": "STATISTICS",
+    "--template": "TEMPLATE",
+    "--threshold": "THRESHOLD",
+    "--tile": "TILE_SIZE",
+    "--width": "WIDTH",
+}
+
+
+def in_toolbox_words(text: str) -> str:
+    """The text with options of the command line as parameters of the toolbox; others stay as they are.
+
+    >>> in_toolbox_words("pass --gsd 0.02 to resample")
+    'pass RESOLUTION 0.02 to resample'
+    """
+    return re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: PARAMETERS.get(found[0], found[0]), text)

@@ -1,0 +1,1 @@
+"""Windows: the first-run dialog, the options page and what they share."""

@@ -1,0 +1,134 @@
+"""Files that cannot be written, for every sentence: a clear error, and the earlier file untouched."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+from rasters import UTM, write_plots, write_raster
+
+import cropseg_geo as cg
+from cropseg_geo.errors import OutputError
+from cropseg_geo.pipeline import make_plots, report
+from cropseg_geo.plots.site import Site
+from cropseg_geo.plots.trial import Trial
+
+OUTS = {
+    "vectorize": "f.gpkg",
+    "stats_csv": "s.csv",
+    "stats": "s.gpkg",
+    "make": "made.gpkg",
+    "make_geojson": "made.geojson",
+    "series": "series.csv",
+    "chart": "growth.svg",
+    "report": "r.html",
+    "report_png": "r.png",
+    "report_pdf": "r.pdf",
+}
+PACKAGES = [name for name, out in OUTS.items() if out.endswith(".gpkg")]
+
+
+def write_survey(folder: Path) -> None:
+    """A noisy mask and 200 plots: every file about them is larger than a few kilobytes."""
+    mask = np.random.default_rng(0).integers(0, 2, (1, 200, 300)).astype(np.uint8)
+    write_raster(folder / "m_2024-05-01.tif", mask, nodata=255)
+    write_raster(folder / "m_2024-06-01.tif", mask, nodata=255)
+    boxes = [(c * 0.15, r * 0.2, c * 0.15 + 0.1, r * 0.2 + 0.15) for r in range(10) for c in range(20)]
+    write_plots(folder / "plots.gpkg", boxes, plot_id=[f"plot {i}" for i in range(200)])
+
+
+def write(name: str, folder: Path) -> object:
+    """Says the sentence on the survey in ``folder``, so that it writes its file of :data:`OUTS`."""
+    out, mask, plots = folder / OUTS[name], folder / "m_2024-05-01.tif", folder / "plots.gpkg"
+    if name == "vectorize":
+        return cg.vectorize(mask, out, overwrite=True)
+    if name.startswith("stats"):
+        return cg.measure_plots(mask, plots, out, stats="coverage", overwrite=True)
+    if name.startswith("make"):
+        site = Site(UTM, ab=((565_800.0, 5_705_300.0), (565_900.0, 5_705_300.0)))
+        return make_plots(out, site=site, trial=Trial(20, 20, 3.0, 1.5), overwrite=True)
+    if name.startswith("report"):
+        return report(mask, out, plots=plots, overwrite=True)
+    masks = [mask, folder / "m_2024-06-01.tif"]
+    files = {"out": None, "chart": out} if name == "chart" else {"out": out}
+    return cg.plot_series(masks, plots, **files, stats="coverage", overwrite=True)
+
+
+@pytest.fixture
+def survey(tmp_path):
+    write_survey(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", OUTS)
+def test_a_read_only_file_is_refused_and_stays(survey, name):
+    out = survey / OUTS[name]
+    out.write_text("earlier")
+    out.chmod(0o444)
+    with pytest.raises(OutputError, match="is read-only") as caught:
+        write(name, survey)
+    assert "choose another --out" in caught.value.remedy
+    assert out.read_text() == "earlier"
+    assert not list(survey.glob(".*"))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_a_geopackage_that_another_program_holds_is_refused_and_stays(survey, name):
+    out = survey / OUTS[name]
+    with closing(sqlite3.connect(out)) as other:
+        other.execute("CREATE TABLE theirs (a)")
+        other.commit()
+        before = out.read_bytes()
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OutputError, match="open in another program"):
+            write(name, survey)
+    assert out.read_bytes() == before
+    write(name, survey)
+    assert len(gpd.read_file(out, layer="canopy" if name == "vectorize" else "plots")) > 100
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from pipeline.test_outputs_kept import OUTS, write
+import cropseg_geo as cg
+folder = Path(sys.argv[1])
+for name in OUTS:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))
+    try:
+        write(name, folder)
+        print(name, "wrote")
+    except cg.CropsegError as err:
+        print(name, type(err).__name__, str(err).replace(chr(10), " "))
+"""
+
+
+def test_a_full_disk_is_reported_for_the_file_that_was_asked_for_and_the_earlier_one_stays(survey):
+    for out in OUTS.values():
+        (survey / out).write_text("earlier")
+    before = sorted(p.name for p in survey.iterdir())
+    # No file may grow further than a limit: what a full disk is to the program that writes.
+    command = [sys.executable, "-c", FULL_DISK, survey]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=200
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(OUTS), done.stdout + done.stderr[-3000:]
+    for line, (name, out) in zip(lines, OUTS.items(), strict=True):
+        assert line.startswith(f"{name} OutputError "), line
+        assert str(survey / out) in line  # not the name that it is drafted under
+        assert "space" in line
+    assert {(survey / out).read_text() for out in OUTS.values()} == {"earlier"}
+    assert sorted(p.name for p in survey.iterdir()) == before
+
+
+def test_a_report_whose_name_and_format_disagree_is_refused(survey):
+    with pytest.raises(cg.CropsegError, match=r"ends in \.html, but --format is png"):
+        report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
+    assert not (survey / "r.html").exists()

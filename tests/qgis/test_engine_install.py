@@ -1,0 +1,112 @@
+"""The engine's environment: the commands that make it, and a real one from a folder of wheels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from toolboxes import write_wheel
+
+from qgis_plugin.cropseg.engine.diagnostics import report
+from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, python_in
+from qgis_plugin.cropseg.engine.install import InstallError, Tool, find_tool, install, requirement, steps
+
+TARGET = Path("/data/cropseg/engine")
+PYTHON = str(python_in(TARGET))
+
+
+@pytest.mark.parametrize(("accelerator", "index"), [("cpu", "whl/cpu"), ("cuda", "whl/cu")])
+def test_torch_comes_from_its_own_index_and_the_engine_from_the_users(accelerator, index, monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    make, torch, engine = steps(Tool("uv", "uv"), TARGET, accelerator=accelerator, wheels=None)
+    assert make == ["uv", "venv", "--python", ">=3.11", str(TARGET)]
+    assert torch[:5] == ["uv", "pip", "install", "--python", PYTHON]
+    assert index in torch[torch.index("--index-url") + 1]
+    assert "torch" in torch
+    assert engine == ["uv", "pip", "install", "--python", PYTHON, requirement()]
+
+
+def test_on_macos_there_is_one_torch(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert len(steps(Tool("venv", "python3"), TARGET, accelerator="cpu", wheels=None)) == 2
+
+
+def test_with_wheels_nothing_comes_from_the_network():
+    make, only = steps(Tool("venv", "python3"), TARGET, accelerator="cuda", wheels=Path("/stick/wheels"))
+    assert make == ["python3", "-m", "venv", str(TARGET)]
+    assert only[:4] == [PYTHON, "-m", "pip", "install"]
+    assert only[-4:] == ["--no-index", "--find-links", "/stick/wheels", requirement()]
+
+
+def test_an_unknown_accelerator_is_refused():
+    with pytest.raises(InstallError, match="cpu, cuda"):
+        steps(Tool("uv", "uv"), TARGET, accelerator="tpu", wheels=None)
+
+
+@pytest.fixture
+def tool():
+    try:
+        return find_tool()
+    except InstallError as err:
+        pytest.skip(f"nothing here makes environments: {err}")
+
+
+def put(target: Path, wheels: Path, *, is_cancelled=lambda: False) -> tuple[Engine | None, list[str]]:
+    lines: list[str] = []
+    engine = install(
+        target, accelerator="cpu", wheels=wheels, on_line=lines.append, is_cancelled=is_cancelled
+    )
+    return engine, lines
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are POSIX")
+def test_an_engine_is_installed_from_wheels_updated_and_kept_when_the_next_one_fails(tmp_path, tool):
+    forget()
+    target, wheels = tmp_path / "daten ü" / "engine", tmp_path / "wheels"
+    write_wheel(wheels, "0.1.0")
+    engine, lines = put(target, wheels)
+    assert (engine.python, engine.version, engine.kind) == (python_in(target), "0.1.0", "managed")
+    assert lines[0].startswith("$ ")
+    assert find_engine(str(target)).version == "0.1.0"
+
+    write_wheel(wheels, "0.1.5")
+    assert put(target, wheels)[0].version == "0.1.5"
+
+    # Cancelled on the way: the engine that was there is there.
+    asked = iter([False, *[True] * 50])
+    assert put(target, wheels, is_cancelled=lambda: next(asked))[0] is None
+    assert find_engine(str(target)).version == "0.1.5"
+
+    write_wheel(tmp_path / "too new", "0.9.0")
+    with pytest.raises(InstallError, match="exit code"):
+        put(target, tmp_path / "too new")
+    assert find_engine(str(target)).version == "0.1.5"
+    assert not target.with_name("engine.before").exists()
+    forget()
+
+
+def test_a_folder_of_other_files_is_not_touched(tmp_path):
+    (tmp_path / "thesis.odt").touch()
+    with pytest.raises(InstallError, match="holds other files"):
+        put(tmp_path, tmp_path)
+    assert (tmp_path / "thesis.odt").exists()
+
+
+def test_a_folder_without_wheels_is_refused(tmp_path):
+    with pytest.raises(InstallError, match="holds no wheels"):
+        put(tmp_path / "engine", tmp_path)
+    assert not (tmp_path / "engine").exists()
+
+
+def test_diagnostics_tell_the_engine_and_not_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy:8080")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    engine = Engine(Path.home() / "env/bin/python", "0.0.9", "chosen", "3.12.1", (("torch", "2.9"),))
+    text = report(engine)
+    assert "too old" in text
+    assert "torch 2.9" in text
+    assert "HTTPS_PROXY" in text
+    assert "password" not in text
+    assert str(Path.home() / "env") not in text
+    assert "missing" in report(None)

@@ -1,0 +1,226 @@
+"""The engine as a child process: results, refusals, crashes, and a cancel that leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from rasters import write_raster
+from toolboxes import answering, write_engine
+
+from qgis_plugin.cropseg.engine import protocol
+from qgis_plugin.cropseg.engine.environment import (
+    Engine,
+    find_engine,
+    forget,
+    managed_folder,
+    new_log,
+    python_in,
+)
+from qgis_plugin.cropseg.engine.process import Cancelled, EngineError, run
+from qgis_plugin.cropseg.engine.workspace import PlaceError, holds_blocks, place, tidy, workspace
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the engines of these tests are scripts")
+
+
+def do(python: Path, log: Path, *, task: str = "version", cancel_after_s: float | None = None, **arguments):
+    """Result and events of a job."""
+    events, start = [], time.monotonic()
+    result = run(
+        python,
+        protocol.Job(task, arguments),
+        on_event=events.append,
+        is_cancelled=lambda: cancel_after_s is not None and time.monotonic() - start > cancel_after_s,
+        log=log,
+    )
+    return result, events
+
+
+def test_a_job_of_the_real_engine_gives_its_result(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2, (1, 40, 40), dtype=np.uint8)
+    mask = write_raster(tmp_path / "mä sk.tif", values, nodata=255)
+    out = tmp_path / "canopy ü.gpkg"
+    result, events = do(
+        Path(sys.executable), tmp_path / "logs" / "run.log", task="vectorize", mask=str(mask), out=str(out)
+    )
+    assert out.is_file()
+    assert result["n_polygons"] > 1
+    assert result["canopy_area_m2"] == pytest.approx(values.sum() * 1e-4)
+    assert protocol.Written("layers", str(out)) in events
+    assert '"vectorize"' in (tmp_path / "logs" / "run.log").read_text()
+
+
+def test_a_refusal_of_the_real_engine_keeps_its_kind_its_remedy_and_the_log(tmp_path):
+    with pytest.raises(EngineError) as caught:
+        do(Path(sys.executable), tmp_path / "run.log", task="vectorize", mask="nowhere.tif", out="o.gpkg")
+    assert caught.value.kind == "InputError"
+    assert "nowhere.tif" in caught.value.message
+    assert str(tmp_path / "run.log") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "Killed", "memory"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "Crash", "signal SIGSEGV"),
+        ("print('about to fall', file=sys.stderr); sys.exit(3)", "Crash", "about to fall"),
+        ("print('warming up'); sys.exit(0)", "Crash", "exit code 0"),
+        ("sys.exit('No module named cropseg_geo')", "Missing", "does not hold the engine"),
+    ],
+    ids=["out of memory", "crash", "exit", "silent", "missing"],
+)
+def test_a_death_without_a_word_becomes_a_message_with_the_log(tmp_path, code, kind, said):
+    log = tmp_path / "run.log"
+    with pytest.raises(EngineError) as caught:
+        do(write_engine(tmp_path / "python", code), log)
+    assert caught.value.kind == kind
+    assert said in caught.value.message
+    assert caught.value.log == log
+    assert log.is_file()
+
+
+def test_a_python_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(EngineError, match="cannot be started"):
+        do(tmp_path / "nowhere", tmp_path / "run.log")
+
+
+def test_what_the_engine_prints_beside_events_is_passed_on(tmp_path):
+    code = "print('hello'); print(json.dumps({'event': 'result', 'task': 'version', 'version': '9'}))"
+    result, events = do(write_engine(tmp_path / "python", code), tmp_path / "run.log")
+    assert result["version"] == "9"
+    assert events == [protocol.Unknown("hello")]
+
+
+def test_cancel_ends_an_engine_that_does_not_listen_and_its_children_within_two_seconds(tmp_path):
+    pids = tmp_path / "pids"
+    code = (
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}')\n"
+        "while True: time.sleep(1)"
+    )
+    python, asked = write_engine(tmp_path / "python", code), []
+
+    def is_cancelled() -> bool:
+        if pids.exists() and len(pids.read_text().split()) == 2:
+            asked.append(time.monotonic())
+        return bool(asked)
+
+    with pytest.raises(Cancelled):
+        run(python, protocol.Job("x"), on_event=print, is_cancelled=is_cancelled, log=tmp_path / "run.log")
+    assert time.monotonic() - asked[0] < 2
+    for pid in map(int, pids.read_text().split()):
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_cancel_of_the_real_engine_leaves_no_half_file(tmp_path):
+    values = np.random.default_rng(0).integers(0, 2, (1, 4000, 4000), dtype=np.uint8)
+    mask, out = write_raster(tmp_path / "mask.tif", values, nodata=255), tmp_path / "out" / "canopy.gpkg"
+    started = []
+    out.parent.mkdir()
+    with pytest.raises(Cancelled):
+        run(
+            Path(sys.executable),
+            protocol.Job("vectorize", {"mask": str(mask), "out": str(out)}),
+            on_event=started.append,
+            is_cancelled=lambda: bool(started),
+            log=tmp_path / "run.log",
+        )
+    # Where the engine had no time to clean up, the plugin's own workspace goes with everything in it.
+    left = [p for p in out.parent.iterdir() if not p.name.startswith(".")]
+    assert not left
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user without any engine."""
+    forget()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    yield tmp_path
+    forget()
+
+
+def test_the_chosen_engine_comes_first_then_the_plugins_own_then_the_path(home):
+    assert find_engine(None) is None
+    write_engine(home / "bin" / "cropseg", "")
+    beside = write_engine(home / "bin" / "python", answering("0.1.3"))
+    assert find_engine("") == Engine(beside, "0.1.3", "path", "3.13.1")
+    own = write_engine(python_in(managed_folder()), answering("0.1.2"))
+    assert find_engine(None) == Engine(own, "0.1.2", "managed", "3.13.1")
+    chosen = write_engine(home / "env" / "bin" / "python", answering("0.1.1"))
+    assert find_engine(str(home / "env")) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
+    assert find_engine(str(chosen)) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
+    # A user who chose one that does not answer does not get another one unasked.
+    assert find_engine(str(home / "nowhere")) is None
+
+
+def test_the_engine_of_the_checkout_answers_with_its_packages(home):
+    engine = find_engine(sys.executable)
+    assert engine is not None
+    assert dict(engine.packages)["torch"]
+
+
+def test_a_python_without_the_engine_is_no_engine(home):
+    bare = shutil.which("python3", path="/usr/bin")
+    if not bare:
+        pytest.skip("there is no Python of the system")
+    assert find_engine(bare) is None
+
+
+def test_only_the_newest_logs_are_kept(home):
+    folder = new_log("segment").parent
+    for number in range(40):
+        (folder / f"20200101-0000{number:02}-segment-1-1.log").touch()
+    new_log("segment", keep=10).touch()
+    assert len(list(folder.glob("*.log"))) == 10
+    assert not (folder / "20200101-000030-segment-1-1.log").exists()
+
+
+def write_blocks(work: Path, *, done: bool) -> None:
+    store = work / ".field-1234.cropseg" / "blocks.zarr"
+    (store / "done" / "c" / "0").mkdir(parents=True)
+    (store / "done" / "zarr.json").touch()
+    if done:
+        (store / "done" / "c" / "0" / "0").touch()
+    (work / ".field-1234.cropseg" / "draft_mask.tif").touch()
+    (work / "field_mask.tif").touch()
+
+
+@pytest.mark.parametrize(("done", "keep"), [(True, True), (False, True), (True, False)])
+def test_finished_blocks_and_nothing_else_stay_after_a_stop(tmp_path, done, keep):
+    destination = tmp_path / "mäsk.tif"
+
+    def work_until_stopped() -> None:
+        with workspace(destination, keep_blocks=keep) as work:
+            write_blocks(work, done=done)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work_until_stopped()
+    left = [p.name for p in tmp_path.rglob("*") if p.is_file()]
+    assert sorted(left) == (["0", "zarr.json"] if done and keep else [])
+    tidy(tmp_path / ".mäsk.cropseg", keep_blocks=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_workspace_goes_when_the_work_is_done(tmp_path):
+    with workspace(tmp_path / "new" / "mask.tif", keep_blocks=True) as work:
+        write_blocks(work, done=True)
+        assert holds_blocks(work)
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_finished_file_replaces_an_earlier_one_and_a_failure_says_what_to_do(tmp_path):
+    (tmp_path / "draft.tif").write_text("new")
+    (tmp_path / "mask.tif").write_text("old")
+    place(tmp_path / "draft.tif", tmp_path / "mask.tif")
+    assert (tmp_path / "mask.tif").read_text() == "new"
+    with pytest.raises(PlaceError, match="remove the layer"):
+        place(tmp_path / "nothing.tif", tmp_path / "mask.tif")

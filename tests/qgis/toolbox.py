@@ -1,0 +1,221 @@
+"""Run the plugin's algorithms in the real QGIS, many in one process; run by QGIS's own Python.
+
+Usage: python3 toolbox.py SCENARIOS.json ANSWERS.json ENGINE_PYTHON
+
+``SCENARIOS.json`` is a list of [name, scenario, arguments]; the answers are by name what the function
+``scenario`` of this file returns, or {"error": text}.
+"""
+
+# ruff: noqa: N802, N803, N815, FBT003, BLE001 - names and signatures are QGIS's; every failure is an answer
+
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "qgis_plugin"), "/usr/share/qgis/python/plugins"]
+
+from qgis.core import (  # noqa: E402 - QGIS's plugins are found only now
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
+    QgsProcessingContext,
+    QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
+    QgsProcessingModelAlgorithm,
+    QgsProcessingModelChildAlgorithm,
+    QgsProcessingModelChildParameterSource,
+    QgsProcessingModelOutput,
+    QgsProcessingOutputLayerDefinition,
+    QgsProject,
+    QgsRasterLayer,
+    QgsSettings,
+    QgsVectorLayer,
+)
+
+
+class Listening(QgsProcessingFeedback):
+    """Keeps what is said, and cancels when told to."""
+
+    def __init__(self, cancel_from=None):
+        super().__init__(False)
+        self.said, self.cancel_from, self.cancelled_at = [], cancel_from, None
+        self.progressChanged.connect(self._progressed)
+
+    def _progressed(self, percent):
+        if self.cancel_from is not None and percent >= self.cancel_from and not self.isCanceled():
+            self.cancelled_at = time.monotonic()
+            self.cancel()
+
+    def pushInfo(self, text):
+        self.said.append(text)
+
+    pushWarning = pushDebugInfo = pushConsoleInfo = setProgressText = pushInfo
+
+    def reportError(self, text, fatalError=False):
+        self.said.append(text)
+
+
+def algorithm(name):
+    return QgsApplication.processingRegistry().createAlgorithmById(f"cropseg:{name}")
+
+
+def run(name, parameters, cancel_from=None):
+    """An algorithm as the toolbox runs it: check, then run."""
+    context, feedback = QgsProcessingContext(), Listening(cancel_from)
+    context.setProject(QgsProject.instance())
+    is_fine, message = algorithm(name).checkParameterValues(parameters, context)
+    if not is_fine:
+        return {"refused": message}
+    results, is_done = algorithm(name).run(parameters, context, feedback, catchExceptions=False)
+    since = time.monotonic() - feedback.cancelled_at if feedback.cancelled_at else None
+    return {"results": results, "done": is_done, "said": feedback.said, "seconds_after_cancel": since}
+
+
+def catalogue():
+    """Ids, and for each algorithm its parameters with help."""
+    provider = QgsApplication.processingRegistry().providerById("cropseg")
+    return {
+        alg.name(): {
+            "parameters": {d.name(): d.help() for d in alg.parameterDefinitions()},
+            "outputs": [o.name() for o in alg.outputDefinitions()],
+            "help": alg.shortHelpString(),
+        }
+        for alg in provider.algorithms()
+    }
+
+
+def batch(name, rows):
+    """The same algorithm for several rows of parameters, as the batch dialog runs it."""
+    alg, context = algorithm(name), QgsProcessingContext()
+    return [alg.run(row, context, Listening(), catchExceptions=False)[0] for row in rows]
+
+
+def with_engine(python, name, parameters):
+    """The same with another engine in the settings; then it is as before."""
+    before = QgsSettings().value("cropseg/engine_python")
+    QgsSettings().setValue("cropseg/engine_python", python)
+    try:
+        return run(name, parameters)
+    finally:
+        QgsSettings().setValue("cropseg/engine_python", before)
+
+
+def stats_of_selection(parameters, plots, ids):
+    layer = QgsVectorLayer(plots, "trial", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    listed = ", ".join(f"'{i}'" for i in ids)
+    layer.selectByExpression(f'"plot_id" IN ({listed})')
+    source = QgsProcessingFeatureSourceDefinition(layer.id(), selectedFeaturesOnly=True)
+    return run("plotstats", {**parameters, "PLOTS": source})
+
+
+def stats_of_memory_layer(parameters, plots, crs):
+    """The plots, moved to another CRS and kept in memory only."""
+    import processing
+
+    moved = processing.run("native:reprojectlayer", {"INPUT": plots, "TARGET_CRS": crs, "OUTPUT": "memory:"})[
+        "OUTPUT"
+    ]
+    QgsProject.instance().addMapLayer(moved)
+    return {**run("plotstats", {**parameters, "PLOTS": moved.id()}), "provider": moved.dataProvider().name()}
+
+
+def extent_in(text, raster):
+    """A job's bounding box for an extent in any CRS."""
+    from cropseg.algorithms.sources import extent_of
+
+    layer = QgsRasterLayer(raster, "raster")
+    return extent_of(algorithm("segment"), {"EXTENT": text}, "EXTENT", QgsProcessingContext(), layer.crs())
+
+
+def source_with_crs(raster, crs):
+    """What the engine is given for a layer whose CRS the user set."""
+    from cropseg.algorithms.sources import raster_source
+
+    layer = QgsRasterLayer(raster, "raster")
+    layer.setCrs(QgsCoordinateReferenceSystem(crs))
+    source = raster_source(layer)
+    seen = QgsRasterLayer(source, "seen")
+    return {"source": source, "crs": seen.dataProvider().crs().authid()}
+
+
+def chain(parameters):
+    """A model of the designer: makeplots, whose plots go to plotstats."""
+    model = QgsProcessingModelAlgorithm("chain", "chain")
+    make, stats = (QgsProcessingModelChildAlgorithm(f"cropseg:{n}") for n in ("makeplots", "plotstats"))
+    fixed = QgsProcessingModelChildParameterSource.fromStaticValue
+    make.setChildId("make")
+    for name, value in parameters["make"].items():
+        make.addParameterSources(name, [fixed(value)])
+    stats.setChildId("stats")
+    for name, value in parameters["stats"].items():
+        stats.addParameterSources(name, [fixed(value)])
+    stats.addParameterSources(
+        "PLOTS", [QgsProcessingModelChildParameterSource.fromChildOutput("make", "OUTPUT")]
+    )
+    output = QgsProcessingModelOutput("measured", "measured")
+    output.setChildId("stats")
+    output.setChildOutputName("OUTPUT")
+    stats.setModelOutputs({"measured": output})
+    model.addChildAlgorithm(make)
+    model.addChildAlgorithm(stats)
+    context = QgsProcessingContext()
+    target = {d.name(): parameters["out"] for d in model.destinationParameterDefinitions()}
+    results, is_done = model.run(target, context, Listening())
+    return {"done": is_done, "results": {k: v for k, v in results.items() if isinstance(v, str)}}
+
+
+def loaded(parameters, group):
+    """The layers of a run as they arrive in a project."""
+    from processing.gui.Postprocessing import handleAlgorithmResults
+
+    project, context = QgsProject.instance(), QgsProcessingContext()
+    project.clear()
+    context.setProject(project)
+    given = {**parameters, "OUTPUT": QgsProcessingOutputLayerDefinition(parameters["OUTPUT"], project)}
+    alg = algorithm("plotstats")
+    alg.run(given, context, Listening(), catchExceptions=False)
+    handleAlgorithmResults(alg, context, Listening(), parameters=given)
+    tree = project.layerTreeRoot()
+    found = tree.findGroup(group)
+    layers = [node.layer() for node in found.findLayers()] if found else []
+    return {
+        "groups": [g.name() for g in tree.findGroups()],
+        "layers": [
+            {"name": x.name(), "renderer": x.renderer().type(), "labels": x.labelsEnabled()} for x in layers
+        ],
+        "beside": len(tree.findLayers()) - len(layers),
+    }
+
+
+def main(scenarios, answers, engine):
+    app = QgsApplication([], True)
+    app.initQgis()
+    from cropseg.provider import CropSegProvider
+    from processing.core.Processing import Processing
+
+    Processing.initialize()
+    QgsSettings().setValue("cropseg/engine_python", engine)
+    provider = CropSegProvider()
+    QgsApplication.processingRegistry().addProvider(provider)
+    told = {}
+    for name, scenario, arguments in json.loads(Path(scenarios).read_text()):
+        start = time.monotonic()
+        try:
+            told[name] = globals()[scenario](*arguments)
+        except QgsProcessingException as err:
+            told[name] = {"error": str(err)}
+        except Exception:
+            told[name] = {"broken": traceback.format_exc()}
+        print(f"{name}: {time.monotonic() - start:.1f} s", flush=True)
+    Path(answers).write_text(json.dumps(told, default=str))
+    sys.stdout.flush()
+    os._exit(0)  # QGIS 3.22 may crash while its Python objects are torn down.
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
