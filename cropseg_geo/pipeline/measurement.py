@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -119,8 +120,22 @@ def measure_plots(
     # Drafted first: a file that may not be written is refused before the work, not after.
     with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
         table = measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
-        write_plot_table(draft, table)
+        write_plot_table(draft, table, tags=_provenance(mask, plots, options))
     return table
+
+
+def _provenance(
+    mask: str | Path, plots: str | Path | gpd.GeoDataFrame, options: StatsOptions
+) -> dict[str, str]:
+    """What the plots were measured on, and how."""
+    with open_mask(mask) as source:
+        tags = {key: value for key, value in source.mask.tags().items() if key.startswith("CROPSEG_")}
+    how = asdict(options) | {"groups": sorted(options.groups)}
+    how.pop("threshold")  # that of the mask, which its own tags tell
+    tags |= {"CROPSEG_MASK": Path(mask).name, "CROPSEG_PLOT_OPTIONS": json.dumps(how)}
+    if not isinstance(plots, gpd.GeoDataFrame):
+        tags["CROPSEG_PLOTS"] = Path(plots).name
+    return tags
 
 
 def named_bands(bands: str | Mapping[str, int] | None) -> Mapping[str, int] | None:

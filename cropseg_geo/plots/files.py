@@ -13,6 +13,9 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
+_PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
+_PARQUET_BOX = "bbox"
+"""The usual name of a GeoParquet file's column of bounding boxes, which is no column of the user's."""
 _LAYER_MARK = "|layername="
 DEFAULT_LAYER = "plots"
 
@@ -36,12 +39,14 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
     file = Path(name)
     layer = layer or marked.partition("|")[0] or None
     if not file.exists():
-        raise InputError(f"the plots file {file} does not exist", remedy="check its path")
+        raise InputError(f"the plots file {file} does not exist", remedy="check the path")
     if file.suffix.lower() in _TABLE_SUFFIXES:
         raise InputError(
             f"{file} is a table; plots need outlines",
             remedy="save the plots as polygons, for example from QGIS to GeoPackage or GeoJSON",
         )
+    if file.suffix.lower() in _PARQUET_SUFFIXES:
+        return _read_parquet(file)
     try:
         names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
     except pyogrio.errors.DataSourceError as err:
@@ -54,6 +59,18 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
         return pyogrio.read_dataframe(file, layer=chosen)
     except (RuntimeError, ValueError) as err:  # what pyogrio's errors derive from
         raise InputError(f"layer {chosen!r} of {file} cannot be read: {err}") from err
+
+
+def _read_parquet(file: Path) -> gpd.GeoDataFrame:
+    """GeoParquet through Arrow: GDAL as it comes in wheels reads none."""
+    try:
+        frame = gpd.read_parquet(file)
+    except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError, as is a table without geometries
+        raise InputError(
+            f"{file} is no GeoParquet file with outlines: {err}",
+            remedy="save the plots as polygons, for example from QGIS to GeoPackage",
+        ) from err
+    return frame.drop(columns=[_PARQUET_BOX], errors="ignore")
 
 
 def _choose_layer(file: Path, names: list[str], layer: str | None) -> str:

@@ -1,6 +1,7 @@
 """Plot layouts: formats, ids, CRSs, repairs, a remedy for every file that is no plots."""
 
 import geopandas as gpd
+import pandas as pd
 import pytest
 import shapely
 from affine import Affine
@@ -86,6 +87,13 @@ def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
     refused(path, "no layer 'nope'", "'fields'", layer="nope")
     frame_of(square(0, 0), *TWO).to_file(path, layer="plots", mode="w")
     assert len(read_plots(path, ground=GROUND)) == 3
+
+
+def test_a_parquet_file_without_outlines_is_refused(tmp_path):
+    pd.DataFrame({"plot_id": [1]}).to_parquet(tmp_path / "table.parquet")
+    refused(tmp_path / "table.parquet", "no GeoParquet file with outlines", "GeoPackage")
+    (tmp_path / "text.parquet").write_text("plot_id")
+    refused(tmp_path / "text.parquet", "no GeoParquet file with outlines", "GeoPackage")
 
 
 def test_files_that_are_no_vector_files_are_refused(tmp_path):

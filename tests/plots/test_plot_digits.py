@@ -50,7 +50,7 @@ def test_table_and_geopackage_say_the_same_numbers(survey):
     table = pd.read_csv(survey / "s.csv")
     with closing(sqlite3.connect(survey / "s.gpkg")) as db:
         package = pd.read_sql("SELECT * FROM plots", db)
-    for name in ("coverage", "plot_area_m2", "max_gap_m", "sown_kg"):
+    for name in ("coverage", "plot_area_m2", "max_object_m2", "sown_kg"):
         assert package[name].tolist() == table[name].tolist()
 
 

@@ -1,6 +1,8 @@
 """Plot statistics from files to files: columns described, colour and height from rasters, clear errors."""
 
+import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import geopandas as gpd
@@ -87,6 +89,17 @@ def test_columns_of_a_geopackage_are_described_with_units(survey):
     assert texts["max_gap_m"].endswith("(m)")
     assert "low_validity" in texts
     assert gpd.read_file(survey / "out.gpkg", layer="plots")["low_validity"].dtype == bool
+
+
+def test_a_geopackage_says_what_its_plots_were_measured_on_and_how(survey):
+    measure(survey, survey / "out.gpkg", stats="coverage", buffer_m=0.25)
+    with closing(sqlite3.connect(survey / "out.gpkg")) as db:
+        (text,) = db.execute("SELECT metadata FROM gpkg_metadata").fetchone()
+    facts = json.loads(text)
+    assert (facts["CROPSEG_MASK"], facts["CROPSEG_PLOTS"]) == ("mask.tif", "plots.gpkg")
+    assert facts["CROPSEG_THRESHOLD"] == "0.3"
+    how = json.loads(facts["CROPSEG_PLOT_OPTIONS"])
+    assert (how["groups"], how["buffer_m"], how["min_valid"]) == (["coverage"], 0.25, 0.9)
 
 
 def test_docs_and_help_name_the_columns_that_are_written():

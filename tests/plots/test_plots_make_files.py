@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
-import pyogrio
 import pytest
 import shapely
 from affine import Affine
@@ -34,8 +33,6 @@ GROUND = Ground(Affine(0.1, 0, 565_790, 0, -0.1, 5_705_430), CRS(UTM).to_wkt(), 
 @pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".fgb", ".parquet"])
 @pytest.mark.parametrize("template", ["", "{row:02}-{column:02}", "{number:04}"])
 def test_what_is_written_is_read_back_with_the_same_ids_sizes_and_places(tmp_path, suffix, template):
-    if suffix == ".parquet" and "Parquet" not in pyogrio.list_drivers():
-        pytest.skip("this GDAL reads no GeoParquet")
     path = tmp_path / f"plots{suffix}"
     made = make_plots(path, site=SITE, trial=TRIAL, numbering=Numbering("serpentine", template=template))
     read = read_plots(path, ground=GROUND)

@@ -127,6 +127,10 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no-imagenet", "random initial weights", from_nothing),
     Variant("no-peanut", "the peanut field held out", without("peanut")),
     Variant("no-soybean", "the soybean field held out (one potted soybean stays)", without("growingsoy")),
+    Variant("no-peanut-simulator", "peanut held out, no generated crops", without("peanut", "simulator")),
+    Variant(
+        "no-soybean-simulator", "soybean held out, no generated crops", without("growingsoy", "simulator")
+    ),
 )
 
 
