@@ -102,7 +102,11 @@ def test_what_is_no_job_is_refused_with_a_remedy(text, said):
         ({"mask": 7, "out": "o.gpkg"}, "'mask' is 7", "text or a path"),
         ({"mask": "m.tif", "out": "o.gpkg", "overwrite": "yes"}, "'overwrite' is 'yes'", "true or false"),
         ({"mask": "m.tif", "out": "o.gpkg", "listener": None}, "unknown arguments: listener", "it takes"),
-        ({"mask": "m", "out": "o.gpkg", "outlines": {"sharp": 1}}, "'outlines' has unknown", "outline, objects"),
+        (
+            {"mask": "m", "out": "o.gpkg", "outlines": {"sharp": 1}},
+            "'outlines' has unknown",
+            "outline, objects",
+        ),
         ({"mask": "m", "out": "o.gpkg", "outlines": {"outline": "fuzzy"}}, "'outline' is 'fuzzy'", "contour"),
     ],
 )
@@ -152,7 +156,9 @@ def test_vectorize_and_plot_statistics_are_those_of_the_package(mask, tmp_path):
     assert result["files"] == {"layers": str(out)}
     import geopandas as gpd
 
-    assert result["canopy_area_m2"] == pytest.approx(gpd.read_file(ours, layer="canopy")["area_m2"].sum(), rel=1e-12)
+    assert result["canopy_area_m2"] == pytest.approx(
+        gpd.read_file(ours, layer="canopy")["area_m2"].sum(), rel=1e-12
+    )
     assert {e["event"] for e in events} >= {"stage_started", "stage_finished", "written", "result"}
 
     plots = write_plots(tmp_path / "plots.gpkg", [(0.1, 0.1, 0.3, 0.3), (9, 9, 10, 10)], plot_id=[1, 2])
