@@ -92,6 +92,9 @@ def test_law_6_the_polygons_areas_add_up_to_the_masks(done, field):
         "area_m2",
         "perimeter_m",
         "mean_prob",
+        "centroid_x",
+        "centroid_y",
+        "plot_id",
         "geometry",
     ]
     assert canopy.geometry.is_valid.all()
