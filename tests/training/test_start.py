@@ -13,7 +13,7 @@ from training.recipe import CANOPY_S
 from training.start import CHECKPOINT, initial_network
 
 SMALL = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
-RECIPE = replace(CANOPY_S, name="tiny", network=SMALL, initial_weights="")
+RECIPE = replace(CANOPY_S, name="tiny", network=SMALL, initial_weights="", finish={})
 WIDER = replace(RECIPE, network={**SMALL, "width": 12})
 
 
@@ -50,10 +50,10 @@ def test_an_encoder_fits_a_wider_network_and_a_whole_run_does_not(runs):
 
 
 def test_parts_of_a_run_fill_a_network_that_has_more_of_them(runs):
-    more = replace(RECIPE, network={**SMALL, "guide_radius": 2}, initial_weights="parts:first")
+    more = replace(RECIPE, network={**SMALL, "detail_width": 4}, initial_weights="parts:first")
     network = initial_network(more, data=runs, runs=runs)
     assert all(torch.all(p == 0.25) for p in network.get_submodule("decoder").parameters())
-    assert not all(torch.all(p == 0.25) for p in network.get_submodule("guided").parameters())
+    assert not all(torch.all(p == 0.25) for p in network.get_submodule("details").parameters())
     with pytest.raises(InputError, match="do not fit"):
         initial_network(replace(WIDER, initial_weights="parts:first"), data=runs, runs=runs)
 

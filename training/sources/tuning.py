@@ -12,7 +12,7 @@ from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from training.data import MANIFEST, Pair, default_data_root, read_pairs
-from training.recipe import CANOPY_S, CLASSES, RECIPES, Recipe
+from training.recipe import CANOPY_M, CANOPY_S, CLASSES, RECIPES, Recipe
 from training.sources.dataset import Dataset
 
 STEPS = 300
@@ -177,6 +177,7 @@ def tuning_recipe(
         std=start.std,
         initial_weights=f"model:{plan.start}",
         shares=mixed_shares(dataset.name, kept, keep=plan.keep),
+        doubted=CANOPY_M.doubted,
         # These pictures have the resolution that the model is wanted for: no need to see them from afar.
         augmentation=replace(base.augmentation, ready=(*base.augmentation.ready, dataset.name)),
         steps=plan.steps,
