@@ -20,8 +20,10 @@ PROCESS = shutil.which("qgis_process.bin", path="/usr/bin") or shutil.which("qgi
 
 def environment(home: Path) -> dict[str, str]:
     """As QGIS starts on a desktop: with variables that must not reach the engine."""
-    names = ("PATH", "LANG", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
+    names = ("LANG", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
     return {n: os.environ[n] for n in names if n in os.environ} | {
+        # QGIS's embedded Python takes its libraries from the first python3 here: never from ours.
+        "PATH": "/usr/bin:/bin:/usr/local/bin",
         "HOME": str(home),
         "QT_QPA_PLATFORM": "offscreen",
         "QGIS_PLUGINPATH": str(ROOT / "qgis_plugin"),
