@@ -111,9 +111,7 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
     """Figures and files of a finished run."""
     summary = result.summary
     if as_json:
-        files = {k: str(v) for k, v in asdict(result.outputs).items() if v is not None}
-        if result.report is not None:
-            files["report"] = str(result.report)
+        files = {kind: str(path) for kind, path in result.files.items()}
         print(json.dumps({"event": "done", "summary": asdict(summary), "files": files}))  # noqa: T201
         return
     console = Console(highlight=False)
@@ -128,7 +126,7 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
                 f"{len(result.plots)} plots: coverage {coverage.min():.1%} – {coverage.max():.1%}, "
                 f"median {coverage.median():.1%}"
             )
-    for path in (*result.outputs.paths, *([result.report] if result.report else [])):
+    for path in result.files.values():
         console.print(f"  {path}", soft_wrap=True)
 
 

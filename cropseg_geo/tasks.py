@@ -27,9 +27,7 @@ def _segment(arguments: Arguments, listener: Listener) -> Result:
     from cropseg_geo.preflight import Options
 
     result = pipeline.segment(**bind(pipeline.segment, arguments, options=Options), listener=listener)
-    files = {kind: str(path) for kind, path in asdict(result.outputs).items() if path is not None}
-    if result.report is not None:
-        files["report"] = str(result.report)
+    files = {kind: str(path) for kind, path in result.files.items()}
     return {"summary": asdict(result.summary), "files": files}
 
 

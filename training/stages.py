@@ -57,7 +57,7 @@ def train(recipe: Recipe, workshop: Workshop, *, run: Path | None = None) -> Pat
         The last checkpoint.
     """
     kind, _, name = recipe.initial_weights.partition(":")
-    if kind in ("run", "parts", "encoder") and name:
+    if kind in ("run", "encoder") and name:
         train(find_recipe(name), workshop)
     pairs = tuple(pair for source in recipe.sources for pair in pairs_of(source, workshop))
     places = Places(workshop.data, run or workshop.run_of(recipe.name))

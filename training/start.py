@@ -20,7 +20,7 @@ from training.recipe import CLASSES, Recipe
 
 CHECKPOINT = "last.pt"
 
-_RUN, _PARTS, _ENCODER, _MODEL, _HUB = "run:", "parts:", "encoder:", "model:", "timm:"
+_RUN, _ENCODER, _MODEL, _HUB = "run:", "encoder:", "model:", "timm:"
 
 
 def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
@@ -30,9 +30,8 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
     ----------
     recipe
         Its ``initial_weights`` is empty (random weights), ``run:NAME`` (the averaged weights of another run's
-        last checkpoint), ``parts:NAME`` (those of them that this network has, too), ``encoder:NAME`` (only
-        the encoder's of them), ``model:NAME_OR_PATH`` (a finished model), ``timm:NAME`` (a ViT of timm's hub,
-        for an adapter), or an encoder's file below ``data``.
+        last checkpoint), ``encoder:NAME`` (only the encoder's of them), ``model:NAME_OR_PATH`` (a finished
+        model), ``timm:NAME`` (a ViT of timm's hub, for an adapter), or an encoder's file below ``data``.
     data
         Data root.
     runs
@@ -48,8 +47,6 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
     start = recipe.initial_weights
     if start.startswith(_RUN):
         _fill(network, load_average(runs / start.removeprefix(_RUN) / CHECKPOINT), name=start)
-    elif start.startswith(_PARTS):
-        _fill_parts(network, load_average(runs / start.removeprefix(_PARTS) / CHECKPOINT), name=start)
     elif start.startswith(_ENCODER):
         _fill(
             network.get_submodule("encoder"),
@@ -86,20 +83,6 @@ def _fill(network: nn.Module, state: Mapping[str, Tensor], *, name: str) -> None
             remedy="start from weights of the same architecture and network arguments",
         )
     network.load_state_dict({**own, **{k: tensor.float() for k, tensor in state.items()}})
-
-
-def _fill_parts(network: nn.Module, state: Mapping[str, Tensor], *, name: str) -> None:
-    """Weights of a network from those of another that has the same parts; the other parts stay new.
-
-    Raises InputError if a part of the other network has no place here.
-    """
-    own = network.state_dict()
-    if strangers := [k for k, tensor in state.items() if k not in own or own[k].shape != tensor.shape]:
-        raise InputError(
-            f"{name} holds {len(strangers)} tensors that do not fit, the first is {strangers[0]}",
-            remedy="start from a network that lacks parts of this one, but has no other",
-        )
-    network.load_state_dict({**own, **state})
 
 
 def _encoder_of(checkpoint: Path) -> dict[str, Tensor]:

@@ -66,6 +66,12 @@ class SegmentResult:
     plots: gpd.GeoDataFrame | None = field(repr=False, default=None)
     report: Path | None = None
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """Every file that was written, by what it is: ``mask``, ``prob``, ``layers``, ``plots_csv`` …"""
+        named = {**vars(self.outputs), "report": self.report}
+        return {kind: path for kind, path in named.items() if path is not None}
+
 
 def segment(
     raster: str | Path,

@@ -49,15 +49,6 @@ def test_an_encoder_fits_a_wider_network_and_a_whole_run_does_not(runs):
         initial_network(replace(WIDER, initial_weights="run:first"), data=runs, runs=runs)
 
 
-def test_parts_of_a_run_fill_a_network_that_has_more_of_them(runs):
-    more = replace(RECIPE, network={**SMALL, "detail_width": 4}, initial_weights="parts:first")
-    network = initial_network(more, data=runs, runs=runs)
-    assert all(torch.all(p == 0.25) for p in network.get_submodule("decoder").parameters())
-    assert not all(torch.all(p == 0.25) for p in network.get_submodule("details").parameters())
-    with pytest.raises(InputError, match="do not fit"):
-        initial_network(replace(WIDER, initial_weights="parts:first"), data=runs, runs=runs)
-
-
 def test_a_finished_model_gives_all_its_weights(runs):
     model = runs / "finished.safetensors"
     export(RECIPE, runs / "first" / CHECKPOINT, model)
