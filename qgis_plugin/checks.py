@@ -9,7 +9,8 @@ from __future__ import annotations
 import configparser
 import importlib.util
 import json
-import subprocess
+import stat
+import subprocess  # nosec B404 # runs linters; no shell
 import sys
 import tempfile
 import zipfile
@@ -18,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from .lint import lint_folder
 
 MAX_BYTES = 25_000_000
+MAX_UNPACKED_BYTES = 10 * MAX_BYTES
 REQUIRED = (
     "name",
     "description",
@@ -41,6 +43,8 @@ def check_package(path: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place).resolve()
         with zipfile.ZipFile(path) as archive:
+            if problems := check_members(archive):
+                return problems
             problems = check_form(archive) + check_metadata(archive)
             archive.extractall(folder)
         problems += [str(found).replace(f"{folder}/", "") for found in lint_folder(folder / "cropseg")]
@@ -50,6 +54,23 @@ def check_package(path: Path) -> list[str]:
     if path.stat().st_size > MAX_BYTES:
         problems.append(
             f"the package has {path.stat().st_size / 1e6:.1f} MB; the site takes {MAX_BYTES / 1e6:.0f}"
+        )
+    return problems
+
+
+def check_members(archive: zipfile.ZipFile) -> list[str]:
+    """What forbids to unpack a package: members that would lie elsewhere, or more than a plugin can hold."""
+    problems = []
+    for info in archive.infolist():
+        parts = PurePosixPath(info.filename.replace("\\", "/")).parts
+        if ".." in parts or parts[:1] == ("/",) or ":" in info.filename:
+            problems.append(f"{info.filename} points outside of the package")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            problems.append(f"{info.filename} is a link")
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > MAX_UNPACKED_BYTES:
+        problems.append(
+            f"unpacked it has {unpacked / 1e6:.0f} MB; {MAX_UNPACKED_BYTES / 1e6:.0f} are expected"
         )
     return problems
 
@@ -122,7 +143,7 @@ def flake8(folder: Path) -> list[str]:
 
 
 def _run(module: str, *options: str, cwd: Path) -> str:
-    done = subprocess.run(
+    done = subprocess.run(  # nosec B603 # a list, no shell
         [sys.executable, "-m", module, *options], cwd=cwd, capture_output=True, text=True, check=False
     )
     if done.returncode not in {0, 1}:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import struct
 import sys
-import xml.etree.ElementTree as ET
+import xml.etree.ElementTree as ET  # nosec B405 # reads this repository's own files
 from pathlib import Path
 
 PLUGIN = Path(__file__).resolve().parent / "cropseg"
@@ -52,7 +52,7 @@ def collect(folder: Path = PLUGIN) -> list[str]:
 def read_ts(path: Path) -> dict[str, str]:
     """Source text → translation; empty where it is missing or unfinished."""
     translated = {}
-    for message in ET.parse(path).getroot().iter("message"):
+    for message in ET.parse(path).getroot().iter("message"):  # nosec B314 # as above
         target = message.find("translation")
         finished = target is not None and target.get("type") != "unfinished"
         translated[message.findtext("source", "")] = message.findtext("translation", "") if finished else ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import PickleError
+from pickle import PickleError  # nosec B403 # only the error's name
 from typing import Any, cast
 
 import timm

@@ -222,5 +222,5 @@ def _decode(path: Path, mode: str) -> Pixels:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert(mode))
-    except OSError as err:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as err:
         raise InputError(f"cannot read {path}: {err}", remedy="fetch the training data again") from err

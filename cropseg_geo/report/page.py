@@ -50,10 +50,12 @@ def render_page(content: Content) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    safe = [Markup(text) for text in (theme, *scripts, *styles)]
+    safe = [Markup(text) for text in (theme, *scripts, *styles)]  # nosec B704 # files of this package
     classes, colours = mask_image(content)
     photo = content.overview.photo
-    return environment.get_template("report.html.jinja").render(
+    return environment.get_template(
+        "report.html.jinja"
+    ).render(
         content=content,
         figures=key_figures(content),
         version=__version__,
@@ -63,7 +65,7 @@ def render_page(content: Content) -> str:
         styles=safe[1 + len(scripts) :],
         photo=None if photo is None else photo_uri(photo),
         mask=mask_uri(classes, colours),
-        data=Markup(_script_json(page_data(content))),
+        data=Markup(_script_json(page_data(content))),  # nosec B704 # escaped for a script element
         mask_classes=[(c.name, f"#{bytes(c.colour).hex()}") for c in content.classes[1:]],
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape, quoteattr  # nosec B406 # writes XML, parses none
 
 COVERAGE_COLOURS = ("#d7b98e", "#e3d98c", "#b5cf6b", "#6fae4b", "#2c7a2c")
 """Bare soil to full canopy, one for each fifth of coverage."""

@@ -81,6 +81,28 @@ def test_a_package_of_the_wrong_form_is_refused(names, part):
         assert any(part in problem for problem in checks.check_form(archive))
 
 
+@pytest.mark.parametrize(
+    "name", ["../cropseg.py", "cropseg/../../a.py", "/etc/a", "c:\\\\a.py", "a\\\\..\\\\b.py"]
+)
+def test_a_package_with_a_member_that_points_outside_is_not_unpacked(tmp_path, name):
+    path = tmp_path / "plugin.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), b"")
+    assert any("points outside" in problem for problem in checks.check_package(path))
+
+
+def test_a_package_that_unpacks_to_hundreds_of_megabytes_is_not_unpacked(tmp_path):
+    path = tmp_path / "plugin.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("cropseg/a", "w") as member,
+    ):
+        for _ in range(26):
+            member.write(bytes(10_000_000))
+    assert path.stat().st_size < 1_000_000
+    assert any("unpacked it has 260 MB" in problem for problem in checks.check_package(path))
+
+
 def test_a_secret_in_the_package_would_be_found(tmp_path):
     if checks.missing_tools():
         pytest.skip("detect-secrets is not installed")

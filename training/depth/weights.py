@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import pickle
+import pickle  # nosec B403 # only for the name of its error
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ _RULES = tuple(
         (r"head\.predict\.", r"depth_head.scratch.output_conv2."),
     )
 )
-_MASK_TOKEN = "pretrained.mask_token"
+_MASK_TOKEN = "pretrained.mask_token"  # nosec B105 # the name of a tensor
 """Published with the rest, of use only in DINOv2's own training."""
 
 _POSITIONS = "pretrained.pos_embed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess  # nosec B404 - asks a Python for its version; no shell
+import subprocess  # nosec B404 # asks a Python for its version; no shell
 import sys
 import time
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def probe(python: Path, kind: str) -> Engine | None:
 
 def _ask(python: Path, kind: str) -> Engine | None:
     try:
-        done = subprocess.run(  # nosec B603 - a list, no shell; the Python is the user's own choice
+        done = subprocess.run(  # nosec B603 # a list, no shell; the Python is the user's own choice
             command(python, stop_at_eof=False),
             input=Job("version").to_json().encode() + b"\n",
             capture_output=True,

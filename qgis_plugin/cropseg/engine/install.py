@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
-import subprocess  # nosec B404 - runs uv, python and pip; no shell
+import subprocess  # nosec B404 # runs uv, python and pip; no shell
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -230,7 +230,7 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
         return False
     on_line("$ " + " ".join(command))
     own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
-    child = subprocess.Popen(  # nosec B603 - a list, no shell
+    child = subprocess.Popen(  # nosec B603 # a list, no shell
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

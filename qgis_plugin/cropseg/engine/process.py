@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import subprocess  # nosec B404 - the engine is another program; it is started without a shell
+import subprocess  # nosec B404 # the engine is another program; it is started without a shell
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -121,7 +121,7 @@ def run(
 def _start(python: Path, errors: Any, inherited: Mapping[str, str]) -> subprocess.Popen[bytes]:
     own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
     try:
-        return subprocess.Popen(  # nosec B603 - a list, no shell; the Python is the user's own choice
+        return subprocess.Popen(  # nosec B603 # a list, no shell; the Python is the user's own choice
             command(python),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -208,7 +208,7 @@ def stop(child: subprocess.Popen[bytes], *, grace_s: float = GRACE_S) -> None:
 def kill_tree(child: subprocess.Popen[bytes]) -> None:
     """Kill a child and its children, at once."""
     if os.name == "nt":
-        subprocess.run(  # nosec B603 B607 - a tool of Windows itself
+        subprocess.run(  # nosec B603 B607 # a tool of Windows itself
             ["taskkill", "/T", "/F", "/PID", str(child.pid)],
             capture_output=True,
             check=False,
