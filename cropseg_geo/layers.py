@@ -14,6 +14,7 @@ from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import column_descriptions
 from cropseg_geo.plots.digits import with_meaningful_digits
+from cropseg_geo.plots.indices import BandSource
 from cropseg_geo.plots.layout import PLOT_ID, Plots
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.quantities import Extras
@@ -137,19 +138,20 @@ def write_layers_and_plots(
     options: CanopyOptions,
     plots_path: Path,
     stats: StatsOptions = _ALL_STATISTICS,
+    bands: BandSource | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> tuple[int, gpd.GeoDataFrame]:
     """As :func:`write_layers`; measures the plots as well and writes them as the layer ``plots``.
 
     ``plots_path`` is the same file, which must be a GeoPackage then, or another GeoPackage; ``stats`` says
-    what is measured.
+    what is measured, ``bands`` are the orthomosaic's, for colour indices.
 
     Returns
     -------
     The number of canopy polygons, and the plots' statistics.
     """
     with _created(path, mask, tags) as file:
-        n_polygons, table = _draw(file, mask, classes, options, listener, stats)
+        n_polygons, table = _draw(file, mask, classes, options, listener, stats, bands)
         if plots_path == path:
             _add_plots(file, table)
     if plots_path != path:
@@ -169,6 +171,7 @@ def _draw(
     options: CanopyOptions,
     listener: Listener,
     stats: StatsOptions | None = None,
+    bands: BandSource | None = None,
 ) -> tuple[int, Any]:
     """The number of polygons, and the plots' statistics where they are asked for."""
     ground = mask.info.ground
@@ -185,7 +188,7 @@ def _draw(
             classes=classes,
             objects=objects,
             options=stats,
-            extras=Extras(heights=options.heights),
+            extras=Extras(bands, options.heights),
             listener=listener,
         )
     for _ in objects:

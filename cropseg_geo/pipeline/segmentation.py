@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cropseg_geo.engine.run import Tally, Workers, run_blocks
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.forecast import Forecast, make_forecast
+from cropseg_geo.ground import Ground
 from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
 from cropseg_geo.outputs import (
     Outputs,
@@ -37,6 +39,7 @@ from cropseg_geo.preflight import (
     require_space,
     with_chosen_gsd,
 )
+from cropseg_geo.raster.bands import BAND_NAMES, Bands, open_bands
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector.options import Outlines
 
@@ -201,15 +204,26 @@ def _write_layers(
     with open_mask(drafts.mask, drafts.prob) as mask:
         if drafts.plots_csv is None:
             return write_layers(drafts.layers, mask, **common), None
-        n_polygons, table = write_layers_and_plots(
-            drafts.layers,
-            mask,
-            plots_path=drafts.plots_layer or drafts.layers,
-            stats=StatsOptions(threshold=ready.threshold),
-            **common,
-        )
+        with _colours(ready, mask.info.ground) as bands:
+            n_polygons, table = write_layers_and_plots(
+                drafts.layers,
+                mask,
+                plots_path=drafts.plots_layer or drafts.layers,
+                stats=StatsOptions(threshold=ready.threshold),
+                bands=bands,
+                **common,
+            )
     write_csv(drafts.plots_csv, table)
     return n_polygons, table
+
+
+def _colours(ready: Preflight, ground: Ground) -> AbstractContextManager[Bands | None]:
+    """The orthomosaic for colour indices: the bands that the model saw, and others that the file names."""
+    seen = zip(ready.card.bands, ready.source.bands, strict=True)
+    bands = {name: number for name, number in seen if name in BAND_NAMES}
+    if not bands:
+        return nullcontext()
+    return open_bands(ready.info.path, ground=ground, bands=bands, also_named=True)
 
 
 def _write_report(

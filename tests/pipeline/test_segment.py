@@ -126,6 +126,19 @@ def test_plots_keep_their_columns_and_get_their_statistics(done, field):
     assert len(csv) == 5
 
 
+def test_plots_get_the_colour_indices_of_their_canopy(done, field):
+    result, _ = done
+    mask = read(result.outputs.mask)[300:500, 300:400]
+    with rasterio.open(field[0]) as dataset:
+        red, green, blue = dataset.read((1, 2, 3))[:, 300:500, 300:400][:, mask == 1].astype(float)
+    measured = result.plots.set_index("plot_id").loc["a"]
+    assert measured["exg"] == pytest.approx(
+        np.mean((2 * green - red - blue) / (red + green + blue)), abs=1e-5
+    )
+    assert measured["ngrdi"] == pytest.approx(np.mean((green - red) / (green + red)), abs=1e-5)
+    assert "ndvi" not in result.plots.columns
+
+
 def test_progress_adds_up_and_files_are_announced_last(done):
     result, events = done
     for started in (e for e in events if isinstance(e, StageStarted)):

@@ -1,0 +1,94 @@
+"""Bands of an orthomosaic on a mask's grid: as they are stored where the grids coincide, else averaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from pyproj import CRS
+from rasterio.vrt import WarpedVRT
+from rasters import ORIGIN, UTM, write_raster
+
+from cropseg_geo.grid import Window
+from cropseg_geo.ground import Ground
+from cropseg_geo.raster.bands import open_bands
+
+HEIGHT, WIDTH = 40, 60
+WHOLE = Window(0, 0, HEIGHT, WIDTH)
+TURNED = Affine.translation(*ORIGIN) @ Affine.rotation(30) @ Affine.scale(0.01, -0.01)
+
+
+def colours(count: int = 3) -> np.ndarray:
+    return np.random.default_rng(2).integers(1, 255, (count, HEIGHT, WIDTH), dtype=np.uint8)
+
+
+def ground_of(path, shift=(0, 0), size=(HEIGHT, WIDTH), scale=1.0) -> Ground:
+    """The grid of a raster, moved by (rows, columns) of its pixels."""
+    with rasterio.open(path) as dataset:
+        at = dataset.transform @ Affine.translation(shift[1], shift[0]) @ Affine.scale(scale)
+    return Ground(at, CRS(UTM).to_wkt(), *size)
+
+
+@pytest.mark.parametrize("transform", [None, TURNED], ids=["north up", "turned"])
+def test_on_its_own_grid_values_come_as_stored_and_nothing_is_warped(tmp_path, transform):
+    path = write_raster(tmp_path / "o.tif", colours(), transform=transform, photometric="RGB")
+    with open_bands(path, ground=ground_of(path)) as bands:
+        assert not isinstance(bands.dataset, WarpedVRT)
+        values = bands.read_bands(Window(3, 5, 20, 30))
+    np.testing.assert_array_equal(values, colours()[:, 3:23, 5:35])
+
+
+def test_a_mask_that_reaches_past_the_orthomosaic_finds_nothing_there(tmp_path):
+    path = write_raster(tmp_path / "o.tif", colours(), photometric="RGB")
+    with open_bands(path, ground=ground_of(path, (-4, -6), (HEIGHT + 9, WIDTH + 9))) as bands:
+        values = bands.read_bands(Window(0, 0, HEIGHT + 9, WIDTH + 9))
+        beside = bands.read_bands(Window(0, 0, 3, 3))
+    np.testing.assert_array_equal(values[:, 4:-5, 6:-3], colours())
+    assert np.isnan(values).sum() == 3 * ((HEIGHT + 9) * (WIDTH + 9) - HEIGHT * WIDTH)
+    assert np.isnan(beside).all()
+
+
+@pytest.mark.parametrize("how", ["alpha", "nodata", "mask"])
+def test_invalid_pixels_are_unknown_whatever_marks_them(tmp_path, how):
+    valid = np.indices((HEIGHT, WIDTH)).sum(axis=0) > 30
+    values = np.where(valid, colours(), 0)
+    if how == "alpha":
+        path = write_raster(tmp_path / "o.tif", values, valid=valid)
+    else:
+        nodata = {"nodata": 0} if how == "nodata" else {}
+        path = write_raster(tmp_path / "o.tif", values, photometric="RGB", **nodata)
+    if how == "mask":
+        with rasterio.open(path, "r+") as dataset:
+            dataset.write_mask(valid)
+    with open_bands(path, ground=ground_of(path)) as bands:
+        assert not isinstance(bands.dataset, WarpedVRT)
+        found = bands.read_bands(WHOLE)
+    np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(~valid, found.shape))
+    np.testing.assert_array_equal(found[:, valid], values[:, valid])
+
+
+@pytest.mark.parametrize(
+    ("shift", "scale"), [((0.5, 0), 1.0), ((0, 0), 2.0), ((0, 0), 1.001)], ids=["moved", "coarser", "nearly"]
+)
+def test_another_grid_is_averaged_onto(tmp_path, shift, scale):
+    values = np.repeat(np.repeat(colours()[:, ::2, ::2], 2, axis=1), 2, axis=2)
+    path = write_raster(tmp_path / "o.tif", values, photometric="RGB")
+    size = (int(HEIGHT / scale) - 1, int(WIDTH / scale) - 1)
+    with open_bands(path, ground=ground_of(path, shift, size, scale)) as bands:
+        assert isinstance(bands.dataset, WarpedVRT)
+        found = bands.read_bands(Window(0, 0, *size))
+    if scale == 2.0:
+        np.testing.assert_allclose(found, values[:, ::2, ::2][:, : size[0], : size[1]], atol=0.5)
+    assert np.isfinite(found).all()
+
+
+def test_bands_that_are_given_come_first_and_others_by_their_names(tmp_path):
+    path = write_raster(tmp_path / "o.tif", colours(5))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue", "Green", "Red", "NIR", "Red edge")
+    given = {"red": 1, "green": 2, "blue": 3}
+    with open_bands(path, ground=ground_of(path), bands=given) as bands:
+        assert bands.names == ("red", "green", "blue")
+    with open_bands(path, ground=ground_of(path), bands=given, also_named=True) as bands:
+        assert dict(zip(bands.names, bands.indexes, strict=True)) == given | {"nir": 4, "rededge": 5}
