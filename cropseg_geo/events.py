@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
@@ -60,6 +61,17 @@ _NAMES = {
 
 def ignore(event: Event) -> None:
     """The listener that does nothing."""
+
+
+def one_at_a_time(listener: Listener) -> Listener:
+    """The listener for stages that run side by side: it never hears two events at once."""
+    lock = threading.Lock()
+
+    def listen(event: Event) -> None:
+        with lock:
+            listener(event)
+
+    return listen
 
 
 def to_json(event: Event) -> str:

@@ -20,7 +20,7 @@ from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.quantities import Extras
 from cropseg_geo.plots.stats import plot_stats, write_csv
 from cropseg_geo.raster.heights import Heights
-from cropseg_geo.raster.mask import MaskFiles
+from cropseg_geo.raster.mask import Mask
 from cropseg_geo.vector.attributes import PlotIndex, heights_of
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.formats import VectorWriter, create_vector_file
@@ -112,7 +112,7 @@ _MANY = 32
 
 def write_layers(
     path: Path,
-    mask: MaskFiles,
+    mask: Mask,
     *,
     classes: Sequence[str],
     listener: Listener,
@@ -131,7 +131,7 @@ def write_layers(
 
 def write_layers_and_plots(
     path: Path,
-    mask: MaskFiles,
+    mask: Mask,
     *,
     classes: Sequence[str],
     listener: Listener,
@@ -159,14 +159,14 @@ def write_layers_and_plots(
     return n_polygons, table
 
 
-def _created(path: Path, mask: MaskFiles, tags: Mapping[str, str] | None) -> VectorWriter:
-    ground = mask.info.ground
+def _created(path: Path, mask: Mask, tags: Mapping[str, str] | None) -> VectorWriter:
+    ground = mask.ground
     return create_vector_file(path, crs=ground.crs, provenance=tags, precision_m=ground.gsd_m)
 
 
 def _draw(
     file: VectorWriter,
-    mask: MaskFiles,
+    mask: Mask,
     classes: Sequence[str],
     options: CanopyOptions,
     listener: Listener,
@@ -174,7 +174,7 @@ def _draw(
     bands: BandSource | None = None,
 ) -> tuple[int, Any]:
     """The number of polygons, and the plots' statistics where they are asked for."""
-    ground = mask.info.ground
+    ground = mask.ground
     canopy = CanopyLayer(file, ground, classes, _coloured(options, mask))
     batches = trace(mask, ground=ground, classes=classes, options=options.outlines, listener=listener)
     objects = canopy.written(batches)
@@ -196,16 +196,9 @@ def _draw(
     return canopy.n_polygons, table
 
 
-def _coloured(options: CanopyOptions, mask: MaskFiles) -> CanopyOptions:
+def _coloured(options: CanopyOptions, mask: Mask) -> CanopyOptions:
     """The options with the colours of the mask's colour table where they name none."""
-    if options.colours is not None:
-        return options
-    try:
-        table = mask.mask.colormap(1)
-    except ValueError:  # no colour table
-        return options
-    colours = tuple("#{:02x}{:02x}{:02x}".format(*table.get(k, (0, 0, 0))) for k in range(256))
-    return replace(options, colours=colours)
+    return options if options.colours is not None else replace(options, colours=mask.colours)
 
 
 def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:

@@ -8,11 +8,12 @@ went in (law 2). The value 0 is kept for "no valid pixel", so one array carries 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
-from cropseg_geo.grid import Axis, TileGrid, Window
+from cropseg_geo.grid import Axis, Block, BlockGrid, TileGrid, Window
 
 ONE = 256
 """Weight that stands for 1 along one axis; over both axes the weights sum to ``ONE ** 2 == 2 ** 16``."""
@@ -28,8 +29,11 @@ Sums = npt.NDArray[np.uint32]
 
 def to_fixed(probability: npt.NDArray[np.floating]) -> Fixed:
     """Probabilities in 0–1 as 16-bit steps, 1 … 65535."""
-    steps: Fixed = (np.rint(probability * np.float32(STEPS)) + 1).astype(np.uint16)
-    return steps
+    steps = np.multiply(probability, np.float32(STEPS), dtype=np.float32)
+    np.rint(steps, out=steps)
+    steps += 1
+    fixed: Fixed = steps.astype(np.uint16)
+    return fixed
 
 
 def from_fixed(fixed: Fixed) -> npt.NDArray[np.float32]:
@@ -49,8 +53,12 @@ def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if n_classes > 2:
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-    margin = logits[:, :1] if n_classes == 1 else logits[:, 1:] - logits[:, :1]
-    return np.asarray(special.expit(margin), dtype=np.float32)
+    margin = -logits if n_classes == 1 else logits[:, :1] - logits[:, 1:]
+    # 1 / (1 + e^−x), in place; where e^−x overflows the probability is 0, as it should be.
+    with np.errstate(over="ignore"):
+        np.exp(margin, out=margin)
+    margin += 1
+    return np.reciprocal(margin, out=margin)
 
 
 def ramp(overlap_px: int) -> npt.NDArray[np.uint32]:
@@ -93,4 +101,41 @@ def add_tile(sums: Sums, footprint: Window, grid: TileGrid, tile: tuple[int, int
 
 def normalised(sums: Sums) -> Fixed:
     """Sums of weighted steps → blended steps, rounded to nearest."""
-    return ((sums + np.uint32(ONE**2 // 2)) >> np.uint32(16)).astype(np.uint16)
+    rounded = sums + np.uint32(ONE**2 // 2)
+    rounded >>= np.uint32(16)
+    return rounded.astype(np.uint16)
+
+
+def joined(
+    blocks: Iterable[tuple[Block, Sums]], grid: BlockGrid, channels: int, extent: Window
+) -> Iterator[tuple[Window, Fixed]]:
+    """Blended steps (C, H, W) of blocks, clipped to ``extent``; adds what neighbours reach into each other.
+
+    Parameters
+    ----------
+    blocks
+        Every block that meets ``extent``, row by row, with the sums (C, H, W) over its footprint or more.
+
+    Yields
+    ------
+    Each window of ``extent`` once, in the order of the blocks. What reaches into the next row of blocks is
+    carried in one strip of ``overlap_px`` rows, so memory does not follow the raster's height.
+    """
+    overlap, row = grid.tiles.overlap_px, -1
+    below = np.zeros((channels, overlap, grid.tiles.width + overlap), dtype=np.uint32)
+    above, right = below, np.zeros((channels, 0, overlap), dtype=np.uint32)
+    for block, sums in blocks:
+        window, (height, width) = block.window, block.window.shape
+        if block.i != row:
+            row, above, below = block.i, below, np.zeros_like(below)
+            right = np.zeros((channels, height, overlap), dtype=np.uint32)
+        own = sums[:, :height, :width].copy()
+        own[:, :overlap] += above[:, : min(overlap, height), window.slices[1]]
+        own[:, :, :overlap] += right[:, :, : min(overlap, width)]
+        right = np.zeros_like(right)
+        beside, under = sums[:, :height, width : width + overlap], sums[:, height : height + overlap]
+        right[:, :, : beside.shape[2]] = beside
+        under = under[:, :, : width + overlap]
+        below[:, : under.shape[1], window.col : window.col + under.shape[2]] += under
+        if inside := window & extent:
+            yield inside, normalised(own[:, *inside.relative_to(window).slices])

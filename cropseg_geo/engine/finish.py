@@ -1,9 +1,8 @@
-"""From finished blocks to the mask and probability rasters, in one streamed pass."""
+"""From blended blocks to the mask and probability rasters, in one streamed pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,10 @@ from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Region, wanted_mask
-from cropseg_geo.engine.store import BlockStore, blended_blocks
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.cog import NODATA, PROBABILITY_STEPS, CogLayout, drafting, finish_cog
+from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
+from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.source import GdalSource
 
 STAGE = "write"
@@ -36,6 +35,30 @@ class PixelCounts:
     by_class: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Drafts:
+    """The mask and the probability raster while they are being written."""
+
+    mask: CogWriter
+    prob: CogWriter
+
+    def write(self, window: Window, fixed: blend.Fixed | None, threshold: float) -> npt.NDArray[np.int64]:
+        """Write blended steps (C, H, W), None for nodata; returns the pixels of each class id, (256,)."""
+        counts = np.zeros(256, dtype=np.int64)
+        if fixed is None or not fixed[0].any():
+            self.mask.write(window, None)
+            self.prob.write(window, None)
+            counts[NODATA] = window.size
+            return counts
+        classes, probability = classify(fixed, threshold)
+        for k in range(max(2, len(fixed))):
+            counts[k] = np.count_nonzero(classes == k)
+        counts[NODATA] = window.size - counts.sum()
+        self.mask.write(window, classes[None])
+        self.prob.write(window, probability)
+        return counts
+
+
 def classify(fixed: blend.Fixed, threshold: float) -> tuple[Masks, Masks]:
     """Blended steps (C, H, W) → class ids (H, W) and probability steps (C, H, W); 255 where invalid.
 
@@ -44,71 +67,78 @@ def classify(fixed: blend.Fixed, threshold: float) -> tuple[Masks, Masks]:
     invalid = fixed[0] == blend.NODATA
     if len(fixed) == 1:
         least = blend.to_fixed(np.array([threshold], dtype=np.float32))[0]
-        mask = (fixed[0] >= least).astype(np.uint8)
+        mask = (fixed[0] >= least).view(np.uint8)
     else:
         mask = fixed.argmax(axis=0).astype(np.uint8)
     mask[invalid] = NODATA
-    # In integers: round((steps - 1) * 254 / 65534).
-    scaled = (np.maximum(fixed, 1).astype(np.uint32) - 1) * PROBABILITY_STEPS + blend.STEPS // 2
-    prob = (scaled // blend.STEPS).astype(np.uint8)
-    prob[:, invalid] = NODATA
+    prob = _PROBABILITY.take(fixed)
+    if len(fixed) > 1:
+        prob[:, invalid] = NODATA
     return mask, prob
 
 
+def _probability_of_steps() -> Masks:
+    """Of each blended step (65536,): round((step − 1) · 254 / 65534), 255 for nodata."""
+    steps = np.maximum(np.arange(blend.STEPS + 2, dtype=np.uint32), 1) - 1
+    table = ((steps * PROBABILITY_STEPS + blend.STEPS // 2) // blend.STEPS).astype(np.uint8)
+    table[blend.NODATA] = NODATA
+    return table
+
+
+_PROBABILITY = _probability_of_steps()
+
+
 def write_rasters(
-    steps: Iterator[tuple[Window, blend.Fixed]],
+    steps: Iterable[tuple[Window, blend.Fixed | None]],
+    drafts: Drafts,
     *,
-    paths: tuple[Path, Path],
-    layouts: tuple[CogLayout, CogLayout],
     threshold: float,
     n_classes: int,
     listener: Listener = ignore,
 ) -> PixelCounts:
-    """Write the mask and the probability COG, in this order of ``paths`` and ``layouts``.
+    """Write the mask and the probability raster; what is written can be read at once.
 
-    ``steps`` yields blended steps by windows of the output grid; what it leaves out is nodata.
+    ``steps`` yields blended steps by windows that partition the output grid, None for nodata.
 
     Raises
     ------
     OutputError
         If the disk refuses.
     """
-    height, width = layouts[0].shape
+    height, width = drafts.mask.layout.shape
     listener(StageStarted(STAGE, height * width, "px"))
     counts = np.zeros(256, dtype=np.int64)
-    with ExitStack() as stack:
-        mask, prob = (
-            stack.enter_context(drafting(path.with_suffix(".draft"), layout))
-            for path, layout in zip(paths, layouts, strict=True)
-        )
-        for window, fixed in steps:
-            classes, probability = classify(fixed, threshold)
-            counts += np.bincount(classes.ravel(), minlength=256)
-            mask.write(window, classes[None])
-            prob.write(window, probability)
-            listener(StageAdvanced(STAGE, window.size))
-    for draft, path in zip((mask, prob), paths, strict=True):
-        finish_cog(draft, path)
+    for window, fixed in steps:
+        counts += drafts.write(window, fixed, threshold)
+        listener(StageAdvanced(STAGE, window.size))
     listener(StageFinished(STAGE))
     by_class = tuple(int(n) for n in counts[:n_classes])
     return PixelCounts(sum(by_class), by_class)
 
 
-def working_steps(store: BlockStore, extent: Window) -> Iterator[tuple[Window, blend.Fixed]]:
+def working_steps(
+    blended: Iterable[tuple[Window, blend.Fixed]], extent: Window
+) -> Iterator[tuple[Window, blend.Fixed]]:
     """Blended steps by windows counted from the extent's first pixel."""
-    for window, fixed in blended_blocks(store, extent):
+    for window, fixed in blended:
         yield window.relative_to(extent), fixed
 
 
 def source_steps(
-    store: BlockStore, working: GdalSource, extent: Window, region: Region | None, *, folder: Path
-) -> Iterator[tuple[Window, blend.Fixed]]:
+    blended: Iterable[tuple[Window, blend.Fixed]],
+    channels: int,
+    working: GdalSource,
+    extent: Window,
+    region: Region | None,
+    *,
+    folder: Path,
+) -> Iterator[tuple[Window, blend.Fixed | None]]:
     """Blended steps resampled from the working grid to the file's own, by windows of ``extent``.
 
     Parameters
     ----------
-    store
-        Finished blocks on the working grid.
+    blended
+        Blended steps (channels, H, W) by windows of the working grid.
     working
         The source as it was read for inference.
     extent, region
@@ -116,13 +146,12 @@ def source_steps(
     folder
         Where a draft of the working grid is kept meanwhile.
     """
-    bounds = store.blocks.tiles.bounds
     draft = folder / "working.draft"
-    profile = {"driver": "GTiff", "dtype": "uint16", "count": store.channels, "nodata": blend.NODATA}
-    profile |= {"height": bounds.height, "width": bounds.width, "tiled": True, "bigtiff": "IF_SAFER"}
+    profile = {"driver": "GTiff", "dtype": "uint16", "count": channels, "nodata": blend.NODATA}
+    profile |= {"height": working.height, "width": working.width, "tiled": True, "bigtiff": "IF_SAFER"}
     profile |= {"transform": working.transform, "crs": working.info.crs}
     with rasterio.open(draft, "w", sparse_ok=True, **profile) as dataset:
-        for window, fixed in blended_blocks(store, bounds):
+        for window, fixed in blended:
             dataset.write(fixed, window=RasterioWindow(window.col, window.row, window.width, window.height))
     native = GdalSource(
         working.info, working.bands, (working.info.height, working.info.width), working.alpha_band
@@ -133,11 +162,12 @@ def source_steps(
         for window in extent.split(_REGRID_PX):
             wanted = native.read_valid(window) & wanted_mask(extent, window, region)
             if not wanted.any():
+                yield window.relative_to(extent), None
                 continue
             box = RasterioWindow(
                 window.col / cols, window.row / rows, window.width / cols, window.height / rows
             )
-            shape = (store.channels, *window.shape)
+            shape = (channels, *window.shape)
             fixed = dataset.read(window=box, out_shape=shape, resampling=smooth)
             # A pixel at the edge of the valid area may have no interpolated value; it takes its own.
             nearest = dataset.read(window=box, out_shape=shape, resampling=Resampling.nearest)

@@ -1,28 +1,27 @@
-"""From a plan to dask tasks: one task a block, no edges between blocks."""
+"""A block's work, and a plan as dask tasks: one task a block, no edges between blocks."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from dask.delayed import delayed
 
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.engine.tiles import cut_tile
-from cropseg_geo.errors import CropsegError, InferenceError
+from cropseg_geo.errors import CropsegError, InferenceError, ResourceError
 from cropseg_geo.grid import Block, Window
 from cropseg_geo.model.predictor import Predictor
 from cropseg_geo.raster.scaling import ValueScale
 from cropseg_geo.raster.source import RasterSource
 
-
-class InterruptedTask(Exception):  # noqa: N818 - a signal, not an error
-    """A task that stopped because the run was told to stop."""
+Tile = tuple[int, int]
+"""Row and column of a tile in the lattice."""
 
 
 class Region(Protocol):
@@ -68,22 +67,10 @@ class BlockDone:
     wanted_px: int
 
 
-_stopped: set[str] = set()
-"""Fingerprints of the runs in this process whose block tasks are to stop at the next tile."""
-
-
-def stop_tasks(plan: Plan) -> None:
-    """Make the running block tasks of a run in this process stop before their next tile."""
-    _stopped.add(plan.fingerprint)
-
-
-def allow_tasks(plan: Plan) -> None:
-    """Undo :func:`stop_tasks`."""
-    _stopped.discard(plan.fingerprint)
-
-
 def block_tasks(job: Job, blocks: Iterable[Block]) -> list[Any]:
     """One lazy task (``dask.delayed``) a block; computing it yields a :class:`BlockDone`."""
+    from dask.delayed import delayed
+
     shared = delayed(job, traverse=False)
     run = delayed(run_block, pure=False)
     return [
@@ -94,13 +81,16 @@ def block_tasks(job: Job, blocks: Iterable[Block]) -> list[Any]:
 def run_block(job: Job, i: int, j: int) -> BlockDone:
     """Read a block's footprint, infer its tiles, keep the weighted sums in the store."""
     block = job.plan.blocks.block(i, j)
-    where = job.plan.blocks.footprint(block)
-    values, valid = job.source.read(where)
-    wanted = valid & wanted_mask(job.plan.extent, where, job.region)
-    sums, inferred = infer_block(job.inference, block, values, valid, wanted)
-    job.store.write(block, sums)
-    own = wanted[: block.window.height, : block.window.width]
-    return BlockDone(i, j, inferred, len(block.tiles) - inferred, int(np.count_nonzero(own)))
+    opened = read_block(job, block)
+    job.store.write(block, infer_block(job.inference, opened))
+    return block_done(opened)
+
+
+def block_done(opened: OpenBlock) -> BlockDone:
+    """The report of a block whose tiles are all inferred."""
+    block, n = opened.block, len(opened.tiles)
+    own = opened.wanted[: block.window.height, : block.window.width]
+    return BlockDone(block.i, block.j, n, len(block.tiles) - n, int(np.count_nonzero(own)))
 
 
 def wanted_mask(extent: Window, window: Window, region: Region | None) -> npt.NDArray[np.bool_]:
@@ -111,37 +101,107 @@ def wanted_mask(extent: Window, window: Window, region: Region | None) -> npt.ND
     return mask
 
 
-def infer_block(
-    inference: Inference,
+@dataclass(eq=False)
+class OpenBlock:
+    """A block whose pixels are read, and its sums (C, H, W) as they grow; all over the block's footprint.
+
+    ``valid`` says which pixels may serve as context, ``wanted`` (within it) which ones must be answered.
+    ``tiles`` are those with a wanted pixel: each of them is inferred once, the others never.
+    """
+
+    block: Block
+    where: Window
+    values: npt.NDArray[Any]
+    valid: npt.NDArray[np.bool_]
+    wanted: npt.NDArray[np.bool_]
+    sums: blend.Sums
+    tiles: list[Tile]
+    adding: threading.Lock = field(default_factory=threading.Lock)
+
+    def finished_sums(self) -> blend.Sums:
+        """The sums when all tiles are in: nodata where no answer is wanted."""
+        self.sums[:, ~self.wanted] = blend.NODATA
+        return self.sums
+
+
+def open_block(
+    plan: Plan,
     block: Block,
     values: npt.NDArray[Any],
     valid: npt.NDArray[np.bool_],
     wanted: npt.NDArray[np.bool_],
-) -> tuple[blend.Sums, int]:
-    """Weighted sums (C, H, W) over a block's footprint, and the number of tiles inferred.
+) -> OpenBlock:
+    """A block before its first tile is inferred."""
+    grid, where = plan.tiles, plan.blocks.footprint(block)
+    tiles = [t for t in block.tiles if wanted[(grid.tile(*t) & where).relative_to(where).slices].any()]
+    sums = np.zeros((plan.channels, *where.shape), dtype=np.uint32)
+    return OpenBlock(block, where, values, valid, wanted, sums, tiles)
 
-    ``valid`` says which pixels may serve as context, ``wanted`` (within it) which ones must be answered.
-    Each tile with a wanted pixel is inferred once; the others never.
+
+def read_block(job: Job, block: Block) -> OpenBlock:
+    """Read a block's footprint."""
+    where = job.plan.blocks.footprint(block)
+    values, valid = job.source.read(where)
+    wanted = valid & wanted_mask(job.plan.extent, where, job.region)
+    return open_block(job.plan, block, values, valid, wanted)
+
+
+def infer_block(inference: Inference, opened: OpenBlock) -> blend.Sums:
+    """Weighted sums (C, H, W) over a block's footprint."""
+    for start in range(0, len(opened.tiles), inference.batch_size):
+        infer_into(inference, opened, opened.tiles[start : start + inference.batch_size])
+    return opened.finished_sums()
+
+
+def infer_into(inference: Inference, opened: OpenBlock, tiles: list[Tile]) -> None:
+    """Infer some of a block's tiles and add them to its sums; threads may share a block.
+
+    Raises
+    ------
+    InferenceError
+        As :func:`infer_tiles`.
+    ResourceError
+        If the memory does not hold even one tile; batches are halved before that.
     """
-    grid = inference.plan.blocks
-    where = grid.footprint(block)
-    sums = np.zeros((inference.plan.channels, *where.shape), dtype=np.uint32)
-    tiles = [t for t in block.tiles if wanted[(grid.tiles.tile(*t) & where).relative_to(where).slices].any()]
-    for start in range(0, len(tiles), inference.batch_size):
-        if inference.plan.fingerprint in _stopped:
-            raise InterruptedTask
-        batch = tiles[start : start + inference.batch_size]
-        cut = [cut_tile(values, valid, where, grid.tiles.tile(*tile))[0] for tile in batch]
-        fixed = infer_tiles(inference, batch, inference.scale.apply(np.stack(cut)))
-        for tile, steps in zip(batch, fixed, strict=True):
-            blend.add_tile(sums, where, grid.tiles, tile, steps)
-    sums[:, ~wanted] = blend.NODATA
-    return sums, len(tiles)
+    grid, where = inference.plan.tiles, opened.where
+    cut = [cut_tile(opened.values, opened.valid, where, grid.tile(*tile))[0] for tile in tiles]
+    fixed = _infer_within_memory(inference, tiles, inference.scale.apply(np.stack(cut)))
+    with opened.adding:
+        for tile, steps in zip(tiles, fixed, strict=True):
+            blend.add_tile(opened.sums, where, grid, tile, steps)
 
 
-def infer_tiles(
-    inference: Inference, tiles: list[tuple[int, int]], batch: npt.NDArray[np.float32]
+def _infer_within_memory(
+    inference: Inference, tiles: list[Tile], batch: npt.NDArray[np.float32]
 ) -> blend.Fixed:
+    """As :func:`infer_tiles`, in smaller batches where the memory does not hold this one."""
+    try:
+        return infer_tiles(inference, tiles, batch)
+    except (MemoryError, InferenceError) as err:
+        if not is_out_of_memory(err):
+            raise
+        if len(tiles) == 1:
+            side = inference.plan.tiles.tile_px
+            raise ResourceError(
+                f"the memory does not hold one tile of {side} × {side} px ({err})",
+                remedy="close other programs, or choose fewer --lanes, a smaller --tile or --device cpu",
+            ) from err
+    half = len(tiles) // 2
+    parts = ((tiles[:half], batch[:half]), (tiles[half:], batch[half:]))
+    return np.concatenate([_infer_within_memory(inference, *part) for part in parts])
+
+
+def is_out_of_memory(err: BaseException | None) -> bool:
+    """True if an error, or what caused it, says that memory is used up: numpy's, torch's or CUDA's."""
+    while err is not None:
+        text = str(err).lower()
+        if isinstance(err, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            return True
+        err = err.__cause__
+    return False
+
+
+def infer_tiles(inference: Inference, tiles: list[Tile], batch: npt.NDArray[np.float32]) -> blend.Fixed:
     """Blendable steps (N, C, T, T) of a batch of tiles (N, bands, T, T).
 
     Raises

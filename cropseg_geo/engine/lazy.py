@@ -10,7 +10,7 @@ import numpy.typing as npt
 from dask.delayed import delayed
 
 from cropseg_geo.engine import blend
-from cropseg_geo.engine.graph import Inference, infer_block
+from cropseg_geo.engine.graph import Inference, infer_block, open_block
 from cropseg_geo.grid import Block, Window
 
 
@@ -53,7 +53,8 @@ def blended_array(inference: Inference, values: da.Array, valid: da.Array) -> da
 def _sums(
     inference: Inference, block: Block, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]
 ) -> blend.Sums:
-    return infer_block(inference, block, np.asarray(values), np.asarray(valid), np.asarray(valid))[0]
+    known = np.asarray(valid)
+    return infer_block(inference, open_block(inference.plan, block, np.asarray(values), known, known))
 
 
 def _joined(

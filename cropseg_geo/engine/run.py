@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import dask
-from dask.callbacks import Callback
-
-from cropseg_geo.engine.graph import BlockDone, Job, allow_tasks, block_tasks, stop_tasks
-from cropseg_geo.engine.plan import Plan
+from cropseg_geo.engine.blend import Sums
+from cropseg_geo.engine.graph import BlockDone, Job, block_tasks
+from cropseg_geo.engine.lanes import Lanes
 from cropseg_geo.errors import InputError, ResourceError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
-from cropseg_geo.raster.source import close_handle
+from cropseg_geo.grid import Block
 
 STAGE = "segment"
 
@@ -57,7 +54,10 @@ class Tally:
     blocks_resumed: int = 0
     blocks_done: int = 0
 
-    def plus(self, done: BlockDone) -> Tally:
+    def plus(self, done: BlockDone | None) -> Tally:
+        """With one block more; None is a block that an earlier run had finished."""
+        if done is None:
+            return replace(self, blocks_resumed=self.blocks_resumed + 1)
         return Tally(
             self.tiles_inferred + done.tiles_inferred,
             self.tiles_empty + done.tiles_empty,
@@ -74,48 +74,61 @@ def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Ta
     CropsegError
         Whatever stopped a block; blocks that were finished stay in the store.
     """
-    finished = job.store.finished()
-    blocks = list(job.plan.blocks.meeting(job.plan.extent))
-    pending = [b for b in blocks if (b.i, b.j) not in finished]
-    tally = Tally(blocks_resumed=len(blocks) - len(pending))
-    sizes = {(b.i, b.j): (b.window & job.plan.extent).size for b in blocks}
-    listener(StageStarted(STAGE, sum(sizes.values()), "px"))
-    if tally.blocks_resumed:
-        listener(StageAdvanced(STAGE, sum(sizes[b.i, b.j] for b in blocks if (b.i, b.j) in finished)))
+    progress = Progress(job, listener)
+    progress.start()
+    for _ in computed_blocks(job, workers=workers, progress=progress):
+        pass
+    return progress.tally
 
-    def note(done: BlockDone) -> None:
-        nonlocal tally
-        tally = tally.plus(done)
-        listener(StageAdvanced(STAGE, sizes[done.i, done.j]))
 
-    tasks = block_tasks(job, pending)
+class Progress:
+    """What a job's blocks amounted to so far; tells the listener of each."""
+
+    def __init__(self, job: Job, listener: Listener = ignore) -> None:
+        self.blocks = list(job.plan.blocks.meeting(job.plan.extent))
+        self.tally = Tally()
+        self._sizes = {(b.i, b.j): (b.window & job.plan.extent).size for b in self.blocks}
+        self._listener = listener
+
+    def start(self) -> None:
+        self._listener(StageStarted(STAGE, sum(self._sizes.values()), "px"))
+
+    def note(self, block: Block, done: BlockDone | None) -> None:
+        """A block is finished; None says that an earlier run had finished it."""
+        self.tally = self.tally.plus(done)
+        self._listener(StageAdvanced(STAGE, self._sizes[block.i, block.j]))
+
+    def finish(self) -> None:
+        self._listener(StageFinished(STAGE))
+
+
+def computed_blocks(job: Job, *, workers: Workers, progress: Progress) -> Iterator[tuple[Block, Sums]]:
+    """The blocks of a job, row by row, with the sums over their footprints.
+
+    In this process they come as soon as they are computed, and the next ones are computed meanwhile; from
+    worker processes and clusters, when all are in the store.
+
+    Raises
+    ------
+    CropsegError
+        Whatever stopped a block; blocks that were finished stay in the store.
+    """
     if workers.scheduler or workers.processes:
-        _run_distributed(tasks, workers, note)
-    else:
-        _run_threads(job.plan, tasks, workers.lane_count, note)
-    listener(StageFinished(STAGE))
-    return tally
-
-
-def _run_threads(plan: Plan, tasks: list[Any], lanes: int, note: Callable[[BlockDone], None]) -> None:
-    if not tasks:
+        held = job.store.finished()
+        by_index = {(b.i, b.j): b for b in progress.blocks}
+        for index in held & by_index.keys():
+            progress.note(by_index[index], None)
+        pending = [b for b in progress.blocks if (b.i, b.j) not in held]
+        tasks = block_tasks(job, pending)
+        _run_distributed(tasks, workers, lambda done: progress.note(by_index[done.i, done.j], done))
+        progress.finish()
+        yield from ((block, job.store.read(block)) for block in progress.blocks)
         return
-    allow_tasks(plan)
-    pool = ThreadPoolExecutor(lanes, thread_name_prefix="cropseg-lane")
-
-    def posttask(key: str, result: Any, *_: Any) -> None:
-        if isinstance(result, BlockDone):
-            note(result)
-
-    try:
-        with Callback(posttask=posttask), dask.config.set(pool=pool):
-            dask.compute(*tasks, scheduler="threads", optimize_graph=False)
-    except BaseException:
-        stop_tasks(plan)
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        close_handle()
+    for block, done, sums in Lanes(job, progress.blocks, lanes=workers.lane_count):
+        progress.note(block, done)
+        yield block, sums
+        del sums
+    progress.finish()
 
 
 def _run_distributed(tasks: list[Any], workers: Workers, note: Callable[[BlockDone], None]) -> None:

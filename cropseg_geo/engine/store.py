@@ -3,7 +3,7 @@
 One Zarr array holds, for each block, the running sums over its whole footprint: its own pixels and the
 ``overlap_px`` more that its tiles reach into the blocks below and to the right. A block is one chunk, so
 writers never meet. What several blocks contribute to a pixel is added when the blocks are read, in
-:func:`blended_blocks`; until then no block waits for another.
+:func:`cropseg_geo.engine.blend.joined`; until then no block waits for another.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from cropseg_geo.engine.blend import Fixed, Sums, normalised
+from cropseg_geo.engine.blend import Fixed, Sums, joined
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.grid import Block, BlockGrid, Window
 
@@ -131,33 +131,6 @@ class BlockStore:
 
 
 def blended_blocks(store: BlockStore, extent: Window) -> Iterator[tuple[Window, Fixed]]:
-    """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it.
-
-    Each chunk is read once. What reaches into the next row of blocks is carried in one strip of
-    ``overlap_px`` rows.
-    """
-    grid, overlap = store.blocks, store.blocks.tiles.overlap_px
-    rows, cols = grid.shape
-    strip = np.zeros((store.channels, overlap, grid.tiles.width + overlap), dtype=np.uint32)
-    for i in range(rows):
-        next_strip = np.zeros_like(strip)
-        carried = np.zeros((store.channels, store.chunk_px, overlap), dtype=np.uint32)
-        for j in range(cols):
-            block = grid.block(i, j)
-            window = block.window
-            if not grid.footprint(block) & extent:
-                carried[:] = 0
-                continue
-            sums = store.read(block)
-            height, width = window.shape
-            right, below = (min(overlap, store.chunk_px - n) for n in (width, height))
-            own = sums[:, :height, :width].copy()
-            own[:, :overlap] += strip[:, : min(overlap, height), window.slices[1]]
-            own[:, :, :overlap] += carried[:, :height, : min(overlap, width)]
-            carried = np.zeros_like(carried)
-            carried[:, :height, :right] = sums[:, :height, width : width + right]
-            reach = slice(window.col, window.col_stop + right)
-            next_strip[:, :below, reach] += sums[:, height : height + below, : width + right]
-            if inside := window & extent:
-                yield inside, normalised(own[:, *inside.relative_to(window).slices])
-        strip = next_strip
+    """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it."""
+    blocks = ((block, store.read(block)) for block in store.blocks.meeting(extent))
+    return joined(blocks, store.blocks, store.channels, extent)

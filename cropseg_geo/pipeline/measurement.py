@@ -21,9 +21,9 @@ from cropseg_geo.plots.options import StatsOptions, parse_groups
 from cropseg_geo.plots.quantities import Extras
 from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.raster.bands import open_bands, parse_bands
-from cropseg_geo.raster.cog import NODATA
 from cropseg_geo.raster.heights import open_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
+from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.vector.trace import trace
 
 _BLOCK_PX = 2048

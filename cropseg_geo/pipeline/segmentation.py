@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
-from cropseg_geo.engine.finish import PixelCounts, source_steps, working_steps, write_rasters
-from cropseg_geo.engine.graph import Inference, Job
-from cropseg_geo.engine.run import Tally, Workers, run_blocks
-from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.engine.run import Workers
+from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
-from cropseg_geo.ground import Ground
-from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
+from cropseg_geo.layers import CanopyOptions
 from cropseg_geo.outputs import (
     Outputs,
-    block_store,
     output_ground,
-    provenance,
     publish,
-    raster_layouts,
     refuse_existing,
     require_writable,
     work_folder,
 )
+from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.pipeline.vectorization import maybe_heights
 from cropseg_geo.plots.layout import read_plots
-from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.stats import write_csv
 from cropseg_geo.preflight import (
     Options,
     Preflight,
@@ -39,11 +30,7 @@ from cropseg_geo.preflight import (
     require_space,
     with_chosen_gsd,
 )
-from cropseg_geo.raster.bands import BAND_NAMES, Bands, open_bands
-from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector.options import Outlines
-
-GPU_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -153,77 +140,13 @@ def segment(
         listener(Warned(note))
     ready.predictor.describe()
     with maybe_heights(dsm, dtm, output_ground(ready)) as heights, work_folder(folder, ready) as work:
-        store = block_store(ready, work)
-        store.create()
-        tally = run_blocks(_job(ready, store), workers=workers, listener=listener)
         drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
-        counts = _write_rasters(ready, store, drafts, listener)
         canopy = CanopyOptions(outlines or Outlines(), layout, heights, ready.card.colours)
-        n_polygons, table = _write_layers(ready, drafts, canopy, listener)
+        made = make_drafts(ready, drafts, canopy, workers=workers, listener=one_at_a_time(listener))
         publish(drafts, final, listener)
     if page is not None:
-        _write_report(page, ready, final, table, listener)
-    return SegmentResult(final, _summary(ready, counts, tally, n_polygons), table, page)
-
-
-def _job(ready: Preflight, store: BlockStore) -> Job:
-    on_cpu = ready.predictor.describe().startswith("cpu")
-    batch_size = ready.options.batch_size or (1 if on_cpu else GPU_BATCH)
-    inference = Inference(ready.predictor, ready.scale, ready.plan, batch_size)
-    return Job(ready.source, inference, store, region=ready.working_aoi)
-
-
-def _write_rasters(ready: Preflight, store: BlockStore, drafts: Outputs, listener: Listener) -> PixelCounts:
-    """Blocks → mask and probability COGs in the work folder."""
-    mask, prob = raster_layouts(ready)
-    steps = (
-        source_steps(store, ready.source, ready.extent, ready.aoi, folder=drafts.mask.parent)
-        if ready.writes_source_grid
-        else working_steps(store, ready.plan.extent)
-    )
-    return write_rasters(
-        steps,
-        paths=(drafts.mask, drafts.prob),
-        layouts=(mask, prob),
-        threshold=ready.threshold,
-        n_classes=len(ready.card.classes),
-        listener=listener,
-    )
-
-
-def _write_layers(
-    ready: Preflight, drafts: Outputs, canopy: CanopyOptions, listener: Listener
-) -> tuple[int, gpd.GeoDataFrame | None]:
-    """Mask → canopy layer, and with plots their layer and table, in the work folder."""
-    common: dict[str, Any] = {
-        "classes": ready.card.classes,
-        "options": canopy,
-        "tags": provenance(ready),
-        "listener": listener,
-    }
-    with open_mask(drafts.mask, drafts.prob) as mask:
-        if drafts.plots_csv is None:
-            return write_layers(drafts.layers, mask, **common), None
-        with _colours(ready, mask.info.ground) as bands:
-            n_polygons, table = write_layers_and_plots(
-                drafts.layers,
-                mask,
-                plots_path=drafts.plots_layer or drafts.layers,
-                stats=StatsOptions(threshold=ready.threshold),
-                bands=bands,
-                **common,
-            )
-    write_csv(drafts.plots_csv, table)
-    return n_polygons, table
-
-
-def _colours(ready: Preflight, ground: Ground) -> AbstractContextManager[Bands | None]:
-    """The orthomosaic for colour indices: the bands that the model saw, and others that the file names."""
-    seen = zip(ready.card.bands, ready.source.bands, strict=True)
-    bands = {name: number for name, number in seen if name in BAND_NAMES}
-    if not bands:
-        return nullcontext()
-    return open_bands(ready.info.path, ground=ground, bands=bands, also_named=True)
+        _write_report(page, ready, final, made.plots, listener)
+    return SegmentResult(final, _summary(ready, made), made.plots, page)
 
 
 def _write_report(
@@ -244,13 +167,14 @@ def _write_report(
     )
 
 
-def _summary(ready: Preflight, counts: PixelCounts, tally: Tally, n_polygons: int) -> Summary:
+def _summary(ready: Preflight, made: Made) -> Summary:
+    counts, tally = made.counts, made.tally
     canopy, pixel_m2 = sum(counts.by_class[1:]), output_ground(ready).pixel_area_m2()
     return Summary(
         canopy_cover=canopy / counts.valid if counts.valid else float("nan"),
         canopy_area_m2=canopy * pixel_m2,
         valid_area_m2=counts.valid * pixel_m2,
-        n_polygons=n_polygons,
+        n_polygons=made.n_polygons,
         tiles_inferred=tally.tiles_inferred,
         tiles_empty=tally.tiles_empty,
         blocks_resumed=tally.blocks_resumed,

@@ -132,11 +132,12 @@ def plot_stats(
     ]
     size = (source.height, source.width)
     scan = Scan(measured.outlines_px, size, frame, read_mask, options, extras.heights, max_px)
+    # Before anything else: while polygons come from a mask that is still being written, they come early.
+    of_objects = {} if objects is None else _object_columns(objects, ground, measured, options)
     with _stage(listener, len(plots), parts=2 if _wants_scan(scan) else 1) as progress:
         totals = total(measured.outlines_px, size, quantities, on_progress=progress(0), max_px=max_px)
         columns = _coverage_columns(totals, classes, measured, options) | _extra_columns(totals, measured)
-        if objects is not None:
-            columns |= _object_columns(objects, ground, measured, options)
+        columns |= of_objects
         if _wants_scan(scan):
             columns |= _pattern_columns(scan, progress(1))
     return _beside_own_columns(plots, columns)

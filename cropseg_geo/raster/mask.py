@@ -1,13 +1,13 @@
-"""Finished masks and probabilities, read back by windows for vectors, plots and reports."""
+"""Masks and probabilities, read back by windows for vectors, plots and reports: finished or as they grow."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,76 @@ from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.cog import NODATA, PROBABILITY_STEPS
+from cropseg_geo.ground import Ground
+from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
 from cropseg_geo.raster.info import GDAL_OPTIONS, RasterInfo, inspect_raster
+from cropseg_geo.raster.pyramid import NODATA
+
+
+class Mask(Protocol):
+    """A class mask (uint8, 255 = nodata) and, if there is one, its probability."""
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def ground(self) -> Ground:
+        """Where the pixels are."""
+        ...
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which on a pixel is crop, if that is known; None for several classes."""
+        ...
+
+    @property
+    def colours(self) -> tuple[str, ...] | None:
+        """``#rrggbb`` by class id, if the mask has a colour table."""
+        ...
+
+    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
+        """Class ids (H, W)."""
+        ...
+
+    def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
+        """Probability (H, W), NaN where nodata; of several classes, that of the one the mask has there."""
+        ...
+
+
+@dataclass(frozen=True)
+class GrowingMask:
+    """A mask and its probability while they are written; whoever reads waits until the pixels are there."""
+
+    ground: Ground
+    mask: CogWriter
+    prob: CogWriter
+
+    @property
+    def height(self) -> int:
+        return self.mask.layout.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.mask.layout.shape[1]
+
+    @property
+    def threshold(self) -> float | None:
+        stated = self.mask.layout.tags.get("CROPSEG_THRESHOLD")
+        return float(stated) if stated and len(self.prob.layout.descriptions) == 1 else None
+
+    @property
+    def colours(self) -> tuple[str, ...] | None:
+        return _hex_colours(self.mask.layout.colours)
+
+    def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
+        classes: npt.NDArray[np.uint8] = self.mask.read(window)[0]
+        return classes
+
+    def read_prob(self, window: Window) -> npt.NDArray[np.float32]:
+        return _probability(self.prob.read(window))
 
 
 @dataclass(frozen=True)
@@ -41,6 +109,17 @@ class MaskFiles:
         return self.info.width
 
     @property
+    def ground(self) -> Ground:
+        return self.info.ground
+
+    @property
+    def colours(self) -> tuple[str, ...] | None:
+        try:
+            return _hex_colours(self.mask.colormap(1))
+        except ValueError:  # no colour table
+            return None
+
+    @property
     def threshold(self) -> float | None:
         """The probability from which on a pixel is crop, if the tags hold it; None for several classes."""
         if self.prob is None or self.prob.count != 1:
@@ -60,10 +139,24 @@ class MaskFiles:
         """
         if self.prob is None:
             return None
-        steps = _read(self.prob, window).max(axis=0)
-        probability: npt.NDArray[np.float32] = steps.astype(np.float32) / np.float32(PROBABILITY_STEPS)
-        probability[steps == NODATA] = np.nan
-        return probability
+        return _probability(_read(self.prob, window))
+
+
+def _probability(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Steps (bands, H, W) → probability (H, W), NaN where nodata."""
+    probability: npt.NDArray[np.float32] = _PROBABILITY.take(steps.max(axis=0))
+    return probability
+
+
+_PROBABILITY = np.arange(256, dtype=np.float32) / np.float32(PROBABILITY_STEPS)
+_PROBABILITY[NODATA] = np.nan
+
+
+def _hex_colours(table: Mapping[int, tuple[int, ...]] | None) -> tuple[str, ...] | None:
+    """``#rrggbb`` of each of 256 values, black where the table has none."""
+    if table is None:
+        return None
+    return tuple("#{:02x}{:02x}{:02x}".format(*table.get(k, (0, 0, 0))) for k in range(256))
 
 
 def mask_classes(source: MaskFiles) -> tuple[str, ...]:

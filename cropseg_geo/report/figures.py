@@ -9,8 +9,8 @@ import numpy as np
 
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.cog import NODATA
 from cropseg_geo.raster.mask import MaskFiles
+from cropseg_geo.raster.pyramid import NODATA
 
 STAGE = "report"
 UNCERTAIN_WITHIN = 0.1

@@ -25,7 +25,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..engine.environment import Engine, find_engine, new_log
 from ..engine.process import Cancelled, EngineError, run
 from ..engine.progress import LABELS, Progress
-from ..engine.protocol import Job, StageStarted, Unknown, Warned, Written
+from ..engine.protocol import Job, StageFinished, StageStarted, Unknown, Warned, Written
 from ..engine.versions import compare, plugin_version
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
@@ -120,8 +120,8 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 
         def show(event: object) -> None:
             feedback.setProgress(100 * progress.take(event))
-            if isinstance(event, StageStarted):
-                feedback.setProgressText(tr(LABELS.get(event.stage, event.stage)))
+            if isinstance(event, (StageStarted, StageFinished)) and (stage := progress.stage):
+                feedback.setProgressText(tr(LABELS.get(stage, stage)))
             elif isinstance(event, Warned):
                 feedback.pushWarning(event.message)
             elif isinstance(event, Unknown):

@@ -37,7 +37,7 @@ class Progress:
         if isinstance(event, StageStarted):
             self._totals[event.stage] = max(event.total, 1)
             self._skip_to(event.stage)
-            self._done.setdefault(event.stage, 0.0)
+            self._done[event.stage] = 0.0
         elif isinstance(event, StageAdvanced):
             total = self._totals.get(event.stage, 1)
             self._done[event.stage] = min(1.0, self._done.get(event.stage, 0.0) + event.amount / total)
@@ -51,7 +51,14 @@ class Progress:
         return self._share
 
     def _skip_to(self, stage: str) -> None:
-        """Stages listed before one that starts are over, or did not take place."""
+        """Stages listed before one that starts, and not begun, do not take place; others may go on."""
         if stage in self._weights:
             for earlier in list(self._weights)[: list(self._weights).index(stage)]:
-                self._done[earlier] = 1.0
+                self._done.setdefault(earlier, 1.0)
+
+    @property
+    def stage(self) -> str:
+        """Of the stages that go on, the one that is listed first: what the user waits for."""
+        going = [stage for stage in self._totals if self._done.get(stage, 0.0) < 1.0]
+        order = list(self._weights)
+        return min(going, key=lambda s: order.index(s) if s in order else len(order), default="")
