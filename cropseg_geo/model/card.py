@@ -20,6 +20,9 @@ from cropseg_geo.errors import ModelError
 FORMAT = "cropseg-card/1"
 """Changes when a reader of the old format could misunderstand a new card."""
 
+CARD_KEY = "cropseg:card"
+"""Key of the card's JSON in the metadata of a model file."""
+
 Argument = str | int | float | bool
 """What a network's builder takes: plain JSON values."""
 

@@ -1,18 +1,18 @@
 """Predictors: tiles in, logits out. What is carried between threads and processes is the recipe.
 
-Importing this module imports no torch; the network is built when the first tile arrives, once for each
-recipe in each process.
+Importing this module imports no network library; the network is made ready when the first tile arrives, once
+for each recipe in each process.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,6 @@ import numpy.typing as npt
 from cropseg_geo.errors import InferenceError, InputError
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
-
-if TYPE_CHECKING:
-    from cropseg_geo.model.runtime import Runtime
 
 Pixels = npt.NDArray[np.float32]
 
@@ -46,6 +43,18 @@ class Predictor(Protocol):
         ...
 
 
+class Runtime(Protocol):
+    """A network made ready to compute; safe to share between threads."""
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """As :meth:`Predictor.predict`, for a batch that fits the card. Raises InferenceError."""
+        ...
+
+    def describe(self) -> str:
+        """Where and how it computes."""
+        ...
+
+
 @dataclass(frozen=True)
 class TorchPredictor:
     """The recipe of a torch predictor: cheap to make, to compare and to pickle.
@@ -53,11 +62,11 @@ class TorchPredictor:
     Parameters
     ----------
     weights
-        A weights file, see :func:`cropseg_geo.model.zoo.find_model`.
+        A safetensors file, see :func:`cropseg_geo.model.zoo.find_model`.
     device
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     precision
-        ``auto`` (bf16 where the processor or the GPU computes in it, else fp32), ``fp32``, ``bf16``.
+        ``auto`` (bf16 where a GPU computes in it, else fp32), ``fp32``, ``bf16``.
 
     Raises
     ------
@@ -70,11 +79,10 @@ class TorchPredictor:
     device: str = "auto"
     precision: str = "auto"
 
+    backend = "torch"
+
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"unknown precision {self.precision!r}", remedy=f"choose one of {', '.join(PRECISIONS)}"
-            )
+        require_precision(self.precision)
 
     def __reduce__(self) -> tuple[type[TorchPredictor], tuple[Path, str, str]]:
         return (TorchPredictor, (self.weights, self.device, self.precision))
@@ -104,28 +112,102 @@ class TorchPredictor:
         ModelError
             If the weights are damaged.
         """
-        self._check(batch)
-        runtime = _runtime(self)
-        with _one_thread():
+        require_fitting(batch, self.card)
+        runtime = self._runtime()
+        with _one_torch_thread():
             return runtime.predict(batch)
 
     def describe(self) -> str:
-        """Where and how it computes, for the log: ``"cpu, fp32"``. Loads the network."""
-        return _runtime(self).describe()
+        """Where and how it computes, for the log: ``"cpu, fp32, torch"``. Loads the network."""
+        return self._runtime().describe()
 
-    def _check(self, batch: Pixels) -> None:
-        bands, stride = len(self.card.bands), self.card.stride_px
-        fits = batch.ndim == 4 and batch.shape[1] == bands and batch.dtype == np.float32
-        if not fits or 0 in batch.shape or batch.shape[2] % stride or batch.shape[3] % stride:
-            raise InferenceError(
-                f"model {self.card.name!r} got a {batch.dtype} batch of shape {batch.shape}; expected "
-                f"float32 (N, {bands}, H, W) with H and W multiples of {stride}",
-                remedy=f"use a tile size that is a multiple of {stride}",
-            )
+    def _runtime(self) -> Runtime:
+        from cropseg_geo.model.runtime import load_runtime
+
+        return shared_runtime(
+            self, lambda: load_runtime(self.weights, device=self.device, precision=self.precision)
+        )
+
+
+@dataclass(frozen=True)
+class OnnxPredictor:
+    """The recipe of a predictor that computes an ONNX file on the CPU, without torch.
+
+    Parameters
+    ----------
+    weights
+        An ``.onnx`` file with a card.
+    backend
+        ``"openvino"`` or ``"onnxruntime"``.
+    precision
+        ``"fp32"``, or ``"bf16"`` with OpenVINO: the network in bf16, what follows it in fp32.
+    """
+
+    weights: Path
+    backend: str
+    precision: str = "fp32"
+
+    device = "cpu"
+
+    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str, str]]:
+        return (OnnxPredictor, (self.weights, self.backend, self.precision))
+
+    @cached_property
+    def card(self) -> ModelCard:
+        """The card in the file's metadata; raises ModelError if there is none."""
+        return read_card(self.weights)
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """Logits of a batch of tiles; as :meth:`TorchPredictor.predict`, one thread for each call.
+
+        Raises
+        ------
+        InferenceError
+            For a batch of another shape or type, or if the backend fails.
+        ModelError
+            If the file is damaged.
+        ResourceError
+            If this machine does not have the backend, or cannot compute in the precision.
+        """
+        require_fitting(batch, self.card)
+        return self._runtime().predict(batch)
+
+    def describe(self) -> str:
+        """Where and how it computes, for the log: ``"cpu, fp32, OpenVINO 2026.4"``. Loads the network."""
+        return self._runtime().describe()
+
+    def _runtime(self) -> Runtime:
+        from cropseg_geo.model.backends import load_onnx_runtime
+
+        return shared_runtime(
+            self, lambda: load_onnx_runtime(self.weights, backend=self.backend, precision=self.precision)
+        )
+
+
+FilePredictor = TorchPredictor | OnnxPredictor
+"""A predictor that a model file makes."""
+
+
+def require_precision(precision: str) -> None:
+    """Raise InputError for a precision that does not exist."""
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision {precision!r}", remedy=f"choose one of {', '.join(PRECISIONS)}")
+
+
+def require_fitting(batch: Pixels, card: ModelCard) -> None:
+    """Raise InferenceError for a batch of another shape or type than a model takes."""
+    bands, stride = len(card.bands), card.stride_px
+    fits = batch.ndim == 4 and batch.shape[1] == bands and batch.dtype == np.float32
+    if not fits or 0 in batch.shape or batch.shape[2] % stride or batch.shape[3] % stride:
+        raise InferenceError(
+            f"model {card.name!r} got a {batch.dtype} batch of shape {batch.shape}; expected "
+            f"float32 (N, {bands}, H, W) with H and W multiples of {stride}",
+            remedy=f"use a tile size that is a multiple of {stride}",
+        )
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_torch_thread() -> Iterator[None]:
     """Within the block, a forward pass of this thread computes on one core; torch's setting comes back.
 
     Cores are shared out by predicting in several threads: on two cores that is 1.4 times as fast as two
@@ -150,16 +232,14 @@ def _one_thread() -> Iterator[None]:
 _USERS: list[int] = []
 _THREADS_BEFORE: list[int] = []
 _LOCK = threading.Lock()
-_RUNTIMES: dict[tuple[TorchPredictor, str], Runtime] = {}
+_RUNTIMES: dict[tuple[FilePredictor, str], Runtime] = {}
 
 
-def _runtime(recipe: TorchPredictor) -> Runtime:
+def shared_runtime(recipe: FilePredictor, load: Callable[[], Runtime]) -> Runtime:
     """The process's runtime for a recipe; threads share it, and only the first one builds it."""
-    from cropseg_geo.model.runtime import load_runtime
-
     # The digest in the key: a file replaced under the same name is another model.
     key = (recipe, recipe.card.weights_digest)
     with _LOCK:
         if key not in _RUNTIMES:
-            _RUNTIMES[key] = load_runtime(recipe.weights, device=recipe.device, precision=recipe.precision)
+            _RUNTIMES[key] = load()
         return _RUNTIMES[key]

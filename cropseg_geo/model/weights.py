@@ -1,5 +1,7 @@
 """The weights file: safetensors, with the model card in its header. Reading the card needs no torch.
 
+A model may have a second form, ONNX (:mod:`cropseg_geo.model.onnx_file`), with the same card.
+
 Layout of a safetensors file: 8 bytes, little-endian length of the header; the header, JSON: tensor name →
 {dtype, shape, data_offsets}, and ``__metadata__``; the tensors' bytes, without gaps.
 Source: https://github.com/huggingface/safetensors (format section).
@@ -9,25 +11,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cropseg_geo.errors import ModelError, OutputError
-from cropseg_geo.model.card import ModelCard
+from cropseg_geo.errors import ModelError
+from cropseg_geo.model import onnx_file
+from cropseg_geo.model.card import CARD_KEY, ModelCard
+from cropseg_geo.model.files import FETCH_AGAIN, replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CARD_KEY = "cropseg:card"
-"""Key of the card's JSON in the header's metadata."""
-
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
-_FETCH_AGAIN = "fetch the model file again, or reinstall CropSeg-Geo"
 
 
 @dataclass(frozen=True)
@@ -70,30 +68,27 @@ def save_weights(path: Path, state: Mapping[str, Tensor], card: ModelCard) -> Mo
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     written = replace(card, weights_digest=digest_tensors(save(tensors)))
     blob = save(tensors, metadata={CARD_KEY: written.to_json()})
-    try:
-        _replace_file(path, blob)
-    except OSError as err:
-        raise OutputError(
-            f"cannot write {path}: {err}", remedy="check the folder and the free space"
-        ) from err
+    replace_file(path, blob)
     return written
 
 
 def read_card(path: Path) -> ModelCard:
-    """The card in the header of a weights file; neither torch nor the tensors are read.
+    """The card of a model file, safetensors or ONNX; neither torch nor the tensors are read.
 
     Raises
     ------
     ModelError
-        If the file is missing, truncated, no safetensors file, or carries no valid card.
+        If the file is missing, truncated, neither of these, or carries no valid card.
     """
+    if path.suffix.lower() == onnx_file.SUFFIX:
+        return onnx_file.read_onnx_card(path)
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             head = length.to_bytes(_LENGTH_BYTES, "little") + file.read(min(length, _MAX_HEADER_BYTES))
         size = path.stat().st_size
     except OSError as err:
-        raise ModelError(f"cannot read the model file {path}: {err}", remedy=_FETCH_AGAIN) from err
+        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
     header = _parse_header(head, size, path=path)
     if CARD_KEY not in header.metadata:
         raise ModelError(
@@ -120,7 +115,7 @@ def load_state(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"damaged weights in {path}: digest mismatch, found {found[:12]}…, "
             f"the card of {card.name!r} says {card.weights_digest[:12]}…",
-            remedy=_FETCH_AGAIN,
+            remedy=FETCH_AGAIN,
         )
     return dict(load(blob))
 
@@ -156,7 +151,7 @@ def _parse_header(head: bytes, size: int, *, path: Path | None) -> _Header:
     if size < _LENGTH_BYTES or not 2 <= length <= _MAX_HEADER_BYTES or head[_LENGTH_BYTES:][:1] != b"{":
         raise foreign
     if _LENGTH_BYTES + length > size:
-        raise ModelError(f"{name} is truncated within its header", remedy=_FETCH_AGAIN)
+        raise ModelError(f"{name} is truncated within its header", remedy=FETCH_AGAIN)
     try:
         document = json.loads(head[_LENGTH_BYTES : _LENGTH_BYTES + length])
         metadata = document.pop("__metadata__", {})
@@ -166,22 +161,6 @@ def _parse_header(head: bytes, size: int, *, path: Path | None) -> _Header:
         raise foreign from err
     if size != expected:
         raise ModelError(
-            f"damaged weights: {name} has {size} bytes, its header announces {expected}", remedy=_FETCH_AGAIN
+            f"damaged weights: {name} has {size} bytes, its header announces {expected}", remedy=FETCH_AGAIN
         )
     return header
-
-
-def _replace_file(path: Path, blob: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(blob)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; a model is as readable as any other file of the project.
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,203 @@
+"""A model as an ONNX file: the network's graph, and the model card in its metadata. Needs no ONNX library.
+
+Layout: a protocol-buffers message, a sequence of (key, value) fields in which a key is ``number << 3 | type``.
+The graph is field 7; each entry of the metadata is a field 14 with its name and text as fields 1 and 2.
+Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (ModelProto), and
+https://protobuf.dev/programming-guides/encoding/.
+
+The card stands under the same key as in a safetensors file, and is the same text: what a card names is one
+model in two forms. A digest of everything but the metadata stands beside it, and the keys that the QGIS plugin
+Deepness reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cropseg_geo.errors import ModelError
+from cropseg_geo.model.card import CARD_KEY, ModelCard
+from cropseg_geo.model.files import FETCH_AGAIN, replace_file
+
+SUFFIX = ".onnx"
+
+DIGEST_KEY = "cropseg:graph_digest"
+"""Key of the SHA-256 over the fields of the file that are not metadata, in their order."""
+
+INPUT, OUTPUT = "images", "logits"
+"""Names of the graph's ends: standardised images (N, C, H, W), and logits (N, K, H, W); float32 both."""
+
+_METADATA = 14
+_VARINT, _BYTES = 0, 2
+_FIXED = {1: 8, 5: 4}
+"""Kinds of values: their bytes where they do not say it themselves."""
+
+Buffer = bytes | mmap.mmap
+_FOREIGN = "give an .onnx model that CropSeg-Geo has written"
+
+
+def read_onnx_card(path: Path) -> ModelCard:
+    """The card in an ONNX file's metadata; its graph is not read.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, truncated, no ONNX file, or carries no valid card.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            metadata = _metadata(content, path)
+    except OSError as err:
+        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
+    except ValueError as err:  # an empty file cannot be mapped
+        raise err if isinstance(err, ModelError) else _no_onnx(path) from err
+    if CARD_KEY not in metadata:
+        raise ModelError(
+            f"{path} holds a network but no model card (no {CARD_KEY!r} in its metadata)",
+            remedy="export the model with 'python -m training export', which writes the card",
+        )
+    return ModelCard.from_json(metadata[CARD_KEY])
+
+
+def load_graph(path: Path) -> bytes:
+    """The whole file, after its digest was compared with the one in its metadata.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read, or its graph is not the one that the digest was made of.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
+    expected, found = _metadata(content, path).get(DIGEST_KEY, ""), _digest(content, path)
+    if found != expected:
+        raise ModelError(
+            f"damaged model {path}: digest mismatch, found {found[:12]}…, "
+            f"its metadata says {expected[:12] or 'nothing'}…",
+            remedy=FETCH_AGAIN,
+        )
+    return content
+
+
+def save_onnx(path: Path, graph: bytes, card: ModelCard) -> None:
+    """Write a serialised ONNX model with the card in its metadata; the file appears when it is complete.
+
+    Parameters
+    ----------
+    path
+        The file to write or to replace.
+    graph
+        A serialised ``ModelProto`` without metadata, whose ends are called as :data:`INPUT` and
+        :data:`OUTPUT`.
+    card
+        The card of the weights file that the graph was made from.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    digest = hashlib.sha256(graph).hexdigest()
+    metadata = {CARD_KEY: card.to_json(), DIGEST_KEY: digest, **deepness_metadata(card)}
+    # Messages of protocol buffers are merged by writing them one after another.
+    replace_file(path, graph + b"".join(_entry(key, text) for key, text in metadata.items()))
+
+
+def deepness_metadata(card: ModelCard) -> dict[str, str]:
+    """What the QGIS plugin Deepness reads of a segmentation model, each value as JSON.
+
+    Source: https://qgis-plugin-deepness.readthedocs.io, "Creating models" (keys and units).
+    """
+    facts: Mapping[str, object] = {
+        "model_type": "Segmentor",
+        "class_names": dict(enumerate(card.classes)),
+        "resolution": card.gsd_m * 100,  # cm/px
+        "tile_size": card.tile_px,
+        "tiles_size": card.tile_px,
+        "tiles_overlap": round(100 * card.overlap_px / card.tile_px, 2),  # percent
+        "standardization_mean": card.mean,
+        "standardization_std": card.std,
+        "seg_thresh": card.threshold,
+        "seg_small_segment": 0,
+    }
+    return {key: json.dumps(value) for key, value in facts.items()}
+
+
+def _digest(content: Buffer, path: Path) -> str:
+    digest = hashlib.sha256()
+    for number, begin, _, stop in _fields(content, 0, len(content), path):
+        if number != _METADATA:
+            digest.update(content[begin:stop])
+    return digest.hexdigest()
+
+
+def _metadata(content: Buffer, path: Path) -> dict[str, str]:
+    found = {}
+    for number, _, start, stop in _fields(content, 0, len(content), path):
+        if number == _METADATA:
+            parts = {n: content[a:b] for n, _, a, b in _fields(content, start, stop, path)}
+            try:
+                found[parts.get(1, b"").decode()] = parts.get(2, b"").decode()
+            except UnicodeDecodeError as err:
+                raise _no_onnx(path) from err
+    return found
+
+
+def _entry(key: str, text: str) -> bytes:
+    """A field of metadata, serialised."""
+    entry = b"".join(
+        _bytes_field(number, part.encode()) for number, part in ((1, key), (2, text))
+    )
+    return _bytes_field(_METADATA, entry)
+
+
+def _bytes_field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | _BYTES]) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the eighth says that more follow."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _fields(content: Buffer, at: int, end: int, path: Path) -> Iterator[tuple[int, int, int, int]]:
+    """Number of each field within ``[at, end)``; where it begins, and where its value begins and ends."""
+    while at < end:
+        begin = at
+        key, at = _read_varint(content, at, path)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            start, (_, at) = at, _read_varint(content, at, path)
+        elif kind == _BYTES:
+            length, start = _read_varint(content, at, path)
+            at = start + length
+        elif kind in _FIXED:
+            start, at = at, at + _FIXED[kind]
+        else:
+            raise _no_onnx(path)
+        if number == 0 or at > end:
+            raise _no_onnx(path)
+        yield number, begin, start, at
+
+
+def _read_varint(content: Buffer, at: int, path: Path) -> tuple[int, int]:
+    """The number at ``at``, and where the next thing begins."""
+    value = 0
+    for shift, byte in zip(range(0, 64, 7), content[at : at + 10], strict=False):
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at + shift // 7 + 1
+    raise _no_onnx(path)
+
+
+def _no_onnx(path: Path) -> ModelError:
+    return ModelError(f"{path} is truncated, or no ONNX file", remedy=_FOREIGN)

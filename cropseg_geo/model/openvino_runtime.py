@@ -1,0 +1,140 @@
+"""A network computed by OpenVINO on the CPU, one thread for each call."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cropseg_geo.errors import InferenceError, ResourceError
+from cropseg_geo.model.onnx_file import load_graph, read_onnx_card
+
+Pixels = npt.NDArray[np.float32]
+Shape = tuple[int, int]
+
+
+def import_openvino() -> ModuleType:
+    """OpenVINO without its converter.
+
+    Importing the converter takes half of the time that OpenVINO takes, and tells its maker over the network
+    that it was imported. Python refuses an import whose place in ``sys.modules`` is None, and OpenVINO does
+    without.
+    """
+    converter = "openvino.tools.ovc"
+    if "openvino" in sys.modules or converter in sys.modules:
+        import openvino
+
+        return openvino
+    sys.modules[converter] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    finally:
+        del sys.modules[converter]
+    return openvino
+
+
+@dataclass(frozen=True)
+class OpenvinoRuntime:
+    """A graph, compiled once for each shape of tile and each call at a time; safe to share between threads.
+
+    Law: a tile's logits are the same bits whatever else is computed, before it or beside it. Each compiled
+    network computes one tile, with one thread, and all of a shape are compiled alike.
+    """
+
+    graph: bytes
+    mean: Pixels
+    std: Pixels
+    precision: str
+    name: str
+    _idle: dict[Shape, list[Any]] = field(default_factory=dict, repr=False)  # Any: OpenVINO's requests
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def predict(self, batch: Pixels) -> Pixels:
+        """Scaled values (N, C, H, W) → logits (N, K, H, W), float32 both."""
+        shape: Shape = (batch.shape[2], batch.shape[3])
+        try:
+            with self._request(shape) as request:
+                return np.concatenate([self._forward(request, tile) for tile in batch])
+        except RuntimeError as err:
+            raise InferenceError(
+                f"the network failed on tiles of {shape[0]}×{shape[1]} px: {err}",
+                remedy="choose a smaller --tile or fewer --lanes, or --backend torch",
+            ) from err
+
+    def describe(self) -> str:
+        """``"cpu, fp32, OpenVINO 2026.4"``."""
+        return f"cpu, {self.precision}, {self.name}"
+
+    def _forward(self, request: Any, tile: Pixels) -> Pixels:
+        values = (tile[None] - self.mean) / self.std
+        # A copy: the request overwrites its output when it computes the next tile.
+        return np.array(request.infer([values], share_inputs=True, share_outputs=True)[0])
+
+    @contextmanager
+    def _request(self, shape: Shape) -> Iterator[Any]:
+        """A request that no other thread uses; there come to be as many as calls at a time."""
+        with self._lock:
+            idle = self._idle.setdefault(shape, [])
+            request = idle.pop() if idle else None
+        if request is None:
+            request = self._compile(shape)
+        yield request
+        # Not after a failure: that request may not be whole.
+        with self._lock:
+            idle.append(request)
+
+    def _compile(self, shape: Shape) -> Any:
+        openvino = import_openvino()
+        core = openvino.Core()
+        model = core.read_model(self.graph)
+        model.reshape([1, len(self.mean[0]), *shape])
+        options = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+        }
+        return core.compile_model(model, "CPU", options).create_infer_request()
+
+
+def load_openvino(weights: Path, precision: str) -> OpenvinoRuntime:
+    """A runtime for an ONNX file.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged.
+    ResourceError
+        If the processor does not compute in the precision.
+    """
+    if precision == "bf16":
+        require_bf16()
+    card, openvino = read_onnx_card(weights), import_openvino()
+    return OpenvinoRuntime(
+        graph=load_graph(weights),
+        mean=_per_band(card.mean),
+        std=_per_band(card.std),
+        precision=precision,
+        name=f"OpenVINO {'.'.join(openvino.__version__.split('.')[:2])}",
+    )
+
+
+def require_bf16() -> None:
+    """Raise ResourceError where the processor does not compute in bf16."""
+    core = import_openvino().Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ResourceError(
+            "this machine's processor does not compute in bf16 (AVX512-BF16 or AMX)",
+            remedy="use --precision fp32",
+        )
+
+
+def _per_band(values: tuple[float, ...]) -> Pixels:
+    return np.array(values, dtype=np.float32).reshape(1, -1, 1, 1)
