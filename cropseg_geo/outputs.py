@@ -287,12 +287,13 @@ def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
 
 def provenance(ready: Preflight) -> dict[str, str]:
     """Where a result comes from, as tags; no time stamps, so that equal runs write equal bytes."""
-    card, tiles = ready.card, ready.plan.tiles
+    card, tiles, predictor = ready.card, ready.plan.tiles, ready.predictor
     return {
         "CROPSEG_VERSION": __version__,
         "CROPSEG_MODEL": f"{card.name} {card.version}",
         "CROPSEG_MODEL_DIGEST": card.digest,
         "CROPSEG_MODEL_LICENCE": card.licence,
+        "CROPSEG_BACKEND": f"{predictor.backend}, {predictor.device}, {predictor.precision}",
         "CROPSEG_RUN": ready.plan.fingerprint,
         "CROPSEG_SOURCE": Path(ready.info.path).name,
         "CROPSEG_CLASSES": json.dumps(dict(enumerate(card.classes))),

@@ -23,9 +23,10 @@ from cropseg_geo.engine.resolution import GsdChoice, choose_from_image
 from cropseg_geo.errors import InputError, OutputError, ResourceError
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
+from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.card import ModelCard
-from cropseg_geo.model.predictor import TorchPredictor
-from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.model.predictor import FilePredictor
+from cropseg_geo.model.zoo import DEFAULT_MODEL
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
 from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
@@ -64,8 +65,8 @@ class Options:
         Tile side and overlap; None takes the card's.
     batch_size
         Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
-    device, precision
-        See :class:`cropseg_geo.model.predictor.TorchPredictor`.
+    backend, device, precision
+        What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -80,6 +81,7 @@ class Options:
     tile_px: int | None = None
     overlap_px: int | None = None
     batch_size: int | None = None
+    backend: str = "auto"
     device: str = "auto"
     precision: str = "auto"
 
@@ -102,7 +104,7 @@ class Preflight:
 
     options: Options
     info: RasterInfo
-    card: ModelCard
+    predictor: FilePredictor
     source: GdalSource
     scale: ValueScale
     sample: Sample = field(repr=False)
@@ -113,8 +115,8 @@ class Preflight:
     gsd_choice: GsdChoice | None = None
 
     @property
-    def predictor(self) -> TorchPredictor:
-        return TorchPredictor(find_model(self.options.model), self.options.device, self.options.precision)
+    def card(self) -> ModelCard:
+        return self.predictor.card
 
     @property
     def threshold(self) -> float:
@@ -158,7 +160,10 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
         For whatever cannot work; says what was found, what was expected and what to do.
     """
     options = options or Options()
-    card = TorchPredictor(find_model(options.model)).card
+    predictor = choose_predictor(
+        options.model, backend=options.backend, device=options.device, precision=options.precision
+    )
+    card = predictor.card
     info = inspect_raster(raster)
     bands = choose_bands(info, card.bands, options.bands)
     _check_alpha(info, options.alpha_band)
@@ -183,8 +188,7 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
             "alpha": str(options.alpha_band),
             "scale": repr(scale),
             "model": card.digest,
-            "precision": options.precision,
-            "device": options.device,
+            **predictor.identity,
             "aoi": aoi.digest if aoi else "",
         },
         tiles_per_side=TILES_PER_BLOCK_SIDE,
@@ -195,7 +199,7 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
             remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
         )
     notes = tuple(_notes(source, card, plan, scale))
-    return Preflight(options, info, card, source, scale, sample, extent, aoi, plan, notes)
+    return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes)
 
 
 def with_chosen_gsd(ready: Preflight, listener: Listener = ignore) -> Preflight:

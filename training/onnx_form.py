@@ -60,7 +60,7 @@ def export_onnx(weights: Path) -> Path:
 
 
 def slim(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The model without notes of the exporter, and with numbers in half precision where that loses nothing."""
+    """The model without the exporter's notes, and with half-precision numbers where that loses nothing."""
     slimmer = onnx.ModelProto()
     slimmer.CopyFrom(model)
     del slimmer.metadata_props[:]
@@ -73,7 +73,9 @@ def slim(model: onnx.ModelProto) -> onnx.ModelProto:
         del node.metadata_props[:]
     halved = [tensor for tensor in graph.initializer if _fits_half(tensor)]
     for tensor in halved:
-        half = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half")
+        half = numpy_helper.from_array(
+            numpy_helper.to_array(tensor).astype(np.float16), tensor.name + "_half"
+        )
         cast = onnx.helper.make_node("Cast", [half.name], [tensor.name], to=onnx.TensorProto.FLOAT)
         graph.initializer.remove(tensor)
         graph.initializer.append(half)

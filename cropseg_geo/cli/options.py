@@ -79,6 +79,7 @@ Model = Annotated[
     str,
     typer.Option("-m", "--model", help="Name (see `cropseg models`) or weights file.", rich_help_panel=MODEL),
 ]
+Backend = Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=MODEL)]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=MODEL)]
 Threshold = Annotated[
@@ -135,7 +136,17 @@ def outline_options(arguments: dict[str, Any]) -> Any:
 
 def engine_options(arguments: dict[str, Any]) -> dict[str, Any]:
     """The command's arguments as fields of the pipeline's options."""
-    names = ("model", "threshold", "device", "precision", "batch_size", "alpha_band", "grid", "aoi")
+    names = (
+        "model",
+        "threshold",
+        "backend",
+        "device",
+        "precision",
+        "batch_size",
+        "alpha_band",
+        "grid",
+        "aoi",
+    )
     return {name: arguments[name] for name in names if name in arguments} | {
         "tile_px": arguments["tile"],
         "overlap_px": arguments["overlap"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from cropseg_geo.cli.options import (
     AlphaBand,
     Aoi,
+    Backend,
     Bands,
     BatchSize,
     Bbox,
@@ -65,6 +66,7 @@ def segment(
     overwrite: Overwrite = False,
     model: Model = "canopy-s",
     threshold: Threshold = None,
+    backend: Backend = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
     tile: Tile = None,
@@ -115,6 +117,7 @@ def check(
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
     model: Model = "canopy-s",
+    backend: Backend = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
     tile: Tile = None,

@@ -1,7 +1,7 @@
 """Which library computes a network, on what and how: what was asked for → one predictor, decided once.
 
-The shipped networks have two forms: safetensors, which torch builds, and ONNX, which OpenVINO and ONNX Runtime
-compute on a CPU without it. The order of preference is measured, see DESIGN.md.
+The shipped networks have two forms: safetensors, which torch builds, and ONNX, which OpenVINO and ONNX
+Runtime compute on a CPU without it. The order of preference is measured, see DESIGN.md.
 """
 
 from __future__ import annotations
@@ -133,10 +133,10 @@ def _torch_predictor(weights: Path, device: str, precision: str) -> TorchPredict
             f"model {read_card(weights).name!r} needs torch and timm here, which are not installed",
             remedy=_INSTALL["torch"],
         )
-    from cropseg_geo.model.runtime import select_device, select_dtype
+    from cropseg_geo.model.runtime import select_device, select_precision
 
     where = select_device(device)
-    return TorchPredictor(weights, str(where), {"torch.bfloat16": "bf16"}.get(str(select_dtype(where, precision)), "fp32"))
+    return TorchPredictor(weights, str(where), select_precision(where, precision))
 
 
 def _cpu_precision(backend: str, precision: str) -> str:

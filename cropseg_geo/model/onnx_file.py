@@ -1,13 +1,13 @@
 """A model as an ONNX file: the network's graph, and the model card in its metadata. Needs no ONNX library.
 
-Layout: a protocol-buffers message, a sequence of (key, value) fields in which a key is ``number << 3 | type``.
-The graph is field 7; each entry of the metadata is a field 14 with its name and text as fields 1 and 2.
+Layout: a message of protocol buffers, (key, value) after (key, value), each key ``number << 3 | kind``. The
+graph is field 7; each entry of the metadata is a field 14 with its name and text as fields 1 and 2.
 Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto (ModelProto), and
 https://protobuf.dev/programming-guides/encoding/.
 
 The card stands under the same key as in a safetensors file, and is the same text: what a card names is one
-model in two forms. A digest of everything but the metadata stands beside it, and the keys that the QGIS plugin
-Deepness reads.
+model in two forms. A digest of everything but the metadata stands beside it, and the keys that the QGIS
+plugin Deepness reads.
 """
 
 from __future__ import annotations
@@ -47,19 +47,18 @@ def read_onnx_card(path: Path) -> ModelCard:
     ModelError
         If the file is missing, truncated, no ONNX file, or carries no valid card.
     """
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            metadata = _metadata(content, path)
-    except OSError as err:
-        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
-    except ValueError as err:  # an empty file cannot be mapped
-        raise err if isinstance(err, ModelError) else _no_onnx(path) from err
+    metadata = _read_metadata(path)
     if CARD_KEY not in metadata:
         raise ModelError(
             f"{path} holds a network but no model card (no {CARD_KEY!r} in its metadata)",
             remedy="export the model with 'python -m training export', which writes the card",
         )
     return ModelCard.from_json(metadata[CARD_KEY])
+
+
+def read_graph_digest(path: Path) -> str:
+    """The digest in an ONNX file's metadata; ``""`` without one. Raises ModelError as the card does."""
+    return _read_metadata(path).get(DIGEST_KEY, "")
 
 
 def load_graph(path: Path) -> bytes:
@@ -136,6 +135,18 @@ def _digest(content: Buffer, path: Path) -> str:
     return digest.hexdigest()
 
 
+def _read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file, whose graph is skipped, not read."""
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:  # what cannot be mapped
+                raise _no_onnx(path)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return _metadata(content, path)
+    except OSError as err:
+        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
+
+
 def _metadata(content: Buffer, path: Path) -> dict[str, str]:
     found = {}
     for number, _, start, stop in _fields(content, 0, len(content), path):
@@ -150,9 +161,7 @@ def _metadata(content: Buffer, path: Path) -> dict[str, str]:
 
 def _entry(key: str, text: str) -> bytes:
     """A field of metadata, serialised."""
-    entry = b"".join(
-        _bytes_field(number, part.encode()) for number, part in ((1, key), (2, text))
-    )
+    entry = b"".join(_bytes_field(number, part.encode()) for number, part in ((1, key), (2, text)))
     return _bytes_field(_METADATA, entry)
 
 

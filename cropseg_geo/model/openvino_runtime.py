@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ Pixels = npt.NDArray[np.float32]
 Shape = tuple[int, int]
 
 
-def import_openvino() -> ModuleType:
+def import_openvino() -> Any:  # Any: a library without types
     """OpenVINO without its converter.
 
     Importing the converter takes half of the time that OpenVINO takes, and tells its maker over the network

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InferenceError, InputError
 from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.onnx_file import read_graph_digest
 from cropseg_geo.model.weights import read_card
 
 Pixels = npt.NDArray[np.float32]
@@ -92,6 +93,11 @@ class TorchPredictor:
         """The card in the weights' header; raises ModelError if there is none."""
         return read_card(self.weights)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """What the logits depend on besides the card and the pixels, by name."""
+        return {"backend": self.backend, "device": self.device, "precision": self.precision}
+
     def predict(self, batch: Pixels) -> Pixels:
         """Logits of a batch of tiles at full resolution.
 
@@ -156,6 +162,12 @@ class OnnxPredictor:
     def card(self) -> ModelCard:
         """The card in the file's metadata; raises ModelError if there is none."""
         return read_card(self.weights)
+
+    @cached_property
+    def identity(self) -> dict[str, str]:
+        """What the logits depend on besides the card and the pixels, by name."""
+        facts = {"backend": self.backend, "device": self.device, "precision": self.precision}
+        return facts | {"graph": read_graph_digest(self.weights)}
 
     def predict(self, batch: Pixels) -> Pixels:
         """Logits of a batch of tiles; as :meth:`TorchPredictor.predict`, one thread for each call.

@@ -48,12 +48,12 @@ class Runtime:
             ) from err
 
     def describe(self) -> str:
-        """``"cpu, fp32"`` or ``"cuda:0 (NVIDIA A10), bf16"``."""
+        """``"cpu, fp32, torch 2.9"`` or ``"cuda:0 (NVIDIA A10), bf16, torch 2.9"``."""
         precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
         label = str(self.device)
         if self.device.type == "cuda":
             label = f"{self.device} ({torch.cuda.get_device_name(self.device)})"
-        return f"{label}, {precision}"
+        return f"{label}, {precision}, torch {'.'.join(torch.__version__.split('.')[:2])}"
 
     @torch.inference_mode()
     def _forward(self, batch: Pixels) -> Pixels:
@@ -85,7 +85,7 @@ def load_runtime(weights: Path, *, device: str, precision: str) -> Runtime:
         mean=_per_band(card.mean, where),
         std=_per_band(card.std, where),
         device=where,
-        dtype=select_dtype(where, precision),
+        dtype=torch.bfloat16 if select_precision(where, precision) == "bf16" else torch.float32,
     )
 
 
@@ -128,21 +128,16 @@ def select_device(name: str) -> torch.device:
     return device
 
 
-def select_dtype(device: torch.device, precision: str) -> torch.dtype:
-    """``auto`` → bf16 where the hardware multiplies in it, else fp32 (torch would emulate bf16, slowly)."""
+def select_precision(device: torch.device, precision: str) -> str:
+    """``auto`` → ``bf16`` on a GPU that multiplies in it, else ``fp32``: on CPUs torch's bf16 is slower."""
     if precision == "auto":
-        return torch.bfloat16 if _computes_bf16(device) else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+        return "bf16" if _computes_bf16(device) else "fp32"
+    return precision
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        # Compute capability 8.0 (Ampere) is the first with bf16 units.
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        capabilities = torch.cpu.get_capabilities()
-        return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-    return False
+    # Compute capability 8.0 (Ampere) is the first with bf16 units.
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _per_band(values: tuple[float, ...], device: torch.device) -> Tensor:

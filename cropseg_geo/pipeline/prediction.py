@@ -7,14 +7,15 @@ from pathlib import Path
 import xarray as xr
 
 from cropseg_geo.lazy import lazy_probability
-from cropseg_geo.model.predictor import TorchPredictor
-from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.model.backends import choose_predictor
+from cropseg_geo.model.zoo import DEFAULT_MODEL
 
 
 def predict(
     pixels: xr.DataArray,
     model: str | Path = DEFAULT_MODEL,
     *,
+    backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
     tile_px: int | None = None,
@@ -31,6 +32,8 @@ def predict(
         model's order. NaN, or ``attrs["_FillValue"]`` / ``.rio.nodata`` in every band, is invalid.
     model
         Name of a model of the zoo, or a weights file.
+    backend, device, precision
+        What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
     scale
         Stored values that mean 0 and 1; needed for integers wider than 8 bit.
 
@@ -44,10 +47,12 @@ def predict(
     ------
     InputError
         For wrong dimensions, a missing CRS, or a GSD that the model does not accept.
+    ModelError, ResourceError
+        For an unknown model, or a backend that is not installed.
     """
     return lazy_probability(
         pixels,
-        TorchPredictor(find_model(model), device, precision),
+        choose_predictor(model, backend=backend, device=device, precision=precision),
         tile_px=tile_px,
         overlap_px=overlap_px,
         scale=scale,
