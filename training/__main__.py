@@ -17,13 +17,14 @@ from training.commands.depth import depth
 from training.commands.evaluate import evaluate
 from training.commands.labels import labels
 from training.commands.simulate import simulate
-from training.commands.train import build, export, fit
+from training.commands.train import build, export, fit, onnx
 from training.commands.tune import tune_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train, evaluate and export models.")
 app.command(rich_help_panel="Models that ship")(build)
 app.command(rich_help_panel="Models that ship")(fit)
 app.command(rich_help_panel="Models that ship")(export)
+app.command(rich_help_panel="Models that ship")(onnx)
 app.command(rich_help_panel="Measurements")(evaluate)
 app.command(rich_help_panel="Measurements")(ablate)
 app.command(rich_help_panel="Data")(labels)

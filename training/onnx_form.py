@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from cropseg_geo.model.onnx_file import INPUT, OUTPUT, SUFFIX, save_onnx
 from cropseg_geo.model.runtime import load_network, prepare
 from cropseg_geo.model.weights import read_card
+from training.onnx_network import rewrite_for_onnx
 
 _OPSET = 18
 _SMALLEST_PX = 2
@@ -34,7 +35,7 @@ def export_onnx(weights: Path) -> Path:
         If the file cannot be written.
     """
     card = read_card(weights)
-    network = prepare(load_network(weights).eval())
+    network = rewrite_for_onnx(prepare(load_network(weights).eval()))
     # The traced size must not be the smallest one: dimensions of 1 would count as fixed.
     steps = 2 * _SMALLEST_PX * card.stride_px
     images = torch.zeros(2, len(card.bands), steps, steps)

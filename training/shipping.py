@@ -11,6 +11,7 @@ from training.evaluation.measure import measure, write_json
 from training.evaluation.run import Scores, scores_of
 from training.evaluation.sets import all_sets
 from training.export import export
+from training.onnx_form import export_onnx
 from training.recipe import find_recipe
 from training.stages import Workshop, finished_model
 from training.start import CHECKPOINT
@@ -19,14 +20,14 @@ _RAW = " (no temperature)"
 
 
 def ship(name: str, target: Path, document: Path | None, workshop: Workshop) -> ModelCard:
-    """Write a recipe's model with its scores; ``scores.json`` stays with the run.
+    """Write a recipe's model with its scores, in both forms; ``scores.json`` stays with the run.
 
     Parameters
     ----------
     name
         The recipe, trained or not.
     target
-        The weights file.
+        The weights file; its ONNX form is written beside it.
     document
         The card as Markdown; None for none.
     workshop
@@ -47,6 +48,7 @@ def ship(name: str, target: Path, document: Path | None, workshop: Workshop) -> 
     temperature = read_card(candidate).temperature
     own = scores_of(name, scores)
     card = export(recipe, checkpoint, target, scores=own, temperature=temperature)
+    export_onnx(target)
     if document is not None:
         uncalibrated = _renamed(scores, name)
         shown = {

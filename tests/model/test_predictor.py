@@ -194,8 +194,8 @@ def test_bf16_can_be_asked_for_and_is_close(weights, tiles):
 
 
 def test_it_says_where_and_how_it_computes(weights):
-    text = TorchPredictor(weights, device="cpu", precision="fp32").describe()
-    assert text == "cpu, fp32"
+    text = TorchPredictor(weights, device="cpu", precision="auto").describe()
+    assert text.startswith("cpu, fp32, torch ")
 
 
 def test_an_unknown_network_is_refused(tmp_path, tiles):

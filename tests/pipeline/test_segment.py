@@ -16,7 +16,8 @@ from rio_cogeo.cogeo import cog_validate
 import cropseg_geo as cg
 from cropseg_geo.errors import InferenceError, InputError, OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted, Written
-from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.backends import choose_predictor
+from cropseg_geo.model.weights import read_card
 
 HEIGHT, WIDTH = 600, 700
 
@@ -188,7 +189,8 @@ def test_an_existing_output_is_refused_before_any_work_and_replaced_when_asked(f
 
 def test_a_failed_tile_stops_the_run_names_itself_and_loses_nothing(done, field, tmp_path, monkeypatch):
     """And the same command takes the finished blocks up again, to the same bytes."""
-    forward, calls = TorchPredictor.predict, []
+    predictor = type(choose_predictor(cg_model()))
+    forward, calls = predictor.predict, []
 
     def failing(self, batch):
         calls.append(1)
@@ -198,14 +200,14 @@ def test_a_failed_tile_stops_the_run_names_itself_and_loses_nothing(done, field,
 
     options = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=1)}
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
-    monkeypatch.setattr(TorchPredictor, "predict", failing)
+    monkeypatch.setattr(predictor, "predict", failing)
     with pytest.raises(InferenceError, match=r"failed on tile \(\d, \d\) \(rows .*fell off the bus"):
         cg.segment(field[0], tmp_path / "a", **options)
     left = list((tmp_path / "a").iterdir())
     assert [p.suffix for p in left] == [".cropseg"]
     assert [p.name for p in left[0].iterdir()] == ["blocks.zarr"]
 
-    monkeypatch.setattr(TorchPredictor, "predict", forward)
+    monkeypatch.setattr(predictor, "predict", forward)
     resumed = cg.segment(field[0], tmp_path / "a", **options)
     assert resumed.summary.blocks_resumed >= 1
     straight = cg.segment(field[0], tmp_path / "b", **options)
@@ -218,7 +220,7 @@ def test_a_failed_tile_stops_the_run_names_itself_and_loses_nothing(done, field,
 def test_a_finer_raster_is_read_at_the_models_gsd_and_answered_on_its_own_grid(tmp_path):
     valid = np.ones((900, 800), dtype=bool)
     valid[:333, :200] = False
-    card = TorchPredictor(cg_model()).card
+    card = read_card(cg_model())
     gsd = card.gsd_range_m[0] / 2.3
     raster = write_raster(tmp_path / "fine.tif", scene(900, 800), valid=valid, gsd=gsd)
     own = cg.segment(raster, tmp_path / "source")

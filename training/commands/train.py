@@ -66,7 +66,7 @@ def fit(
 def export(
     name: RecipeName, data: Data = None, runs: Runs = None, out: Out = None, device: Device = "auto"
 ) -> None:
-    """Calibrate and score a run's checkpoint and write it as a weights file with its card."""
+    """Calibrate and score a run's checkpoint and write it with its card: safetensors, and ONNX beside it."""
     from training.shipping import ship
 
     workshop = _workshop(data, runs, 1, device, 1)
@@ -74,6 +74,14 @@ def export(
     document = None if out else _REPOSITORY / "docs" / f"model-card-{name}.md"
     card = ship(name, target, document, workshop)
     typer.echo(f"{target}: {card.name} {card.version}, {target.stat().st_size / 1e6:.1f} MB")
+
+
+def onnx(weights: Annotated[Path, typer.Argument(help="A .safetensors model of CropSeg-Geo.")]) -> None:
+    """Write the ONNX form of weights beside them, for faster work on CPUs without torch."""
+    from training.onnx_form import export_onnx
+
+    target = export_onnx(weights)
+    typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 
 def _workshop(data: Path | None, runs: Path | None, workers: int, device: str, devices: int) -> Workshop:
