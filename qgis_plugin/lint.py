@@ -63,20 +63,6 @@ def lint_source(source: str, *, without_qgis: bool = False) -> list[tuple[int, s
     return sorted(found)
 
 
-def qt_names(source: str) -> set[str]:
-    """Dotted names that a source takes from Qt, such as ``QtCore.Qt.AlignmentFlag.AlignTop``."""
-    tree = ast.parse(source)
-    home = {
-        alias.asname or alias.name: f"{node.module.removeprefix('qgis.PyQt.')}.{alias.name}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("qgis.PyQt.")
-        for alias in node.names
-    }
-    chains = {dotted for node in ast.walk(tree) if (dotted := _dotted(node))}
-    used = {home[first] + rest for first, rest in map(_split, chains) if first in home}
-    return used | set(home.values())
-
-
 def _node(node: ast.AST, *, without_qgis: bool) -> Iterator[str]:
     if isinstance(node, ast.Call):
         yield from _call(node)
@@ -139,18 +125,3 @@ def _enums(tree: ast.AST) -> Iterator[tuple[int, str]]:
             and not node.attr.isupper()
         ):
             yield node.lineno, f"{node.value.id}.{node.attr} lacks the name of its enum"
-
-
-def _dotted(node: ast.AST) -> str:
-    """``a.b.c`` as text; empty for anything else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        before = _dotted(node.value)
-        return f"{before}.{node.attr}" if before else ""
-    return ""
-
-
-def _split(dotted: str) -> tuple[str, str]:
-    first, dot, rest = dotted.partition(".")
-    return first, dot + rest

@@ -18,6 +18,8 @@ from qgis.core import (
 )
 from qgis.PyQt.QtGui import QColor
 
+from .moved import INTERPOLATED
+
 ORDER = ("plots", "canopy", "mask", "probability")
 """Kinds of layers from the top of the group down."""
 
@@ -99,8 +101,10 @@ def _keep(arrival: Arrival) -> _Arrive:
 def _into_group(node: QgsLayerTreeLayer, arrival: Arrival) -> None:
     """Move a layer's node into the group, which is made where the node is if need be."""
     parent = node.parent()
+    if not isinstance(parent, QgsLayerTreeGroup):
+        return
     # QGIS adds a layer beside the current one, which may be a result that lies in the group by now.
-    is_there = isinstance(parent, QgsLayerTreeGroup) and parent.name() == arrival.group
+    is_there = parent.name() == arrival.group
     group = parent if is_there else parent.findGroup(arrival.group) or parent.insertGroup(0, arrival.group)
     node.setCustomProperty(_KIND_PROPERTY, arrival.kind)
     ranks = [ORDER.index(child.customProperty(_KIND_PROPERTY, ORDER[-1])) for child in group.children()]
@@ -122,7 +126,7 @@ def colour_probability(layer: QgsRasterLayer) -> None:
         for share, colour in _PROBABILITY_COLOURS
     ]
     ramp = QgsColorRampShader(0, 1)
-    ramp.setColorRampType(QgsColorRampShader.Type.Interpolated)
+    ramp.setColorRampType(INTERPOLATED)
     ramp.setColorRampItemList(items)
     shader = QgsRasterShader(0, 1)
     shader.setRasterShaderFunction(ramp)

@@ -29,6 +29,7 @@ from ..engine.protocol import Job, StageFinished, StageStarted, Unknown, Warned,
 from ..engine.versions import compare, plugin_version
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
+from ..moved import ADVANCED
 from ..translation import tr
 
 ENGINE_KEY = "cropseg/engine_python"
@@ -59,7 +60,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """Add a parameter with its help; advanced ones are folded."""
         parameter.setHelp(text)
         if is_advanced:
-            parameter.setFlags(parameter.flags() | QgsProcessingParameterDefinition.Flag.FlagAdvanced)
+            parameter.setFlags(parameter.flags() | ADVANCED)
         self.addParameter(parameter)
 
     def given(self, parameters: Mapping[str, Any], name: str) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsFeatureSource,
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -27,6 +26,7 @@ from qgis.core import (
 
 from ..engine.protocol import Job
 from ..engine.workspace import workspace
+from ..moved import ANY_GEOMETRY, POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
@@ -97,9 +97,7 @@ class MakePlotsAlgorithm(EngineAlgorithm):
         self._add_numbering()
         self._add_extras()
         self.add(
-            QgsProcessingParameterVectorDestination(
-                OUTPUT, tr("Plots"), QgsProcessing.SourceType.TypeVectorPolygon
-            ),
+            QgsProcessingParameterVectorDestination(OUTPUT, tr("Plots"), POLYGONS),
             tr("The plots with plot_id, block, row and column."),
         )
         self.addOutput(QgsProcessingOutputNumber("N_PLOTS", tr("Number of plots")))
@@ -108,9 +106,7 @@ class MakePlotsAlgorithm(EngineAlgorithm):
 
     def _add_place(self) -> None:
         self.add(
-            QgsProcessingParameterFeatureSource(
-                CORNERS, tr("Corners"), [QgsProcessing.SourceType.TypeVectorAnyGeometry], optional=True
-            ),
+            QgsProcessingParameterFeatureSource(CORNERS, tr("Corners"), [ANY_GEOMETRY], optional=True),
             tr("Four points at the outer corners of the trial, in any order, or one polygon."),
         )
         self.add(
@@ -210,9 +206,7 @@ class MakePlotsAlgorithm(EngineAlgorithm):
                 tr("A mask: the plots are moved and turned a little so that the canopy lies inside."),
             ),
             (
-                QgsProcessingParameterFeatureSource(
-                    TEMPLATE, tr("Template"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-                ),
+                QgsProcessingParameterFeatureSource(TEMPLATE, tr("Template"), [POLYGONS], optional=True),
                 tr("Plots of an earlier survey that are moved here, with all their columns."),
             ),
             (

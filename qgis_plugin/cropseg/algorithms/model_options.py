@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -20,6 +19,7 @@ from qgis.core import (
     QgsSettings,
 )
 
+from ..moved import POLYGONS
 from ..translation import tr
 from .base import DEVICE_KEY, EngineAlgorithm
 from .sources import extent_of, raster_layer, raster_source, vector_source
@@ -55,9 +55,7 @@ def add_raster_options(algorithm: EngineAlgorithm) -> None:
         tr("Only this part of the image, in any CRS. Empty: the whole image."),
     )
     algorithm.add(
-        QgsProcessingParameterFeatureSource(
-            AREA, tr("Area of interest"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-        ),
+        QgsProcessingParameterFeatureSource(AREA, tr("Area of interest"), [POLYGONS], optional=True),
         tr("Polygons to restrict the work to, in any CRS; what lies outside becomes nodata."),
         is_advanced=True,
     )

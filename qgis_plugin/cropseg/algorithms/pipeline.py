@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -24,6 +23,7 @@ from qgis.core import (
 from ..engine.process import Cancelled
 from ..engine.protocol import Job
 from ..engine.workspace import place, workspace
+from ..moved import POLYGONS
 from ..results import Arrival, load
 from ..translation import tr
 from .base import EngineAlgorithm, is_temporary
@@ -63,9 +63,7 @@ class PipelineAlgorithm(EngineAlgorithm):
     def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
         add_raster_options(self)
         self.add(
-            QgsProcessingParameterFeatureSource(
-                PLOTS, tr("Plots"), [QgsProcessing.SourceType.TypeVectorPolygon], optional=True
-            ),
+            QgsProcessingParameterFeatureSource(PLOTS, tr("Plots"), [POLYGONS], optional=True),
             tr("Outlines of the plots, in any CRS. Their own columns are kept."),
         )
         self.add(

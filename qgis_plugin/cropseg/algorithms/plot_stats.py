@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
@@ -18,6 +17,7 @@ from qgis.core import (
 
 from ..engine.protocol import Job
 from ..engine.workspace import workspace
+from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
@@ -57,9 +57,7 @@ class PlotStatsAlgorithm(EngineAlgorithm):
             tr("One band of class numbers, 0 is background, 255 is nodata."),
         )
         self.add(
-            QgsProcessingParameterFeatureSource(
-                PLOTS, tr("Plots"), [QgsProcessing.SourceType.TypeVectorPolygon]
-            ),
+            QgsProcessingParameterFeatureSource(PLOTS, tr("Plots"), [POLYGONS]),
             tr("Outlines of the plots. Their own columns are kept."),
         )
         self.add(
@@ -72,9 +70,7 @@ class PlotStatsAlgorithm(EngineAlgorithm):
         )
         add_stats_options(self)
         self.add(
-            QgsProcessingParameterVectorDestination(
-                OUTPUT, tr("Plots with statistics"), QgsProcessing.SourceType.TypeVectorPolygon
-            ),
+            QgsProcessingParameterVectorDestination(OUTPUT, tr("Plots with statistics"), POLYGONS),
             tr("The plots with a column for each measure, coloured by coverage. As .csv: the table alone."),
         )
         self.addOutput(QgsProcessingOutputNumber("N_PLOTS", tr("Number of plots")))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
@@ -17,6 +16,7 @@ from qgis.core import (
 
 from ..engine.protocol import Job
 from ..engine.workspace import workspace
+from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm, is_temporary
@@ -71,9 +71,7 @@ class SegmentAlgorithm(EngineAlgorithm):
             tr("GeoTIFF (COG) with the probability of canopy, 0–1."),
         )
         self.add(
-            QgsProcessingParameterVectorDestination(
-                CANOPY, tr("Canopy"), QgsProcessing.SourceType.TypeVectorPolygon, optional=True
-            ),
+            QgsProcessingParameterVectorDestination(CANOPY, tr("Canopy"), POLYGONS, optional=True),
             tr("Outlines of the canopy with their area, perimeter and mean probability."),
         )
         for name, label in number_labels().items():

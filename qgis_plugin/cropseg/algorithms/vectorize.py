@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
-    QgsProcessing,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
@@ -16,6 +15,7 @@ from qgis.core import (
 
 from ..engine.protocol import Job
 from ..engine.workspace import workspace
+from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
@@ -59,9 +59,7 @@ class VectorizeAlgorithm(EngineAlgorithm):
         )
         add_outline_options(self)
         self.add(
-            QgsProcessingParameterVectorDestination(
-                OUTPUT, tr("Canopy"), QgsProcessing.SourceType.TypeVectorPolygon
-            ),
+            QgsProcessingParameterVectorDestination(OUTPUT, tr("Canopy"), POLYGONS),
             tr("Outlines of the canopy with their area, perimeter and mean probability."),
         )
         self.addOutput(QgsProcessingOutputNumber("N_POLYGONS", tr("Number of outlines")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 DROPPED = frozenset(
     {
@@ -24,11 +25,24 @@ _CERTIFICATES = ("SSL_CERT_DIR", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA
 
 _MARKS_OF_QGIS = ("qgis", "osgeo4w", "grass")
 
+_NEW_GROUP = 0x00000200
+_NO_WINDOW = 0x08000000
+
 
 def command(python: Path, *, stop_at_eof: bool = True) -> list[str]:
     """Start the worker; its job is a line of standard input, whose end stops it, or all of standard input."""
     start = [str(python), "-X", "utf8", "-u", "-m", "cropseg_geo.worker"]
     return [*start, "--stop-at-eof"] if stop_at_eof else start
+
+
+def without_window() -> dict[str, Any]:
+    """Options of ``subprocess`` by which Windows opens no console for a program; none elsewhere."""
+    return {"creationflags": _NO_WINDOW} if os.name == "nt" else {}
+
+
+def in_own_group() -> dict[str, Any]:
+    """Options of ``subprocess`` by which a program and all that it starts can be stopped together."""
+    return {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
 
 
 def environment(inherited: Mapping[str, str], *, is_windows: bool = os.name == "nt") -> dict[str, str]:

@@ -10,12 +10,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import command, environment
+from .command import command, environment, without_window
 from .protocol import Job, Result, parse
 
 _ANSWER_S = 30
 _KEEP_S = 60.0
-_NO_WINDOW = 0x08000000
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,7 @@ def _ask(python: Path, kind: str) -> Engine | None:
             timeout=_ANSWER_S,
             cwd=Path.home(),
             env=environment(os.environ),
-            **({"creationflags": _NO_WINDOW} if os.name == "nt" else {}),
+            **without_window(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import environment
+from .command import environment, in_own_group, without_window
 from .environment import Engine, forget, probe, python_in
 from .process import kill_tree
 from .versions import compare, plugin_version
@@ -33,10 +33,7 @@ TORCH_INDEXES = {
 
 OLDEST_PYTHON = (3, 11)
 
-
 _POLL_S = 0.1
-_NEW_GROUP = 0x00000200
-_NO_WINDOW = 0x08000000
 
 
 class InstallError(Exception):
@@ -130,15 +127,16 @@ def _pythons() -> Iterator[str]:
 def _answers(command: list[str]) -> bool:
     try:
         done = subprocess.run(  # nosec B603
-            command, capture_output=True, check=False, timeout=30, env=environment(os.environ), **_quiet()
+            command,
+            capture_output=True,
+            check=False,
+            timeout=30,
+            env=environment(os.environ),
+            **without_window(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-def _quiet() -> dict[str, int]:
-    return {"creationflags": _NO_WINDOW} if os.name == "nt" else {}
 
 
 def install(
@@ -229,7 +227,6 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
     if is_cancelled():
         return False
     on_line("$ " + " ".join(command))
-    own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
     child = subprocess.Popen(  # nosec B603 # a list, no shell
         command,
         stdin=subprocess.DEVNULL,
@@ -237,7 +234,7 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
         stderr=subprocess.STDOUT,
         env=environment(os.environ),
         cwd=Path.home(),
-        **own_group,
+        **in_own_group(),
     )
     lines: queue.Queue[str] = queue.Queue()
     reader = threading.Thread(target=_read_all, args=(child, lines), daemon=True)

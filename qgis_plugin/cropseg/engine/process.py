@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .command import command, environment
+from .command import command, environment, in_own_group, without_window
 from .protocol import Failed, Job, Result, parse
 
 GRACE_S = 1.2
@@ -21,8 +21,6 @@ GRACE_S = 1.2
 
 _POLL_S = 0.1
 _TAIL_LINES = 12
-_NEW_GROUP = 0x00000200
-_NO_WINDOW = 0x08000000
 
 
 class EngineError(Exception):
@@ -119,7 +117,6 @@ def run(
 
 
 def _start(python: Path, errors: Any, inherited: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    own_group = {"creationflags": _NEW_GROUP | _NO_WINDOW} if os.name == "nt" else {"start_new_session": True}
     try:
         return subprocess.Popen(  # nosec B603 # a list, no shell; the Python is the user's own choice
             command(python),
@@ -128,7 +125,7 @@ def _start(python: Path, errors: Any, inherited: Mapping[str, str]) -> subproces
             stderr=errors,
             env=environment(inherited),
             cwd=Path.home(),
-            **own_group,
+            **in_own_group(),
         )
     except OSError as err:
         raise EngineError(
@@ -212,7 +209,7 @@ def kill_tree(child: subprocess.Popen[bytes]) -> None:
             ["taskkill", "/T", "/F", "/PID", str(child.pid)],
             capture_output=True,
             check=False,
-            creationflags=_NO_WINDOW,
+            **without_window(),
         )
     else:
         _signal_group(child.pid, signal.SIGKILL)

@@ -45,7 +45,7 @@ class OptionsFactory(QgsOptionsWidgetFactory):
         """The plugin's icon."""
         return self._icon
 
-    def createWidget(self, parent: QWidget) -> OptionsPage:  # noqa: N802 (QGIS's name)
+    def createWidget(self, parent: QWidget | None = None) -> OptionsPage:  # noqa: N802 (QGIS's name)
         """Called by QGIS each time the options open."""
         return OptionsPage(parent, self._on_install)
 
@@ -71,7 +71,7 @@ class OptionsPage(QgsOptionsPageWidget):
         settings.set_engine_python(self.python.filePath())
         settings.set_device(str(self.device.currentData()))
 
-    def find(self) -> None:
+    def search(self) -> None:
         """Look for an engine by itself, as with an empty field."""
         self.python.setFilePath("")
         self.state.look("")
@@ -105,7 +105,7 @@ class OptionsPage(QgsOptionsPageWidget):
         self.python.fileChanged.connect(lambda _path: self._typed.start())
         find = QPushButton(tr("Find"))
         find.setToolTip(tr("Empty the field and look in the usual places"))
-        find.clicked.connect(self.find)
+        find.clicked.connect(self.search)
         install = QPushButton(tr("Install or update …"))
         install.clicked.connect(self._on_install)
         self.state = EngineState()
