@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import metadata
@@ -16,6 +17,7 @@ from cropseg_geo.events import Listener
 PROTOCOL = 1
 """Version of jobs and events; raised when an older parent would misunderstand them."""
 
+_NAME = re.compile(r"[\w.-]+")
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "rasterio", "pyogrio", "geopandas", "dask", "zarr")
 
 Arguments = Mapping[str, Any]  # values of JSON, each checked against the sentence's own annotation
@@ -96,19 +98,32 @@ def _models(arguments: Arguments, listener: Listener) -> Result:
 
 
 def _version(arguments: Arguments, listener: Listener) -> Result:
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            packages[name] = ""
     return {
         "version": __version__,
         "protocol": PROTOCOL,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": packages,
+        "packages": {name: _installed(name) for name in _PACKAGES},
+        "missing": [name for name in _required() if not _installed(name)],
     }
+
+
+def _installed(name: str) -> str:
+    """A package's version; empty where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _required() -> list[str]:
+    """The packages that this one cannot do without here, as its own installation says."""
+    try:
+        requirements = metadata.requires("cropseg-geo") or []
+    except metadata.PackageNotFoundError:  # a checkout that is on the path but not installed
+        return []
+    # What has a marker is for an extra or for another system.
+    return [name[0] for line in requirements if ";" not in line and (name := _NAME.match(line))]
 
 
 TASKS: dict[str, Callable[[Arguments, Listener], Result]] = {

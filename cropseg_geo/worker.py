@@ -93,12 +93,14 @@ def run(text: str, out: TextIO) -> int:
         remedy = "close other programs, or compute fewer blocks at a time (lanes), or smaller batches"
         _say(out, _error(ResourceError(f"the memory of this machine is used up ({err})", remedy=remedy)))
         return FAILED
+    except ImportError as err:
+        _trace()
+        _say(out, _broken(err))
+        return FAILED
     except BrokenPipeError:
         return STOPPED
     except Exception as err:  # noqa: BLE001 - the front end's duty: the parent learns of it in words
-        import traceback
-
-        traceback.print_exc()
+        _trace()
         _say(out, _unforeseen(err))
         return FAILED
     _say(out, json.dumps({"event": "result", "task": job.task, **_plain(result)}, ensure_ascii=False))
@@ -115,6 +117,16 @@ def _error(err: CropsegError) -> str:
     return json.dumps({"event": "error", **entries}, ensure_ascii=False)
 
 
+def _broken(err: ImportError) -> str:
+    """A package that is missing or damaged is no mistake of the engine's code."""
+    entries = {
+        "kind": "BrokenInstallation",
+        "message": f"a part of the engine cannot be loaded ({err})",
+        "remedy": "install the engine again; where a virus scanner removes files, except its folder first",
+    }
+    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
+
+
 def _unforeseen(err: Exception) -> str:
     entries = {
         "kind": "InternalError",
@@ -122,6 +134,13 @@ def _unforeseen(err: Exception) -> str:
         "remedy": "this is a mistake in the engine; please report it with its log",
     }
     return json.dumps({"event": "error", **entries}, ensure_ascii=False)
+
+
+def _trace() -> None:
+    """The place of the error that is being handled, to standard error."""
+    import traceback
+
+    traceback.print_exc()
 
 
 def _plain(value: Any) -> Any:  # Any: values of JSON

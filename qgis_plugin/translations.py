@@ -16,7 +16,7 @@ from pathlib import Path
 
 PLUGIN = Path(__file__).resolve().parent / "cropseg"
 CONTEXT = "cropseg"
-TABLE = "LABELS"
+TABLES = frozenset({"LABELS", "REMEDIES"})
 
 MAGIC = bytes.fromhex("3cb86418caef9c95cd211cbf60a1bddd")
 HASHES, MESSAGES = 0x42, 0x69
@@ -41,7 +41,7 @@ def collect(folder: Path = PLUGIN) -> list[str]:
             (argument,) = call.args
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                 texts[argument.value] = None
-            elif TABLE not in {name.id for name in ast.walk(argument) if isinstance(name, ast.Name)}:
+            elif TABLES.isdisjoint(name.id for name in ast.walk(argument) if isinstance(name, ast.Name)):
                 raise ValueError(
                     f"{path}:{call.lineno}: tr() needs a plain text, so that it can be collected"
                 )
@@ -122,7 +122,7 @@ def _labels(node: ast.AST) -> list[str]:
         if isinstance(node, ast.AnnAssign)
         else []
     )
-    if TABLE not in {getattr(target, "id", "") for target in targets}:
+    if TABLES.isdisjoint(getattr(target, "id", "") for target in targets):
         return []
     value = getattr(node, "value", None)
     values = value.values if isinstance(value, ast.Dict) else []

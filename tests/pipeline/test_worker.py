@@ -180,6 +180,22 @@ def test_a_mistake_in_the_engine_reaches_the_parent_in_words(monkeypatch, capsys
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_package_that_cannot_be_loaded_is_no_mistake_of_the_engine(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    monkeypatch.setitem(worker.TASKS, "version", lambda *_: __import__("timm"))
+    code, events = do(job("version"))
+    assert code == worker.FAILED
+    assert events[-1]["kind"] == "BrokenInstallation"
+    assert "install the engine again" in events[-1]["remedy"]
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_packages_that_are_required_and_not_there_are_listed(monkeypatch):
+    needs = ["dask>=1", "no-such.thing>=2", "other>=1; extra == 'x'"]
+    monkeypatch.setattr("importlib.metadata.requires", lambda _name: needs)
+    assert do(job("version"))[1][-1]["missing"] == ["no-such.thing"]
+
+
 def test_what_json_does_not_know_becomes_null(monkeypatch):
     monkeypatch.setitem(worker.TASKS, "version", lambda *_: {"cover": float("nan"), "of": [1, float("inf")]})
     out = io.StringIO()

@@ -9,7 +9,7 @@ import pytest
 from toolboxes import write_wheel
 
 from qgis_plugin.cropseg.engine.diagnostics import report
-from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, python_in
+from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
 from qgis_plugin.cropseg.engine.install import InstallError, Tool, find_tool, install, requirement, steps
 
 TARGET = Path("/data/cropseg/engine")
@@ -103,10 +103,10 @@ def test_diagnostics_tell_the_engine_and_not_the_user(tmp_path, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy:8080")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     engine = Engine(Path.home() / "env/bin/python", "0.0.9", "chosen", "3.12.1", (("torch", "2.9"),))
-    text = report(engine)
+    text = report(engine, judge(engine, None))
     assert "too old" in text
     assert "torch 2.9" in text
     assert "HTTPS_PROXY" in text
     assert "password" not in text
     assert str(Path.home() / "env") not in text
-    assert "missing" in report(None)
+    assert "missing" in report(None, judge(None, None))

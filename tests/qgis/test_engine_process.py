@@ -15,10 +15,12 @@ from rasters import write_raster
 from toolboxes import answering, write_engine
 
 from qgis_plugin.cropseg.engine import protocol
+from qgis_plugin.cropseg.engine.deaths import explain
 from qgis_plugin.cropseg.engine.environment import (
     Engine,
     find_engine,
     forget,
+    look,
     managed_folder,
     new_log,
     python_in,
@@ -83,6 +85,24 @@ def test_a_death_without_a_word_becomes_a_message_with_the_log(tmp_path, code, k
     assert said in caught.value.message
     assert caught.value.log == log
     assert log.is_file()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        (0xC0000017, "Killed", "memory"),
+        (0xC0000135, "Broken", "0xc0000135"),
+        (0xC0000135 - 2**32, "Broken", "0xc0000135"),
+        (0xC0000005, "Crash", "0xc0000005"),
+        (127, "Broken", "exit code 127"),
+        (-99, "Crash", "signal 99"),
+    ],
+)
+def test_what_windows_and_the_loader_say_is_understood(code, kind, said):
+    death = explain(code, "libgdal.so: not found")
+    assert (death.kind, said in death.message) == (kind, True)
+    assert death.remedy
+    assert ("libgdal.so" in death.message) == (kind != "Killed")
 
 
 def test_a_python_that_is_not_there_is_said(tmp_path):
@@ -172,6 +192,48 @@ def test_a_python_without_the_engine_is_no_engine(home):
     if not bare:
         pytest.skip("there is no Python of the system")
     assert find_engine(bare) is None
+
+
+def test_an_engine_that_lacks_a_package_says_which(home):
+    lacking = "'version': '0.1.0', 'missing': ['rasterio', 'zarr']"
+    python = write_engine(
+        home / "env" / "bin" / "python", f"print(json.dumps({{'event': 'result', {lacking}}}))"
+    )
+    engine, fit = look(str(python))
+    assert engine.missing == ("rasterio", "zarr")
+    assert not fit.is_ok
+    assert "rasterio, zarr" in str(fit)
+    assert "Install the engine again" in str(fit)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("sys.exit('/usr/bin/python3.8: No module named cropseg_geo')", "No module named cropseg_geo"),
+        (
+            "sys.exit('  File \"x.py\", line 3\\nSyntaxError: invalid syntax\\n')",
+            "SyntaxError: invalid syntax",
+        ),
+        ("sys.exit(3)", "exit code 3"),
+    ],
+    ids=["another Python", "an old Python", "mute"],
+)
+def test_an_engine_that_does_not_answer_is_quoted(home, code, said):
+    python = write_engine(python_in(managed_folder()), code)
+    engine, fit = look(None)
+    assert engine is None
+    assert fit.verdict.value == "silent"
+    assert str(python) in str(fit)
+    assert said in str(fit)
+    assert "Install the engine" in str(fit)
+
+
+def test_an_engine_whose_files_were_removed_is_quoted(home):
+    engine, fit = look(str(home / "env" / "bin" / "python"))
+    assert engine is None
+    assert "No such file" in str(fit)
+    python_in(managed_folder()).parent.mkdir(parents=True)
+    assert "No such file" in str(look(None)[1])
 
 
 def test_only_the_newest_logs_are_kept(home):

@@ -85,13 +85,19 @@ def test_plugin_and_engine_of_one_checkout_fit():
         ("1.0", "0.9", "too new"),
         ("1.2.0", "1.7.1", "ok"),
         ("1.9", "2.0", "too old"),
-        (None, "0.1.0", "missing"),
     ],
 )
 def test_versions_are_compared_by_what_has_to_agree(engine, plugin, verdict):
     fit = versions.compare(engine, plugin)
     assert fit.verdict.value == verdict
-    assert fit.is_ok == (verdict == "ok") == (not fit.remedy)
+    assert fit.is_ok == (verdict == "ok") == ("→" not in str(fit))
+
+
+def test_every_verdict_has_words_and_a_remedy():
+    for verdict in versions.Verdict:
+        fit = versions.Fit(verdict, "/opt/python", "0.1", "0.2", "torch")
+        assert ("→" in str(fit)) == (verdict is not versions.Verdict.OK)
+        assert "{" not in str(fit)
 
 
 def test_progress_reaches_the_end_and_never_falls():

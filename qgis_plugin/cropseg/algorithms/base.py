@@ -22,11 +22,11 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QUrl
 from qgis.PyQt.QtGui import QIcon
 
-from ..engine.environment import Engine, find_engine, new_log
+from ..engine.environment import Engine, look, new_log
 from ..engine.process import Cancelled, EngineError, run
 from ..engine.progress import LABELS, Progress
-from ..engine.protocol import Job, StageFinished, StageStarted, Unknown, Warned, Written
-from ..engine.versions import compare, plugin_version
+from ..engine.protocol import Job, StageStarted, Unknown, Warned, Written
+from ..engine.versions import told
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
 from ..moved import ADVANCED
@@ -136,20 +136,9 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
 def usable_engine() -> Engine:
     """The engine that the settings or this machine offer. Raises QgsProcessingException where none fits."""
     chosen = str(QgsSettings().value(ENGINE_KEY, "") or "")
-    engine = find_engine(chosen)
-    if engine is None and chosen:
-        raise QgsProcessingException(
-            tr("The engine chosen in the settings does not answer: {}\n→ {}").format(
-                chosen,
-                tr(
-                    "choose another in Settings › Options › CropSeg, or empty that setting and run "
-                    "cropseg:installengine"
-                ),
-            )
-        )
-    fit = compare(engine.version if engine else None, plugin_version())
+    engine, fit = look(chosen)
     if engine is None or not fit.is_ok:
-        raise QgsProcessingException(str(fit))
+        raise QgsProcessingException(told(*fit.in_words(tr)))
     return engine
 
 

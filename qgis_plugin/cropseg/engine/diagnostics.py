@@ -9,15 +9,14 @@ import sys
 from pathlib import Path
 
 from .environment import Engine, data_folder, log_folder, managed_folder
-from .versions import compare, plugin_version
+from .versions import Fit, plugin_version
 
 _LOG_CHARACTERS = 3000
 _TOLD = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CUDA_VISIBLE_DEVICES", "PIP_INDEX_URL", "UV_INDEX_URL")
 
 
-def report(engine: Engine | None) -> str:
+def report(engine: Engine | None, fit: Fit) -> str:
     """Plain text; the user's name is taken out of paths, and what a proxy's address may hold is left out."""
-    fit = compare(engine.version if engine else None, plugin_version())
     lines = [
         "CropSeg diagnostics",
         f"Plugin      {plugin_version()}",
@@ -27,7 +26,7 @@ def report(engine: Engine | None) -> str:
         f"Disk        {_free_space(data_folder())}",
         f"Graphics    {shutil.which('nvidia-smi') or 'no nvidia-smi on the PATH'}",
         f"Set         {', '.join(name for name in _TOLD if os.environ.get(name)) or 'no proxy, no index'}",
-        f"Handshake   {fit.verdict.value}: {fit.message}",
+        f"Handshake   {fit.verdict.value}: {fit.in_words()[0]}",
     ]
     if engine is None:
         lines.append(f"Engine      none; the plugin's own would be in {managed_folder()}")

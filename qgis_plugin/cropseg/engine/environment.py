@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .command import command, environment, without_window
 from .protocol import Job, Result, parse
+from .versions import Fit, Verdict, compare, plugin_version
 
 _ANSWER_S = 30
 _KEEP_S = 60.0
@@ -22,7 +23,7 @@ class Engine:
     """An engine that answered: its Python, its version, and where it comes from.
 
     ``kind`` is ``"chosen"`` (in the settings), ``"managed"`` (made by this plugin) or ``"path"``;
-    ``packages`` are the versions of the libraries in it.
+    ``packages`` are the versions of the libraries in it, ``missing`` those that it needs and does not find.
     """
 
     python: Path
@@ -30,6 +31,7 @@ class Engine:
     kind: str
     python_version: str = ""
     packages: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def data_folder() -> Path:
@@ -82,14 +84,36 @@ def find_engine(chosen: str | None) -> Engine | None:
     Engine or None
         The chosen one, else the plugin's own, else that of a ``cropseg`` on the PATH; None if none answers.
     """
+    python = expected_python(chosen)
     if chosen and chosen.strip():
-        path = Path(chosen.strip()).expanduser()
-        return probe(python_in(path) if path.is_dir() else path, "chosen")
-    managed = python_in(managed_folder())
-    if managed.exists() and (engine := probe(managed, "managed")):
+        return probe(python, "chosen")
+    if python and (engine := probe(python, "managed")):
         return engine
     beside = _python_beside_script()
     return probe(beside, "path") if beside else None
+
+
+def expected_python(chosen: str | None) -> Path | None:
+    """The Python that ought to hold the engine: the chosen one, else the plugin's own where that was made."""
+    if chosen and chosen.strip():
+        path = Path(chosen.strip()).expanduser()
+        return python_in(path) if path.is_dir() else path
+    return python_in(managed_folder()) if managed_folder().exists() else None
+
+
+def judge(engine: Engine | None, expected: Path | None) -> Fit:
+    """How an engine fits this plugin; where there is none, why the one that was expected does not answer."""
+    if engine is not None:
+        return compare(engine.version, plugin_version(), place=str(engine.python), lacks=engine.missing)
+    if expected is not None:
+        return Fit(Verdict.SILENT, str(expected), detail=_complaints.get(expected, ""))
+    return Fit(Verdict.MISSING)
+
+
+def look(chosen: str | None) -> tuple[Engine | None, Fit]:
+    """The engine that jobs are given to, as :func:`find_engine` finds it, and how it fits."""
+    engine = find_engine(chosen)
+    return engine, judge(engine, expected_python(chosen))
 
 
 def _python_beside_script() -> Path | None:
@@ -106,6 +130,8 @@ def _python_beside_script() -> Path | None:
 
 
 _answers: dict[str, tuple[float, Engine | None]] = {}
+_complaints: dict[Path, str] = {}
+"""What a Python said that was asked last and is no engine."""
 
 
 def forget() -> None:
@@ -136,12 +162,22 @@ def _ask(python: Path, kind: str) -> Engine | None:
             env=environment(os.environ),
             **without_window(),
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError as err:
+        _complaints[python] = err.strerror or str(err)
+        return None
+    except subprocess.TimeoutExpired:
+        _complaints[python] = f"no answer within {_ANSWER_S} s"
         return None
     events = [parse(line) for line in done.stdout.decode("utf-8", errors="replace").splitlines()]
     for event in events:
         if isinstance(event, Result) and "version" in event.values:
             values = event.values
             packages = tuple(sorted(values.get("packages", {}).items()))
-            return Engine(python, str(values["version"]), kind, str(values.get("python", "")), packages)
+            missing = tuple(values.get("missing", ()))
+            return Engine(
+                python, str(values["version"]), kind, str(values.get("python", "")), packages, missing
+            )
+    said = done.stderr.decode("utf-8", errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    _complaints[python] = last or f"exit code {done.returncode}"
     return None

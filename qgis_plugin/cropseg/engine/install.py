@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import environment, in_own_group, without_window
-from .environment import Engine, forget, probe, python_in
+from .environment import Engine, forget, judge, probe, python_in
 from .process import kill_tree
-from .versions import compare, plugin_version
+from .versions import plugin_version
 
 ACCELERATORS = ("cpu", "cuda")
 
@@ -216,9 +216,9 @@ def _put_back(target: Path, before: Path | None) -> None:
 
 def _proven(target: Path) -> Engine:
     engine = probe(python_in(target), "managed")
-    fit = compare(engine.version if engine else None, plugin_version())
+    fit = judge(engine, python_in(target))
     if engine is None or not fit.is_ok:
-        raise InstallError(f"The engine was installed, but cannot be used: {fit.message}")
+        raise InstallError(f"The engine was installed, but cannot be used.\n{fit}")
     return engine
 
 

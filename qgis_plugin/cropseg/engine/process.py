@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .command import command, environment, in_own_group, without_window
+from .deaths import explain
 from .protocol import Failed, Job, Result, parse
 
 GRACE_S = 1.2
@@ -236,41 +237,8 @@ def _close_stream(stream: Any) -> None:
 
 def _death(code: int, log: Path) -> EngineError:
     """An end without a result and without a reason, in words."""
-    tail = _tail(log)
-    if code in (-9, 137):
-        return EngineError(
-            "The engine was killed, most likely by the system because memory ran out.",
-            "close other programs, or set smaller batches, fewer blocks at a time or a smaller extent",
-            log=log,
-            kind="Killed",
-        )
-    if "No module named" in tail and "cropseg_geo" in tail:
-        return EngineError(
-            "That Python does not hold the engine.",
-            "install the engine, or choose another Python in Settings › Options › CropSeg",
-            log=log,
-            kind="Missing",
-        )
-    how = (
-        f"signal {_signal_name(-code)}"
-        if code < 0
-        else f"exit code {code & 0xFFFFFFFF:#x}"
-        if code > 255
-        else f"exit code {code}"
-    )
-    said = f" It said last:\n{tail}" if tail else ""
-    return EngineError(
-        f"The engine ended without a result ({how}).{said}",
-        "run it again with device cpu; if it happens again, report it with the log",
-        log=log,
-    )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
+    death = explain(code, _tail(log))
+    return EngineError(death.message, death.remedy, log=log, kind=death.kind)
 
 
 def _tail(log: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,24 +19,59 @@ class Verdict(Enum):
     OK = "ok"
     TOO_OLD = "too old"
     TOO_NEW = "too new"
+    INCOMPLETE = "incomplete"
+    SILENT = "silent"
     MISSING = "missing"
+
+
+LABELS = {
+    "ok": "Ready: engine {engine} in {place}",
+    "too old": "The engine in {place} is version {engine}, too old for version {plugin} of this plugin.",
+    "too new": "The engine in {place} is version {engine}, newer than version {plugin} of this plugin knows.",
+    "incomplete": "The engine in {place} lacks packages that it needs: {detail}.",
+    "silent": "{place} does not answer as an engine: {detail}",
+    "missing": "The engine is not installed yet.",
+}
+
+REMEDIES = {
+    "too old": "run CropSeg › Install the engine: it brings the engine up to date",
+    "too new": "update the plugin in Plugins › Manage and Install Plugins › Upgradeable",
+    "incomplete": "run CropSeg › Install the engine again; where a virus scanner removes files, "
+    "except that folder first",
+    "silent": "run CropSeg › Install the engine, or choose another Python in Settings › Options › CropSeg; "
+    "where a virus scanner removes files, except that folder first",
+    "missing": "open the toolbox and run CropSeg › Install the engine",
+}
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A verdict in words: what was found, and what to do about it (empty where all is well)."""
+    """A verdict and what it is about; ``str()`` says it in English, with what to do about it."""
 
     verdict: Verdict
-    message: str
-    remedy: str = ""
+    place: str = ""
+    engine: str = ""
+    plugin: str = ""
+    detail: str = ""
 
     @property
     def is_ok(self) -> bool:
         """True if the engine can be used."""
         return self.verdict is Verdict.OK
 
+    def in_words(self, tr: Callable[[str], str] = str) -> tuple[str, str]:
+        """Message and remedy in a language; the remedy is empty where all is well."""
+        name = self.verdict.value
+        values = {"place": self.place, "engine": self.engine, "plugin": self.plugin, "detail": self.detail}
+        return tr(LABELS[name]).format(**values), tr(REMEDIES[name]) if name in REMEDIES else ""
+
     def __str__(self) -> str:
-        return f"{self.message}\n→ {self.remedy}" if self.remedy else self.message
+        return told(*self.in_words())
+
+
+def told(message: str, remedy: str) -> str:
+    """A message with its remedy on a line of its own."""
+    return f"{message}\n→ {remedy}" if remedy else message
 
 
 def plugin_version() -> str:
@@ -45,7 +81,7 @@ def plugin_version() -> str:
     return metadata.get("general", "version", fallback="0.1.0")
 
 
-def compare(engine_version: str | None, plugin_version: str) -> Fit:
+def compare(engine_version: str, plugin_version: str, *, place: str = "", lacks: Sequence[str] = ()) -> Fit:
     """Does an engine of one version fit a plugin of another?
 
     Before 1.0 the minor number has to be the same, from 1.0 on the major number: what comes after may differ.
@@ -53,27 +89,20 @@ def compare(engine_version: str | None, plugin_version: str) -> Fit:
     Parameters
     ----------
     engine_version
-        As the engine says it; None where no engine was found.
+        As the engine says it.
     plugin_version
         As :func:`plugin_version` says it.
+    place
+        The engine's Python, for the words.
+    lacks
+        Packages that the engine needs and does not find.
     """
-    install = "open the toolbox and run CropSeg › Install the engine"
-    if engine_version is None:
-        return Fit(Verdict.MISSING, "The CropSeg engine is not installed.", install)
     engine, plugin = _series(engine_version), _series(plugin_version)
-    if engine == plugin:
-        return Fit(Verdict.OK, f"Engine {engine_version} fits this plugin ({plugin_version}).")
-    if engine < plugin:
-        return Fit(
-            Verdict.TOO_OLD,
-            f"The engine is version {engine_version}, too old for version {plugin_version} of this plugin.",
-            f"{install} again: it brings the engine up to date",
-        )
-    return Fit(
-        Verdict.TOO_NEW,
-        f"The engine is version {engine_version}, newer than version {plugin_version} of this plugin knows.",
-        "update the plugin in Plugins › Manage and Install Plugins › Upgradeable",
-    )
+    if engine != plugin:
+        verdict = Verdict.TOO_OLD if engine < plugin else Verdict.TOO_NEW
+    else:
+        verdict = Verdict.INCOMPLETE if lacks else Verdict.OK
+    return Fit(verdict, place, engine_version, plugin_version, ", ".join(lacks))
 
 
 def _series(version: str) -> tuple[int, int]:

@@ -12,16 +12,6 @@
       <translation>Rechenkern {} ({})</translation>
     </message>
     <message>
-      <source>The engine chosen in the settings does not answer: {}
-→ {}</source>
-      <translation>Der in den Einstellungen gewählte Rechenkern antwortet nicht: {}
-→ {}</translation>
-    </message>
-    <message>
-      <source>choose another in Settings › Options › CropSeg, or empty that setting and run cropseg:installengine</source>
-      <translation>unter Einstellungen › Optionen › CropSeg einen anderen wählen oder das Feld leeren und cropseg:installengine ausführen</translation>
-    </message>
-    <message>
       <source>Check an orthomosaic</source>
       <translation>Orthomosaik prüfen</translation>
     </message>
@@ -902,6 +892,50 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Bericht schreiben</translation>
     </message>
     <message>
+      <source>Ready: engine {engine} in {place}</source>
+      <translation>Bereit: Rechenkern {engine} in {place}</translation>
+    </message>
+    <message>
+      <source>The engine in {place} is version {engine}, too old for version {plugin} of this plugin.</source>
+      <translation>Der Rechenkern in {place} hat die Version {engine}, zu alt für Version {plugin} dieser Erweiterung.</translation>
+    </message>
+    <message>
+      <source>The engine in {place} is version {engine}, newer than version {plugin} of this plugin knows.</source>
+      <translation>Der Rechenkern in {place} hat die Version {engine}; Version {plugin} dieser Erweiterung kennt sie noch nicht.</translation>
+    </message>
+    <message>
+      <source>The engine in {place} lacks packages that it needs: {detail}.</source>
+      <translation>Dem Rechenkern in {place} fehlen Pakete, die er braucht: {detail}.</translation>
+    </message>
+    <message>
+      <source>{place} does not answer as an engine: {detail}</source>
+      <translation>{place} antwortet nicht als Rechenkern: {detail}</translation>
+    </message>
+    <message>
+      <source>The engine is not installed yet.</source>
+      <translation>Der Rechenkern ist noch nicht installiert.</translation>
+    </message>
+    <message>
+      <source>run CropSeg › Install the engine: it brings the engine up to date</source>
+      <translation>CropSeg › Rechenkern installieren ausführen: das bringt den Rechenkern auf den neuesten Stand</translation>
+    </message>
+    <message>
+      <source>update the plugin in Plugins › Manage and Install Plugins › Upgradeable</source>
+      <translation>die Erweiterung aktualisieren: Erweiterungen › Erweiterungen verwalten und installieren › Aktualisierbar</translation>
+    </message>
+    <message>
+      <source>run CropSeg › Install the engine again; where a virus scanner removes files, except that folder first</source>
+      <translation>CropSeg › Rechenkern installieren noch einmal ausführen; wo ein Virenscanner Dateien entfernt, diesen Ordner vorher ausnehmen</translation>
+    </message>
+    <message>
+      <source>run CropSeg › Install the engine, or choose another Python in Settings › Options › CropSeg; where a virus scanner removes files, except that folder first</source>
+      <translation>CropSeg › Rechenkern installieren ausführen oder unter Einstellungen › Optionen › CropSeg ein anderes Python wählen; wo ein Virenscanner Dateien entfernt, diesen Ordner vorher ausnehmen</translation>
+    </message>
+    <message>
+      <source>open the toolbox and run CropSeg › Install the engine</source>
+      <translation>in den Verarbeitungswerkzeugen CropSeg › Rechenkern installieren ausführen</translation>
+    </message>
+    <message>
       <source>Orthomosaic to plot coverage …</source>
       <translation>Orthomosaik zu Parzellendeckung …</translation>
     </message>
@@ -964,22 +998,6 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
     <message>
       <source>Looking for the CropSeg engine</source>
       <translation>CropSeg-Rechenkern wird gesucht</translation>
-    </message>
-    <message>
-      <source>No engine was found yet.</source>
-      <translation>Noch kein Rechenkern gefunden.</translation>
-    </message>
-    <message>
-      <source>Ready: engine {version} in {place}</source>
-      <translation>Bereit: Rechenkern {version} in {place}</translation>
-    </message>
-    <message>
-      <source>The engine in {place} is version {version}, too old for this plugin. Install it again.</source>
-      <translation>Der Rechenkern in {place} hat Version {version}, zu alt für dieses Plugin. Bitte neu installieren.</translation>
-    </message>
-    <message>
-      <source>The engine in {place} is version {version}, newer than this plugin knows. Update the plugin.</source>
-      <translation>Der Rechenkern in {place} hat Version {version}, neuer als dieses Plugin kennt. Bitte das Plugin aktualisieren.</translation>
     </message>
     <message>
       <source>Installing the CropSeg engine</source>

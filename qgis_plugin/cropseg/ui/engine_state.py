@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import html
+
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtWidgets import QLabel, QSizePolicy, QWidget
 
-from ..engine.environment import Engine, find_engine
-from ..engine.versions import Fit, Verdict, compare, plugin_version
+from ..engine.environment import Engine, look
+from ..engine.versions import Fit, Verdict
 from ..translation import tr
 from . import settings
 from .tasks import Background
+
+_HAS_A_BUTTON = frozenset({Verdict.MISSING, Verdict.TOO_OLD})
+"""What is to be done stands on a button wherever this line is shown."""
 
 # Readable on a light and on a dark palette.
 COLOURS = {"good": "#2f9e44", "bad": "#d9480f", "neutral": "#868e96"}
@@ -35,42 +40,27 @@ class EngineState(QLabel):
             self._task.failed.disconnect(self._fail)
         self.setText(_line("neutral", tr("Looking for the engine …")))
         python = settings.engine_python() if chosen is None else chosen
-        self._task = Background(
-            tr("Looking for the CropSeg engine"), lambda _task: find_engine(python or None)
-        )
+        self._task = Background(tr("Looking for the CropSeg engine"), lambda _task: look(python or None))
         self._task.answered.connect(self._show)
         self._task.failed.connect(self._fail)
         self._task.begin()
 
-    def _show(self, engine: Engine | None) -> None:
+    def _show(self, answer: tuple[Engine | None, Fit]) -> None:
         self._task = None
-        fit = compare(engine.version if engine else None, plugin_version())
-        self.setText(_line("good" if fit.is_ok else "bad", sentence(engine, fit)))
+        engine, fit = answer
+        message, remedy = fit.in_words(tr)
+        if fit.verdict in _HAS_A_BUTTON:
+            remedy = ""
+        self.setText(_line("good" if fit.is_ok else "bad", html.escape(message), html.escape(remedy)))
         self.found.emit(engine, fit)
 
     def _fail(self, reason: str) -> None:
         self._task = None
         self.setText(_line("bad", reason))
-        self.found.emit(None, compare(None, plugin_version()))
+        self.found.emit(None, Fit(Verdict.MISSING))
 
 
-def sentence(engine: Engine | None, fit: Fit) -> str:
-    """What was found and what to do about it, in the language of QGIS."""
-    if engine is None:
-        return tr("No engine was found yet.")
-    words = {
-        Verdict.OK: tr("Ready: engine {version} in {place}"),
-        Verdict.TOO_OLD: tr(
-            "The engine in {place} is version {version}, too old for this plugin. Install it again."
-        ),
-        Verdict.TOO_NEW: tr(
-            "The engine in {place} is version {version}, newer than this plugin knows. Update the plugin."
-        ),
-        Verdict.MISSING: tr("No engine was found yet."),
-    }
-    return words[fit.verdict].format(version=engine.version, place=engine.python)
-
-
-def _line(mood: str, text: str) -> str:
+def _line(mood: str, text: str, remedy: str = "") -> str:
     mark = {"good": "✓", "bad": "✗", "neutral": "…"}[mood]
-    return f'<span style="color:{COLOURS[mood]}; font-weight:600">{mark}</span>&nbsp; {text}'
+    first = f'<span style="color:{COLOURS[mood]}; font-weight:600">{mark}</span>&nbsp; {text}'
+    return f"{first}<br>→ {remedy}" if remedy else first

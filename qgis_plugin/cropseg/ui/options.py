@@ -21,7 +21,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..engine.diagnostics import report
-from ..engine.environment import find_engine, log_folder
+from ..engine.environment import log_folder, look
 from ..translation import tr
 from . import settings
 from .engine_state import EngineState
@@ -81,7 +81,7 @@ class OptionsPage(QgsOptionsPageWidget):
         chosen = self.python.filePath().strip() or None
         self.copied.setText(tr("Collecting …"))
         self._diagnosis = Background(
-            tr("Collecting CropSeg diagnostics"), lambda _task: report(find_engine(chosen))
+            tr("Collecting CropSeg diagnostics"), lambda _task: report(*look(chosen))
         )
         self._diagnosis.answered.connect(self._put_on_clipboard)
         self._diagnosis.failed.connect(self.copied.setText)
