@@ -16,6 +16,8 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingParameterDefinition,
+    QgsProcessingParameterEnum,
+    QgsProcessingParameterNumber,
     QgsProcessingUtils,
     QgsSettings,
 )
@@ -62,6 +64,47 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         if is_advanced:
             parameter.setFlags(parameter.flags() | ADVANCED)
         self.addParameter(parameter)
+
+    def add_number(
+        self,
+        name: str,
+        label: str,
+        text: str,
+        default: float | None = None,
+        *,
+        lowest: float | None = 0,
+        highest: float | None = None,
+        is_whole: bool = False,
+        is_advanced: bool = False,
+    ) -> None:
+        """Add a number; one without a default may be left empty."""
+        kinds = QgsProcessingParameterNumber.Type
+        limits = {"minValue": lowest, "maxValue": highest}
+        number = QgsProcessingParameterNumber(
+            name,
+            label,
+            kinds.Integer if is_whole else kinds.Double,
+            default,
+            optional=default is None,
+            **{key: value for key, value in limits.items() if value is not None},
+        )
+        self.add(number, text, is_advanced=is_advanced)
+
+    def add_choice(
+        self,
+        name: str,
+        label: str,
+        choices: list[str],
+        text: str,
+        *,
+        default: str | None = None,
+        is_advanced: bool = False,
+    ) -> None:
+        """Add a choice of one word; the first one unless there is another default."""
+        parameter = QgsProcessingParameterEnum(
+            name, label, choices, defaultValue=default or choices[0], usesStaticStrings=True
+        )
+        self.add(parameter, text, is_advanced=is_advanced)
 
     def given(self, parameters: Mapping[str, Any], name: str) -> bool:
         """True if a parameter has a value; an optional number that is left empty has none."""

@@ -10,10 +10,8 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingParameterBand,
     QgsProcessingParameterBoolean,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
     QgsSettings,
@@ -35,13 +33,10 @@ MODEL, THRESHOLD, RESOLUTION, AUTO_RESOLUTION, GRID = (
 OVERLAP, TILE_SIZE, BATCH_SIZE, LANES = "OVERLAP", "TILE_SIZE", "BATCH_SIZE", "LANES"
 DEVICE, PRECISION, SCALE, ALPHA_BAND = "DEVICE", "PRECISION", "SCALE", "ALPHA_BAND"
 
-MODELS = ["canopy-s"]
+MODELS = ["canopy-s", "canopy-m"]
 DEVICES = ["auto", "cpu", "cuda", "mps"]
 PRECISIONS = ["auto", "fp32", "bf16"]
 GRIDS = ["source", "working"]
-
-_INTEGER = QgsProcessingParameterNumber.Type.Integer
-_DOUBLE = QgsProcessingParameterNumber.Type.Double
 
 
 def add_raster_options(algorithm: EngineAlgorithm) -> None:
@@ -68,93 +63,86 @@ def add_model_options(algorithm: EngineAlgorithm) -> None:
     algorithm.add(
         model, tr("Name of a model that the engine holds, or the path of a weights file (.safetensors).")
     )
-    algorithm.add(
-        QgsProcessingParameterNumber(
-            THRESHOLD, tr("Threshold"), _DOUBLE, optional=True, minValue=0.01, maxValue=0.99
-        ),
+    algorithm.add_number(
+        THRESHOLD,
+        tr("Threshold"),
         tr("Probability from which a pixel is crop, between 0 and 1. Empty: what suits the model."),
+        lowest=0.01,
+        highest=0.99,
     )
     _add_image_options(algorithm)
     _add_running_options(algorithm)
 
 
 def _add_image_options(algorithm: EngineAlgorithm) -> None:
-    advanced: list[tuple[Any, str]] = [
-        (
-            QgsProcessingParameterBand(BANDS, tr("Bands"), None, INPUT, optional=True, allowMultiple=True),
-            tr("Bands for the model's red, green, blue, in this order. Empty: found from the image."),
-        ),
-        (
-            QgsProcessingParameterBand(ALPHA_BAND, tr("Band of valid pixels"), None, INPUT, optional=True),
-            tr("Band that is 0 where the image holds nothing, if the image does not say which it is."),
-        ),
-        (
-            QgsProcessingParameterString(SCALE, tr("Values of black and white"), optional=True),
-            tr("For images of more than 8 bit, such as 0,4000. Empty: found from the image."),
-        ),
-        (
-            QgsProcessingParameterNumber(
-                RESOLUTION, tr("Working resolution (m/px)"), _DOUBLE, optional=True, minValue=0.0005
-            ),
-            tr("The image is resampled to this pixel size for the model. Empty: the image's own."),
-        ),
-        (
-            QgsProcessingParameterBoolean(AUTO_RESOLUTION, tr("Choose the working resolution"), False),
-            tr("Tries several pixel sizes on parts of the image and takes the one that suits it best."),
-        ),
-        (
-            QgsProcessingParameterEnum(
-                GRID, tr("Grid of the results"), GRIDS, defaultValue=GRIDS[0], usesStaticStrings=True
-            ),
-            tr("source: pixels as in the orthomosaic. working: pixels of the working resolution."),
-        ),
-    ]
-    for parameter, text in advanced:
-        algorithm.add(parameter, text, is_advanced=True)
+    algorithm.add(
+        QgsProcessingParameterBand(BANDS, tr("Bands"), None, INPUT, optional=True, allowMultiple=True),
+        tr("Bands for the model's red, green, blue, in this order. Empty: found from the image."),
+        is_advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterBand(ALPHA_BAND, tr("Band of valid pixels"), None, INPUT, optional=True),
+        tr("Band that is 0 where the image holds nothing, if the image does not say which it is."),
+        is_advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterString(SCALE, tr("Values of black and white"), optional=True),
+        tr("For images of more than 8 bit, such as 0,4000. Empty: found from the image."),
+        is_advanced=True,
+    )
+    algorithm.add_number(
+        RESOLUTION,
+        tr("Working resolution (m/px)"),
+        tr("The image is resampled to this pixel size for the model. Empty: the image's own."),
+        lowest=0.0005,
+        is_advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterBoolean(AUTO_RESOLUTION, tr("Choose the working resolution"), False),
+        tr("Tries several pixel sizes on parts of the image and takes the one that suits it best."),
+        is_advanced=True,
+    )
+    algorithm.add_choice(
+        GRID,
+        tr("Grid of the results"),
+        GRIDS,
+        tr("source: pixels as in the orthomosaic. working: pixels of the working resolution."),
+        is_advanced=True,
+    )
 
 
 def _add_running_options(algorithm: EngineAlgorithm) -> None:
     device = str(QgsSettings().value(DEVICE_KEY, "") or DEVICES[0])
-    advanced: list[tuple[Any, str]] = [
-        (
-            QgsProcessingParameterEnum(
-                DEVICE,
-                tr("Device"),
-                DEVICES,
-                defaultValue=device if device in DEVICES else DEVICES[0],
-                usesStaticStrings=True,
-            ),
-            tr("auto takes a graphics card where there is one that works, else the processor."),
-        ),
-        (
-            QgsProcessingParameterEnum(
-                PRECISION, tr("Precision"), PRECISIONS, defaultValue=PRECISIONS[0], usesStaticStrings=True
-            ),
-            tr("fp32 is the same on every machine; bf16 is faster where the processor has it."),
-        ),
-        (
-            QgsProcessingParameterNumber(
-                TILE_SIZE, tr("Tile size (px)"), _INTEGER, optional=True, minValue=64
-            ),
-            tr("Side of the squares that the model sees. Empty: what suits the model."),
-        ),
-        (
-            QgsProcessingParameterNumber(OVERLAP, tr("Overlap (px)"), _INTEGER, optional=True, minValue=0),
-            tr("Overlap of neighbouring tiles, blended so that no seams show. Empty: what suits the model."),
-        ),
-        (
-            QgsProcessingParameterNumber(BATCH_SIZE, tr("Batch size"), _INTEGER, optional=True, minValue=1),
-            tr("Tiles that the model sees at once; smaller needs less memory. Empty: what suits the device."),
-        ),
-        (
-            QgsProcessingParameterNumber(LANES, tr("Blocks at a time"), _INTEGER, optional=True, minValue=1),
-            tr(
-                "Blocks computed side by side; fewer need less memory. Empty: one for each core, up to eight."
-            ),
-        ),
-    ]
-    for parameter, text in advanced:
-        algorithm.add(parameter, text, is_advanced=True)
+    algorithm.add_choice(
+        DEVICE,
+        tr("Device"),
+        DEVICES,
+        tr("auto takes a graphics card where there is one that works, else the processor."),
+        default=device if device in DEVICES else DEVICES[0],
+        is_advanced=True,
+    )
+    algorithm.add_choice(
+        PRECISION,
+        tr("Precision"),
+        PRECISIONS,
+        tr("fp32 is the same on every machine; bf16 is faster where the processor has it."),
+        is_advanced=True,
+    )
+    for name, label, lowest, text in _whole_numbers():
+        algorithm.add_number(name, label, text, lowest=lowest, is_whole=True, is_advanced=True)
+
+
+def _whole_numbers() -> list[tuple[str, str, int, str]]:
+    return [
+        (TILE_SIZE, tr("Tile size (px)"), 64,
+         tr("Side of the squares that the model sees. Empty: what suits the model.")),
+        (OVERLAP, tr("Overlap (px)"), 0,
+         tr("Overlap of neighbouring tiles, blended so that no seams show. Empty: what suits the model.")),
+        (BATCH_SIZE, tr("Batch size"), 1,
+         tr("Tiles that the model sees at once; smaller needs less memory. Empty: what suits the device.")),
+        (LANES, tr("Blocks at a time"), 1,
+         tr("Blocks computed side by side; fewer need less memory. Empty: one for each core, up to eight.")),
+    ]  # fmt: skip
 
 
 def model_arguments(
@@ -165,14 +153,12 @@ def model_arguments(
 ) -> dict[str, Any]:
     """The job's arguments for all of the parameters above."""
     layer = raster_layer(algorithm, parameters, INPUT, context)
-    area = None
-    if algorithm.given(parameters, AREA):
-        area, _ = vector_source(algorithm, parameters, AREA, context, feedback)
+    has_area = algorithm.given(parameters, AREA)
     lanes = algorithm.whole(parameters, LANES, context)
     return {
         "raster": raster_source(layer),
         "bbox": extent_of(algorithm, parameters, EXTENT, context, layer.crs()),
-        "aoi": area,
+        "aoi": vector_source(algorithm, parameters, AREA, context, feedback) if has_area else None,
         "bands": algorithm.parameterAsInts(parameters, BANDS, context) or None,
         "alpha_band": algorithm.whole(parameters, ALPHA_BAND, context),
         "scale": _scale(algorithm.text(parameters, SCALE, context)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qgis.core import QgsProcessingContext, QgsProcessingParameterEnum, QgsProcessingParameterNumber
+from qgis.core import QgsProcessingContext
 
 from ..translation import tr
 from .base import EngineAlgorithm
@@ -14,49 +14,44 @@ FILL_HOLES, SIMPLIFY = "FILL_HOLES", "SIMPLIFY"
 
 OUTLINES = ["pixel", "contour"]
 OBJECT_KINDS = ["touching", "split"]
-_DOUBLE = QgsProcessingParameterNumber.Type.Double
 
 
 def add_outline_options(algorithm: EngineAlgorithm) -> None:
     """MIN_AREA, and folded how outlines are drawn."""
-    algorithm.add(
-        QgsProcessingParameterNumber(
-            MIN_AREA, tr("Smallest outline (m²)"), _DOUBLE, defaultValue=0, minValue=0
-        ),
+    algorithm.add_number(
+        MIN_AREA,
+        tr("Smallest outline (m²)"),
         tr("Outlines of less area are left out. The mask keeps their pixels."),
+        0,
     )
-    advanced = [
-        (
-            QgsProcessingParameterEnum(
-                OUTLINE, tr("Outlines follow"), OUTLINES, defaultValue=OUTLINES[0], usesStaticStrings=True
-            ),
-            tr("pixel: the edges of pixels, with exact areas. contour: the probability, smooth."),
-        ),
-        (
-            QgsProcessingParameterEnum(
-                OBJECTS,
-                tr("Plants that touch"),
-                OBJECT_KINDS,
-                defaultValue=OBJECT_KINDS[0],
-                usesStaticStrings=True,
-            ),
-            tr("touching: stay one outline. split: are parted at their necks."),
-        ),
-        (
-            QgsProcessingParameterNumber(
-                FILL_HOLES, tr("Fill holes up to (m²)"), _DOUBLE, defaultValue=0, minValue=0
-            ),
-            tr("Holes of less area are filled where they hold nothing but background."),
-        ),
-        (
-            QgsProcessingParameterNumber(
-                SIMPLIFY, tr("Simplify by (m)"), _DOUBLE, defaultValue=0, minValue=0
-            ),
-            tr("Tolerance of simpler outlines; edges that neighbours share stay shared. 0: none."),
-        ),
-    ]
-    for parameter, text in advanced:
-        algorithm.add(parameter, text, is_advanced=True)
+    algorithm.add_choice(
+        OUTLINE,
+        tr("Outlines follow"),
+        OUTLINES,
+        tr("pixel: the edges of pixels, with exact areas. contour: the probability, smooth."),
+        is_advanced=True,
+    )
+    algorithm.add_choice(
+        OBJECTS,
+        tr("Plants that touch"),
+        OBJECT_KINDS,
+        tr("touching: stay one outline. split: are parted at their necks."),
+        is_advanced=True,
+    )
+    algorithm.add_number(
+        FILL_HOLES,
+        tr("Fill holes up to (m²)"),
+        tr("Holes of less area are filled where they hold nothing but background."),
+        0,
+        is_advanced=True,
+    )
+    algorithm.add_number(
+        SIMPLIFY,
+        tr("Simplify by (m)"),
+        tr("Tolerance of simpler outlines; edges that neighbours share stay shared. 0: none."),
+        0,
+        is_advanced=True,
+    )
 
 
 def outline_arguments(

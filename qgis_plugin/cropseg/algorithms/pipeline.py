@@ -15,25 +15,28 @@ from qgis.core import (
     QgsProcessingOutputRasterLayer,
     QgsProcessingOutputVectorLayer,
     QgsProcessingParameterBoolean,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
     QgsProcessingParameterFolderDestination,
 )
 
 from ..engine.process import Cancelled
 from ..engine.protocol import Job
 from ..engine.workspace import place, workspace
-from ..moved import POLYGONS
 from ..results import Arrival, load
 from ..translation import tr
 from .base import EngineAlgorithm, is_temporary
 from .model_options import INPUT, add_model_options, add_raster_options, model_arguments
 from .outline_options import add_outline_options, outline_arguments
 from .segment import cover_in_words, number_labels, numbers
-from .sources import vector_source
-from .stats_options import DSM, DTM, add_height_options, raster_arguments
+from .stats_options import (
+    DSM,
+    DTM,
+    add_height_options,
+    add_plots_options,
+    plots_arguments,
+    raster_arguments,
+)
 
-PLOTS, PLOT_ID, OUTPUT = "PLOTS", "PLOT_ID", "OUTPUT"
+OUTPUT = "OUTPUT"
 MAKE_REPORT, LOAD, OVERWRITE = "MAKE_REPORT", "LOAD", "OVERWRITE"
 
 
@@ -62,14 +65,7 @@ class PipelineAlgorithm(EngineAlgorithm):
 
     def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
         add_raster_options(self)
-        self.add(
-            QgsProcessingParameterFeatureSource(PLOTS, tr("Plots"), [POLYGONS], optional=True),
-            tr("Outlines of the plots, in any CRS. Their own columns are kept."),
-        )
-        self.add(
-            QgsProcessingParameterField(PLOT_ID, tr("Column of plot names"), None, PLOTS, optional=True),
-            tr("Names each plot once. Empty: plot_id, plot, id … whichever is there."),
-        )
+        add_plots_options(self, is_optional=True)
         add_height_options(self)
         add_model_options(self)
         add_outline_options(self)
@@ -103,17 +99,12 @@ class PipelineAlgorithm(EngineAlgorithm):
     def prepareAlgorithm(  # noqa: N802
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> bool:
-        plots = plots_crs = None
-        if self.given(parameters, PLOTS):
-            plots, plots_crs = vector_source(self, parameters, PLOTS, context, feedback)
         self._arguments = {
             **model_arguments(self, parameters, context, feedback),
             **raster_arguments(self, parameters, context, {"dsm": DSM, "dtm": DTM}),
             "outlines": outline_arguments(self, parameters, context),
             "report": self.parameterAsBool(parameters, MAKE_REPORT, context),
-            "plots": plots,
-            "plots_crs": plots_crs,
-            "plot_id": self.text(parameters, PLOT_ID, context) if plots else None,
+            **plots_arguments(self, parameters, context, feedback),
         }
         self._group = self.parameterAsRasterLayer(parameters, INPUT, context).name()
         return True
@@ -149,7 +140,7 @@ class PipelineAlgorithm(EngineAlgorithm):
             "PROBABILITY": str(files["prob"]),
             "CANOPY": f"{files['layers']}|layername=canopy",
         }
-        if self._arguments["plots"]:
+        if "plots" in self._arguments:
             results["PLOT_STATS"] = f"{files['layers']}|layername=plots"
         if "plots_csv" in files:
             results["TABLE"] = str(files["plots_csv"])

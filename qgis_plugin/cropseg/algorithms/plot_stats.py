@@ -9,8 +9,6 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingOutputNumber,
-    QgsProcessingParameterFeatureSource,
-    QgsProcessingParameterField,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterVectorDestination,
 )
@@ -22,10 +20,10 @@ from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
 from .delivery import deliver, destination
-from .sources import raster_layer, raster_source, vector_source
-from .stats_options import add_stats_options, stats_arguments
+from .sources import raster_layer, raster_source
+from .stats_options import add_plots_options, add_stats_options, plots_arguments, stats_arguments
 
-INPUT, PROBABILITY, PLOTS, PLOT_ID, OUTPUT = "INPUT", "PROBABILITY", "PLOTS", "PLOT_ID", "OUTPUT"
+INPUT, PROBABILITY, OUTPUT = "INPUT", "PROBABILITY", "OUTPUT"
 
 
 class PlotStatsAlgorithm(EngineAlgorithm):
@@ -56,14 +54,7 @@ class PlotStatsAlgorithm(EngineAlgorithm):
             QgsProcessingParameterRasterLayer(INPUT, tr("Mask")),
             tr("One band of class numbers, 0 is background, 255 is nodata."),
         )
-        self.add(
-            QgsProcessingParameterFeatureSource(PLOTS, tr("Plots"), [POLYGONS]),
-            tr("Outlines of the plots. Their own columns are kept."),
-        )
-        self.add(
-            QgsProcessingParameterField(PLOT_ID, tr("Column of plot names"), None, PLOTS, optional=True),
-            tr("Names each plot once. Empty: plot_id, plot, id … whichever is there."),
-        )
+        add_plots_options(self, is_optional=False)
         self.add(
             QgsProcessingParameterRasterLayer(PROBABILITY, tr("Probability"), optional=True),
             tr("The mask's probability raster; gives the mean probability and how much is uncertain."),
@@ -81,13 +72,10 @@ class PlotStatsAlgorithm(EngineAlgorithm):
     ) -> bool:
         mask = raster_layer(self, parameters, INPUT, context)
         probability = self.parameterAsRasterLayer(parameters, PROBABILITY, context)
-        plots, plots_crs = vector_source(self, parameters, PLOTS, context, feedback)
         self._arguments = {
             "mask": raster_source(mask),
             "prob": raster_source(probability) if probability else None,
-            "plots": plots,
-            "plots_crs": plots_crs,
-            "plot_id": self.text(parameters, PLOT_ID, context),
+            **plots_arguments(self, parameters, context, feedback),
             **stats_arguments(self, parameters, context),
         }
         self._group = mask.name()

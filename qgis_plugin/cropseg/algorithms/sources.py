@@ -72,28 +72,25 @@ def vector_source(
     name: str,
     context: QgsProcessingContext,
     feedback: QgsProcessingFeedback,
-) -> tuple[str, str | None]:
-    """What the engine opens for a vector parameter, and the CRS to read it in where the file says another.
+) -> str:
+    """What the engine opens for a vector parameter.
 
-    Selections, filters, memory layers and databases are written to a temporary GeoPackage. Raises
-    QgsProcessingException.
+    Selections, filters, memory layers and databases are written to a temporary GeoPackage, and so is a layer
+    whose CRS or features differ from its file's: the user set its CRS, or has edits that are not saved yet.
+    Raises QgsProcessingException.
     """
+    layer = algorithm.parameterAsVectorLayer(parameters, name, context)
+    is_as_its_file = layer is None or not (
+        layer.isModified() or (layer.crs().isValid() and layer.crs() != layer.dataProvider().crs())
+    )
     path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
-        parameters, name, context, VECTOR_FORMATS, "gpkg", feedback
+        parameters, name, context, VECTOR_FORMATS if is_as_its_file else [], "gpkg", feedback
     )
     if not path:
         raise QgsProcessingException(algorithm.invalidSourceError(parameters, name))
-    layer = algorithm.parameterAsVectorLayer(parameters, name, context)
-    crs = None
-    if layer is not None:
-        if layer.isEditable() and layer.isModified():
-            feedback.pushWarning(tr("{}: edits that are not saved yet do not count").format(layer.name()))
-        is_copy = path not in layer.source()
-        if not is_copy and layer.crs().isValid() and layer.crs() != layer.dataProvider().crs():
-            crs = layer.crs().toWkt()
     if Path(path).exists():
-        path = os.path.abspath(path)  # noqa: PTH100
-    return (f"{path}|layername={layer_name}" if layer_name else path), crs
+        path = os.path.abspath(path)  # noqa: PTH100 - links are to stay as they are
+    return f"{path}|layername={layer_name}" if layer_name else path
 
 
 def extent_of(

@@ -6,21 +6,36 @@ from typing import Any
 
 from qgis.core import (
     QgsProcessingContext,
+    QgsProcessingFeedback,
     QgsProcessingParameterEnum,
-    QgsProcessingParameterNumber,
+    QgsProcessingParameterFeatureSource,
+    QgsProcessingParameterField,
     QgsProcessingParameterRasterLayer,
 )
 
+from ..moved import POLYGONS
 from ..translation import tr
 from .base import EngineAlgorithm
-from .sources import raster_source
+from .sources import raster_source, vector_source
 
+PLOTS, PLOT_ID = "PLOTS", "PLOT_ID"
 ORTHOMOSAIC, DSM, DTM, STATISTICS = "ORTHOMOSAIC", "DSM", "DTM", "STATISTICS"
 BUFFER, MIN_VALID = "BUFFER", "MIN_VALID"
 ROW_ANGLE, ROW_SPACING, CELL = "ROW_ANGLE", "ROW_SPACING", "CELL"
 
 GROUPS = ["coverage", "objects", "rows", "uniformity"]
-_DOUBLE = QgsProcessingParameterNumber.Type.Double
+
+
+def add_plots_options(algorithm: EngineAlgorithm, *, is_optional: bool) -> None:
+    """PLOTS and PLOT_ID."""
+    algorithm.add(
+        QgsProcessingParameterFeatureSource(PLOTS, tr("Plots"), [POLYGONS], optional=is_optional),
+        tr("Outlines of the plots, in any CRS. Their own columns are kept."),
+    )
+    algorithm.add(
+        QgsProcessingParameterField(PLOT_ID, tr("Column of plot names"), None, PLOTS, optional=True),
+        tr("Names each plot once. Empty: plot_id, plot, id … whichever is there."),
+    )
 
 
 def add_stats_options(algorithm: EngineAlgorithm) -> None:
@@ -44,13 +59,7 @@ def add_stats_options(algorithm: EngineAlgorithm) -> None:
         is_advanced=True,
     )
     for name, label, default, highest, text in _numbers():
-        algorithm.add(
-            QgsProcessingParameterNumber(
-                name, label, _DOUBLE, default, optional=default is None, minValue=0, maxValue=highest
-            ),
-            text,
-            is_advanced=True,
-        )
+        algorithm.add_number(name, label, text, default, highest=highest, is_advanced=True)
 
 
 def add_height_options(algorithm: EngineAlgorithm) -> None:
@@ -95,6 +104,21 @@ def stats_arguments(
         "row_angle_deg": algorithm.number(parameters, ROW_ANGLE, context),
         "row_spacing_m": algorithm.number(parameters, ROW_SPACING, context),
         "cell_m": algorithm.number(parameters, CELL, context),
+    }
+
+
+def plots_arguments(
+    algorithm: EngineAlgorithm,
+    parameters: dict,
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+) -> dict[str, Any]:
+    """The plots and the column of their names; nothing where no plots are given."""
+    if not algorithm.given(parameters, PLOTS):
+        return {}
+    return {
+        "plots": vector_source(algorithm, parameters, PLOTS, context, feedback),
+        "plot_id": algorithm.text(parameters, PLOT_ID, context),
     }
 
 
