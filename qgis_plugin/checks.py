@@ -31,6 +31,7 @@ REQUIRED = (
     "tracker",
     "repository",
 )
+PLACEHOLDER = ".invalid"
 BINARIES = frozenset({".exe", ".dll", ".so", ".dylib", ".pyd", ".bat", ".sh", ".ps1", ".cmd", ".pyc", ".whl"})
 TOOLS = ("bandit", "detect_secrets", "flake8")
 
@@ -97,10 +98,7 @@ def check_form(archive: zipfile.ZipFile) -> list[str]:
 
 def check_metadata(archive: zipfile.ZipFile) -> list[str]:
     """All required entries are there, and are read by a parser that knows interpolation, as QGIS's does."""
-    parser = configparser.ConfigParser()
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read_string(archive.read("cropseg/metadata.txt").decode())
-    entries = dict(parser.items("general"))
+    entries = _entries(archive.read("cropseg/metadata.txt").decode())
     problems = [f"metadata.txt lacks {name}" for name in REQUIRED if not entries.get(name)]
     problems += [
         f"metadata.txt: {name} is no address"
@@ -110,6 +108,25 @@ def check_metadata(archive: zipfile.ZipFile) -> list[str]:
     if "/" in entries.get("author", ""):
         problems.append("metadata.txt: an author's name has no slash")
     return problems
+
+
+def placeholders(metadata: str) -> list[str]:
+    """Entries that are to be filled in before the plugin is published.
+
+    They hold names that are reserved for nobody (RFC 2606), so that they cannot lead to somebody else.
+    """
+    return [
+        f"metadata.txt: {name} is a placeholder ({value})"
+        for name, value in _entries(metadata).items()
+        if PLACEHOLDER in value
+    ]
+
+
+def _entries(metadata: str) -> dict[str, str]:
+    parser = configparser.ConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(metadata)
+    return dict(parser.items("general"))
 
 
 def missing_tools() -> list[str]:

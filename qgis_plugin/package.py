@@ -2,6 +2,7 @@
 
 python -m qgis_plugin.package -o dist            # dist/cropseg-<version>.zip
 python -m qgis_plugin.package -o dist --check    # and look at it as the site does
+python -m qgis_plugin.package -o dist --release  # and refuse what may not be published yet
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from .checks import check_package
+from .checks import check_package, placeholders
 from .translations import compile_qm, read_ts
 
 HERE = Path(__file__).resolve().parent
@@ -75,17 +76,26 @@ def _is_hidden(path: Path) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Pack, and check if asked to; 1 if the check found something."""
+    """Pack, and check if asked to; 1 if the check found something, and then a release is not left behind."""
     parser = argparse.ArgumentParser(
         prog="python -m qgis_plugin.package", description="Pack the QGIS plugin."
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("dist"), help="folder of the zip file")
     parser.add_argument("--check", action="store_true", help="look at the package as plugins.qgis.org does")
+    parser.add_argument(
+        "--release", action="store_true", help="check, and refuse while metadata.txt holds placeholders"
+    )
     options = parser.parse_args(arguments)
     path = write_package(options.out)
-    sys.stdout.write(f"{path} ({path.stat().st_size / 1e6:.1f} MB)\n")
-    problems = check_package(path) if options.check else []
+    problems = check_package(path) if options.check or options.release else []
+    if options.release:
+        problems += placeholders((PLUGIN / "metadata.txt").read_text(encoding="utf-8"))
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
+    if problems and options.release:
+        path.unlink()
+        sys.stdout.write("Not released.\n")
+    else:
+        sys.stdout.write(f"{path} ({path.stat().st_size / 1e6:.1f} MB)\n")
     return 1 if problems else 0
 
 

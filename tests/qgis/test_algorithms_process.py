@@ -5,40 +5,98 @@ from __future__ import annotations
 import json
 import shutil
 
+import geopandas as gpd
+import numpy as np
 import pytest
-from toolboxes import PROCESS, ROOT, new_home, qgis_process, qgis_version
+from scenarios import BBOX, EXTENT, FIELD, LINE, PLOTS, SAMPLE, SITE
+from toolboxes import PROCESS, ROOT, new_home, qgis_process, qgis_version, write_wheel
 
 import cropseg_geo as cg
+from cropseg_geo.pipeline import make_plots
+from cropseg_geo.pipeline.layout import Template
 
 pytestmark = [
     pytest.mark.skipif(not qgis_version(), reason="QGIS with Python bindings is not installed"),
     pytest.mark.skipif(not PROCESS, reason="qgis_process is not installed"),
 ]
 
-BBOX = (565814.0, 5705374.0, 565817.0, 5705377.0)
-EXTENT = f"{BBOX[0]},{BBOX[2]},{BBOX[1]},{BBOX[3]} [EPSG:32632]"
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return new_home(tmp_path_factory.mktemp("hôme") / "u s e r")
 
 
-def test_one_line_segments_a_field_whatever_its_name(tmp_path):
+def run(home, algorithm: str, *, extra: dict[str, str] | None = None, **parameters: object) -> dict:
+    """The results of one line of the shell."""
+    given = [f"{name}={value}" for name, value in parameters.items()]
+    done = qgis_process(home, "run", algorithm, "--", *given, **(extra or {}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout[done.stdout.index("{") :])["results"]
+
+
+def test_one_line_does_the_whole_job_whatever_the_fields_name(home, tmp_path):
     folder = tmp_path / "Frühjahr 50 % & más"
     folder.mkdir()
     ortho = folder / "Feld (süd) β.tif"
-    shutil.copy(ROOT / "sample_tiles/field.tif", ortho)
-    parameters = [
-        f"INPUT={ortho}", f"EXTENT={EXTENT}", f"OUTPUT={folder / 'máscara 1.tif'}",
-        f"CANOPY={folder / 'canopée.gpkg'}",
-    ]  # fmt: skip
+    shutil.copy(FIELD, ortho)
     # Variables of QGIS's own libraries that would break the engine's if they reached it.
     broken = {"PROJ_LIB": "/nowhere", "GDAL_DATA": "/nowhere", "PYTHONPATH": "/usr/share/qgis/python"}
-    done = qgis_process(new_home(tmp_path / "hôme"), "run", "cropseg:segment", "--", *parameters, **broken)
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout[done.stdout.index("{") :])["results"]
-    ours = cg.segment(ortho, tmp_path / "ours", bbox=BBOX).summary
-    assert results["COVERAGE"] == pytest.approx(ours.canopy_cover, rel=1e-12)
-    assert results["CANOPY_AREA"] == pytest.approx(ours.canopy_area_m2, rel=1e-12)
-    assert results["N_POLYGONS"] == ours.n_polygons
-    made = {p.name for p in folder.iterdir() if p.suffix != ".xml"}
-    assert made == {ortho.name, "máscara 1.tif", "canopée.gpkg"}
+    out = folder / "résultats"
+    results = run(home, "cropseg:pipeline", extra=broken, INPUT=ortho, EXTENT=EXTENT, PLOTS=PLOTS, OUTPUT=out)
+    ours = cg.segment(ortho, tmp_path / "ours", bbox=BBOX, plots=PLOTS)
+    assert results["COVERAGE"] == pytest.approx(ours.summary.canopy_cover, rel=1e-12)
+    assert results["CANOPY_AREA"] == pytest.approx(ours.summary.canopy_area_m2, rel=1e-12)
+    assert results["N_POLYGONS"] == ours.summary.n_polygons
+    theirs = gpd.read_file(out / "Feld (süd) β.gpkg", layer="plots").set_index("plot_id")["coverage"]
+    mine = ours.plots.set_index("plot_id")["coverage"]
+    np.testing.assert_allclose(theirs.astype(float), mine[theirs.index].astype(float), rtol=5e-6)
+    stem = ortho.stem
+    names = {
+        f"{stem}_mask.tif",
+        f"{stem}_prob.tif",
+        f"{stem}.gpkg",
+        f"{stem}_plots.csv",
+        f"{stem}_report.html",
+    }
+    assert {p.name for p in out.iterdir() if p.suffix != ".xml"} == names
+    assert {p.name for p in folder.iterdir() if p.suffix != ".xml"} == {ortho.name, out.name}
+
+
+def test_one_line_moves_a_template_joins_a_field_book_and_fits_to_the_canopy(home, tmp_path):
+    ids = gpd.read_file(SAMPLE / "plots.gpkg")["plot_id"]
+    book = tmp_path / "Feldbuch ß.csv"
+    book.write_text(
+        "plot;Sorte\n" + "".join(f"{name};Sörte {i}\n" for i, name in enumerate(ids)), encoding="utf-8"
+    )
+    truth = SAMPLE / "field_truth.tif"
+    made = {"TEMPLATE": PLOTS, "FIELD_BOOK": book, "MASK": truth, "OUTPUT": tmp_path / "Parzellen ü.gpkg"}
+    results = run(home, "cropseg:makeplots", **LINE, **made)
+    theirs = gpd.read_file(results["OUTPUT"], layer="plots")
+    mine = make_plots(site=SITE, template=Template(PLOTS), fieldbook=book, snap_to=truth)
+    assert results["N_PLOTS"] == len(mine) == 32
+    assert list(theirs["Sorte"]) == list(mine["Sorte"]) == [f"Sörte {i}" for i in range(32)]
+    np.testing.assert_allclose(theirs.get_coordinates(), mine.get_coordinates(), atol=1e-5)
+
+
+def test_one_line_runs_a_model_of_the_designer(home, told, tmp_path):
+    model = told["chain"]["file"]
+    out = tmp_path / "gemessen ü.gpkg"
+    run(home, model, **{told["chain"]["destination"]: out})
+    theirs, before = (gpd.read_file(p, layer="plots") for p in (out, told["chain"]["measured"]))
+    assert list(theirs["coverage"]) == list(before["coverage"])
+
+
+def test_one_line_looks_before_a_run(home):
+    results = run(home, "cropseg:check", INPUT=FIELD, EXTENT=EXTENT)
+    assert results["TILES"] == cg.check(FIELD, bbox=BBOX).tiles
+
+
+def test_one_line_installs_the_engine(tmp_path):
+    home = new_home(tmp_path / "home", engine=None)
+    write_wheel(tmp_path / "wheels", "0.1.0")
+    results = run(home, "cropseg:installengine", WHEELS=tmp_path / "wheels")
+    assert results["VERSION"] == "0.1.0"
+    assert (home / ".local/share/cropseg/engine/pyvenv.cfg").is_file()
 
 
 def test_without_an_engine_the_shell_is_told_how_to_get_one(tmp_path):

@@ -66,6 +66,18 @@ def test_metadata_names_every_version_of_qgis_from_3_22_to_4():
     assert "GNU GENERAL PUBLIC LICENSE" in (package.PLUGIN / "LICENSE").read_text()
 
 
+def test_a_release_is_refused_while_addresses_are_placeholders(tmp_path, capsys):
+    if checks.missing_tools():
+        pytest.skip("the site's tools are not installed")
+    assert package.main(["-o", str(tmp_path), "--release"]) == 1
+    said = capsys.readouterr().out
+    for name in ("tracker", "repository", "homepage", "email"):
+        assert f"metadata.txt: {name} is a placeholder" in said
+    assert not list(tmp_path.iterdir())
+    filled = (package.PLUGIN / "metadata.txt").read_text().replace(checks.PLACEHOLDER, ".org")
+    assert checks.placeholders(filled) == []
+
+
 @pytest.mark.parametrize(
     ("names", "part"),
     [

@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "qgis_plugin"), "/usr/share/qgis/python/plugins"]
 
+from osgeo import gdal  # noqa: E402
 from qgis.core import (  # noqa: E402 - QGIS's plugins are found only now
     QgsApplication,
     QgsCoordinateReferenceSystem,
@@ -104,32 +105,83 @@ def with_engine(python, name, parameters):
         QgsSettings().setValue("cropseg/engine_python", before)
 
 
-def stats_of_selection(parameters, plots, ids):
-    layer = QgsVectorLayer(plots, "trial", "ogr")
-    QgsProject.instance().addMapLayer(layer)
-    listed = ", ".join(f"'{i}'" for i in ids)
-    layer.selectByExpression(f'"plot_id" IN ({listed})')
-    source = QgsProcessingFeatureSourceDefinition(layer.id(), selectedFeaturesOnly=True)
-    return run("plotstats", {**parameters, "PLOTS": source})
+def run_in_project(crs, name, parameters):
+    """The same in a project with a CRS, or without one; then it is as before."""
+    project = QgsProject.instance()
+    before = project.crs()
+    project.setCrs(QgsCoordinateReferenceSystem(crs))
+    try:
+        return run(name, parameters)
+    finally:
+        project.setCrs(before)
 
 
-def stats_of_memory_layer(parameters, plots, crs):
-    """The plots, moved to another CRS and kept in memory only."""
+def in_memory(source, crs=None):
+    """A copy of a layer that lives in memory only, perhaps in another CRS."""
     import processing
 
-    moved = processing.run("native:reprojectlayer", {"INPUT": plots, "TARGET_CRS": crs, "OUTPUT": "memory:"})[
-        "OUTPUT"
-    ]
-    QgsProject.instance().addMapLayer(moved)
-    return {**run("plotstats", {**parameters, "PLOTS": moved.id()}), "provider": moved.dataProvider().name()}
+    target = crs or QgsVectorLayer(source, "source", "ogr").crs().authid()
+    given = {"INPUT": source, "TARGET_CRS": target, "OUTPUT": "memory:"}
+    return processing.run("native:reprojectlayer", given)["OUTPUT"]
 
 
-def extent_in(text, raster):
-    """A job's bounding box for an extent in any CRS."""
+def with_memory_layer(name, parameters, parameter, source):
+    layer = in_memory(source)
+    QgsProject.instance().addMapLayer(layer)
+    return {**run(name, {**parameters, parameter: layer.id()}), "provider": layer.dataProvider().name()}
+
+
+def stats_of(parameters, plots, how, value):
+    """Statistics of plots from a layer as a user left it."""
+    layer = in_memory(plots, value) if how == "memory" else QgsVectorLayer(plots, "trial", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    source = layer.id()
+    listed = ", ".join(f"'{i}'" for i in value)
+    chosen = f'"plot_id" IN ({listed})'
+    if how == "selected":
+        layer.selectByExpression(chosen)
+        source = QgsProcessingFeatureSourceDefinition(layer.id(), selectedFeaturesOnly=True)
+    elif how == "filtered":
+        layer.setSubsetString(chosen)
+    elif how == "edited":
+        layer.startEditing()
+        layer.selectByExpression(f"NOT {chosen}")
+        layer.deleteSelectedFeatures()
+    elif how == "assigned":
+        layer.setCrs(QgsCoordinateReferenceSystem(value))
+    try:
+        answer = run("plotstats", {**parameters, "PLOTS": source})
+        return {**answer, "provider": layer.dataProvider().name(), "still edited": layer.isModified()}
+    finally:
+        layer.rollBack()
+        QgsProject.instance().removeMapLayer(layer.id())
+
+
+def virtual_raster(raster, path, parameters):
+    """A mask through a virtual raster over it."""
+    gdal.BuildVRT(path, [raster]).FlushCache()
+    return run("vectorize", {**parameters, "INPUT": path})
+
+
+def packed_raster(raster, box, path):
+    """An orthomosaic that is a layer of a GeoPackage, by its name, as QGIS's browser adds it."""
+    left, bottom, right, top = box
+    options = {"format": "GPKG", "projWin": [left, top, right, bottom]}
+    gdal.Translate(path, raster, creationOptions=["RASTER_TABLE=flight", "TILE_FORMAT=PNG"], **options)
+    layer = QgsRasterLayer(f"GPKG:{path}:flight", "flight")
+    QgsProject.instance().addMapLayer(layer)
+    return {**run("check", {"INPUT": layer.id()}), "valid": layer.isValid()}
+
+
+def extent_in(text, raster, project_crs):
+    """A job's bounding box for an extent in any CRS, or in the project's."""
     from cropseg.algorithms.sources import extent_of
 
     layer = QgsRasterLayer(raster, "raster")
-    return extent_of(algorithm("segment"), {"EXTENT": text}, "EXTENT", QgsProcessingContext(), layer.crs())
+    project, context = QgsProject(), QgsProcessingContext()
+    project.setCrs(QgsCoordinateReferenceSystem(project_crs))
+    context.setProject(project)
+    return extent_of(algorithm("segment"), {"EXTENT": text}, "EXTENT", context, layer.crs())
 
 
 def source_with_crs(raster, crs):
@@ -163,10 +215,17 @@ def chain(parameters):
     stats.setModelOutputs({"measured": output})
     model.addChildAlgorithm(make)
     model.addChildAlgorithm(stats)
+    model.toFile(parameters["file"])
     context = QgsProcessingContext()
-    target = {d.name(): parameters["out"] for d in model.destinationParameterDefinitions()}
-    results, is_done = model.run(target, context, Listening())
-    return {"done": is_done, "results": {k: v for k, v in results.items() if isinstance(v, str)}}
+    (destination,) = [d.name() for d in model.destinationParameterDefinitions()]
+    results, is_done = model.run({destination: parameters["out"]}, context, Listening())
+    return {
+        "done": is_done,
+        "results": {k: v for k, v in results.items() if isinstance(v, str)},
+        "destination": destination,
+        "measured": parameters["out"],
+        "file": parameters["file"],
+    }
 
 
 def loaded(parameters, group):

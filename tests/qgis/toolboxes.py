@@ -74,6 +74,7 @@ def ask_toolbox(home: Path, scenarios: list[tuple[str, str, list]]) -> dict[str,
     )
     if not told.is_file():
         raise RuntimeError(f"QGIS ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    (home / "times.txt").write_text(done.stdout)
     return json.loads(told.read_text())
 
 
@@ -97,9 +98,9 @@ def write_engine(path: Path, code: str) -> Path:
     return path
 
 
-def answering(version: str) -> str:
+def answering(version: str, **more: object) -> str:
     """Code of an engine that says its version."""
-    facts = {"event": "result", "task": "version", "version": version, "python": "3.13.1"}
+    facts = {"event": "result", "task": "version", "version": version, "python": "3.13.1", **more}
     return f"print(json.dumps({facts}))"
 
 

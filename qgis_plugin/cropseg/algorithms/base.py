@@ -37,6 +37,8 @@ from ..translation import tr
 ENGINE_KEY = "cropseg/engine_python"
 DEVICE_KEY = "cropseg/device"
 
+_INTEGER = QgsProcessingParameterNumber.Type.Integer
+_DOUBLE = QgsProcessingParameterNumber.Type.Double
 _FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -78,12 +80,11 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         is_advanced: bool = False,
     ) -> None:
         """Add a number; one without a default may be left empty."""
-        kinds = QgsProcessingParameterNumber.Type
         limits = {"minValue": lowest, "maxValue": highest}
         number = QgsProcessingParameterNumber(
             name,
             label,
-            kinds.Integer if is_whole else kinds.Double,
+            _INTEGER if is_whole else _DOUBLE,
             default,
             optional=default is None,
             **{key: value for key, value in limits.items() if value is not None},

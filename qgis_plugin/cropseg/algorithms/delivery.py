@@ -28,11 +28,15 @@ def destination(
     Raises
     ------
     QgsProcessingException
-        If ``suffixes`` are given and it has none of them.
+        If it is no file, or if ``suffixes`` are given and it has none of them.
     """
     path = algorithm.parameterAsOutputLayer(parameters, name, context)
     if not path:
         return None
+    if path.startswith("memory:"):
+        raise QgsProcessingException(
+            tr("The engine writes files, and {} is none.\n→ give a file, or TEMPORARY_OUTPUT").format(path)
+        )
     if suffixes and Path(path).suffix.lower() not in suffixes:
         raise QgsProcessingException(
             tr("{} is not a name for this result.\n→ let it end in {}").format(path, " / ".join(suffixes))

@@ -88,6 +88,9 @@ def vector_source(
     )
     if not path:
         raise QgsProcessingException(algorithm.invalidSourceError(parameters, name))
+    if layer is not None and path not in layer.source():
+        # A copy has one layer, but QGIS may still say the name that it had in its own file.
+        layer_name = ""
     if Path(path).exists():
         path = os.path.abspath(path)  # noqa: PTH100 - links are to stay as they are
     return f"{path}|layername={layer_name}" if layer_name else path

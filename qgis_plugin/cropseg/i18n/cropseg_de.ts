@@ -76,6 +76,12 @@
       <translation>Was das Segmentieren braucht</translation>
     </message>
     <message>
+      <source>The engine writes files, and {} is none.
+→ give a file, or TEMPORARY_OUTPUT</source>
+      <translation>Der Rechenkern schreibt Dateien, und {} ist keine.
+→ eine Datei angeben oder TEMPORARY_OUTPUT</translation>
+    </message>
+    <message>
       <source>{} is not a name for this result.
 → let it end in {}</source>
       <translation>{} ist kein Name für dieses Ergebnis.
@@ -182,154 +188,6 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Die Parzellen, wie sie im Feld liegen</translation>
     </message>
     <message>
-      <source>Corners</source>
-      <translation>Ecken</translation>
-    </message>
-    <message>
-      <source>Four points at the outer corners of the trial, in any order, or one polygon.</source>
-      <translation>Vier Punkte an den äußeren Ecken des Versuchs, in beliebiger Folge, oder ein Polygon.</translation>
-    </message>
-    <message>
-      <source>Or: point A, lower left corner</source>
-      <translation>Oder: Punkt A, Ecke unten links</translation>
-    </message>
-    <message>
-      <source>The corner where row 1 and column 1 meet.</source>
-      <translation>Die Ecke, an der sich Reihe 1 und Spalte 1 treffen.</translation>
-    </message>
-    <message>
-      <source>Point B, along the first row</source>
-      <translation>Punkt B, entlang der ersten Reihe</translation>
-    </message>
-    <message>
-      <source>Any further point along the first row of plots.</source>
-      <translation>Irgendein weiterer Punkt entlang der ersten Parzellenreihe.</translation>
-    </message>
-    <message>
-      <source>Rows of plots</source>
-      <translation>Parzellenreihen</translation>
-    </message>
-    <message>
-      <source>Number of rows; not with a template.</source>
-      <translation>Anzahl der Reihen; nicht bei einer Vorlage.</translation>
-    </message>
-    <message>
-      <source>Plots in a row</source>
-      <translation>Parzellen je Reihe</translation>
-    </message>
-    <message>
-      <source>Number of columns; not with a template.</source>
-      <translation>Anzahl der Spalten; nicht bei einer Vorlage.</translation>
-    </message>
-    <message>
-      <source>Plot length (m)</source>
-      <translation>Parzellenlänge (m)</translation>
-    </message>
-    <message>
-      <source>From row to row. Empty: as the corners give it.</source>
-      <translation>Von Reihe zu Reihe. Leer: wie die Ecken sie ergeben.</translation>
-    </message>
-    <message>
-      <source>Plot width (m)</source>
-      <translation>Parzellenbreite (m)</translation>
-    </message>
-    <message>
-      <source>Along a row. Empty: as the corners give it.</source>
-      <translation>Entlang einer Reihe. Leer: wie die Ecken sie ergeben.</translation>
-    </message>
-    <message>
-      <source>Alley between rows (m)</source>
-      <translation>Weg zwischen den Reihen (m)</translation>
-    </message>
-    <message>
-      <source>Gap between one row of plots and the next.</source>
-      <translation>Abstand zwischen einer Parzellenreihe und der nächsten.</translation>
-    </message>
-    <message>
-      <source>Alley between columns (m)</source>
-      <translation>Weg zwischen den Spalten (m)</translation>
-    </message>
-    <message>
-      <source>Gap between neighbours in a row.</source>
-      <translation>Abstand zwischen Nachbarn einer Reihe.</translation>
-    </message>
-    <message>
-      <source>Rows of a block</source>
-      <translation>Reihen eines Blocks</translation>
-    </message>
-    <message>
-      <source>Columns of a block</source>
-      <translation>Spalten eines Blocks</translation>
-    </message>
-    <message>
-      <source>Empty: the trial is one block.</source>
-      <translation>Leer: der Versuch ist ein Block.</translation>
-    </message>
-    <message>
-      <source>Alley between blocks (m)</source>
-      <translation>Weg zwischen den Blöcken (m)</translation>
-    </message>
-    <message>
-      <source>In place of the ordinary alley.</source>
-      <translation>Anstelle des gewöhnlichen Weges.</translation>
-    </message>
-    <message>
-      <source>Draw plots in by (m)</source>
-      <translation>Parzellen verkleinern um (m)</translation>
-    </message>
-    <message>
-      <source>Every plot is made smaller on all sides.</source>
-      <translation>Jede Parzelle wird auf allen Seiten kleiner.</translation>
-    </message>
-    <message>
-      <source>Numbering</source>
-      <translation>Nummerierung</translation>
-    </message>
-    <message>
-      <source>The way that the plots are walked and counted.</source>
-      <translation>Der Weg, auf dem die Parzellen gezählt werden.</translation>
-    </message>
-    <message>
-      <source>First plot</source>
-      <translation>Erste Parzelle</translation>
-    </message>
-    <message>
-      <source>Corner of the trial where counting begins.</source>
-      <translation>Ecke des Versuchs, an der die Zählung beginnt.</translation>
-    </message>
-    <message>
-      <source>First number</source>
-      <translation>Erste Nummer</translation>
-    </message>
-    <message>
-      <source>Number of the first plot, such as 101.</source>
-      <translation>Nummer der ersten Parzelle, etwa 101.</translation>
-    </message>
-    <message>
-      <source>Step</source>
-      <translation>Schritt</translation>
-    </message>
-    <message>
-      <source>From one number to the next.</source>
-      <translation>Von einer Nummer zur nächsten.</translation>
-    </message>
-    <message>
-      <source>Block by block</source>
-      <translation>Block für Block</translation>
-    </message>
-    <message>
-      <source>Finish a block before the next.</source>
-      <translation>Ein Block wird fertig gezählt, bevor der nächste beginnt.</translation>
-    </message>
-    <message>
-      <source>Names of plots</source>
-      <translation>Namen der Parzellen</translation>
-    </message>
-    <message>
-      <source>From number, block, row, column, in_block: {block}-{row:02}-{column:02}. Empty: the number.</source>
-      <translation>Aus number, block, row, column, in_block: {block}-{row:02}-{column:02}. Leer: die Nummer.</translation>
-    </message>
-    <message>
       <source>Field book</source>
       <translation>Feldbuch</translation>
     </message>
@@ -364,32 +222,6 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
     <message>
       <source>Plots of an earlier survey that are moved here, with all their columns.</source>
       <translation>Parzellen einer früheren Befliegung, die hierher gelegt werden, mit all ihren Spalten.</translation>
-    </message>
-    <message>
-      <source>Further rows lie</source>
-      <translation>Weitere Reihen liegen</translation>
-    </message>
-    <message>
-      <source>Left or right of the line from A to B.</source>
-      <translation>Links oder rechts der Linie von A nach B.</translation>
-    </message>
-    <message>
-      <source>Turn (°)</source>
-      <translation>Drehung (°)</translation>
-    </message>
-    <message>
-      <source>A further turn, counter-clockwise.</source>
-      <translation>Eine weitere Drehung, gegen den Uhrzeigersinn.</translation>
-    </message>
-    <message>
-      <source>ROWS and COLUMNS are needed, or a TEMPLATE.</source>
-      <translation>ROWS und COLUMNS werden gebraucht, oder ein TEMPLATE.</translation>
-    </message>
-    <message>
-      <source>The place of the trial has no CRS.
-→ give the layer or the project one</source>
-      <translation>Der Ort des Versuchs hat kein KBS.
-→ dem Layer oder dem Projekt eines geben</translation>
     </message>
     <message>
       <source>Orthomosaic</source>
@@ -592,18 +424,6 @@ The files lie in one folder, named after the orthomosaic. Cancel at any time: bl
 Die Dateien liegen in einem Ordner und heißen nach dem Orthomosaik. Jederzeit abbrechen: fertige Blöcke bleiben dort, und derselbe Lauf geht von ihnen aus weiter.</translation>
     </message>
     <message>
-      <source>Outlines of the plots, in any CRS. Their own columns are kept.</source>
-      <translation>Umrisse der Parzellen, in jedem KBS. Ihre eigenen Spalten bleiben erhalten.</translation>
-    </message>
-    <message>
-      <source>Column of plot names</source>
-      <translation>Spalte der Parzellennamen</translation>
-    </message>
-    <message>
-      <source>Names each plot once. Empty: plot_id, plot, id … whichever is there.</source>
-      <translation>Benennt jede Parzelle einmal. Leer: plot_id, plot, id … was davon da ist.</translation>
-    </message>
-    <message>
       <source>Make a report</source>
       <translation>Bericht erstellen</translation>
     </message>
@@ -690,10 +510,6 @@ Die Parzellen dürfen in jedem KBS liegen, eine Auswahl sein oder ein Layer, den
       <translation>Ein Band mit Klassennummern, 0 ist Hintergrund, 255 ist Nodata.</translation>
     </message>
     <message>
-      <source>Outlines of the plots. Their own columns are kept.</source>
-      <translation>Umrisse der Parzellen. Ihre eigenen Spalten bleiben erhalten.</translation>
-    </message>
-    <message>
       <source>The mask's probability raster; gives the mean probability and how much is uncertain.</source>
       <translation>Das Wahrscheinlichkeitsraster der Maske; ergibt die mittlere Wahrscheinlichkeit und wie viel unsicher ist.</translation>
     </message>
@@ -772,12 +588,20 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>{} kann das KBS seines Layers nicht erhalten ({})</translation>
     </message>
     <message>
-      <source>{}: edits that are not saved yet do not count</source>
-      <translation>{}: Änderungen, die noch nicht gespeichert sind, zählen nicht</translation>
-    </message>
-    <message>
       <source>The extent is empty, or has no place in the raster's CRS.</source>
       <translation>Die Ausdehnung ist leer oder hat im KBS des Rasters keinen Ort.</translation>
+    </message>
+    <message>
+      <source>Outlines of the plots, in any CRS. Their own columns are kept.</source>
+      <translation>Umrisse der Parzellen, in jedem KBS. Ihre eigenen Spalten bleiben erhalten.</translation>
+    </message>
+    <message>
+      <source>Column of plot names</source>
+      <translation>Spalte der Parzellennamen</translation>
+    </message>
+    <message>
+      <source>Names each plot once. Empty: plot_id, plot, id … whichever is there.</source>
+      <translation>Benennt jede Parzelle einmal. Leer: plot_id, plot, id … was davon da ist.</translation>
     </message>
     <message>
       <source>The image that the mask was made of; gives colour indices of the canopy.</source>
@@ -846,6 +670,180 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
     <message>
       <source>Side of the cells whose coverages are compared within a plot.</source>
       <translation>Seite der Zellen, deren Deckungen innerhalb einer Parzelle verglichen werden.</translation>
+    </message>
+    <message>
+      <source>Corners</source>
+      <translation>Ecken</translation>
+    </message>
+    <message>
+      <source>Four points at the outer corners of the trial, in any order, or one polygon.</source>
+      <translation>Vier Punkte an den äußeren Ecken des Versuchs, in beliebiger Folge, oder ein Polygon.</translation>
+    </message>
+    <message>
+      <source>Or: point A, lower left corner</source>
+      <translation>Oder: Punkt A, Ecke unten links</translation>
+    </message>
+    <message>
+      <source>The corner where row 1 and column 1 meet.</source>
+      <translation>Die Ecke, an der sich Reihe 1 und Spalte 1 treffen.</translation>
+    </message>
+    <message>
+      <source>Point B, along the first row</source>
+      <translation>Punkt B, entlang der ersten Reihe</translation>
+    </message>
+    <message>
+      <source>Any further point along the first row of plots.</source>
+      <translation>Irgendein weiterer Punkt entlang der ersten Parzellenreihe.</translation>
+    </message>
+    <message>
+      <source>Rows of plots</source>
+      <translation>Parzellenreihen</translation>
+    </message>
+    <message>
+      <source>Number of rows; not with a template.</source>
+      <translation>Anzahl der Reihen; nicht bei einer Vorlage.</translation>
+    </message>
+    <message>
+      <source>Plots in a row</source>
+      <translation>Parzellen je Reihe</translation>
+    </message>
+    <message>
+      <source>Number of columns; not with a template.</source>
+      <translation>Anzahl der Spalten; nicht bei einer Vorlage.</translation>
+    </message>
+    <message>
+      <source>Plot length (m)</source>
+      <translation>Parzellenlänge (m)</translation>
+    </message>
+    <message>
+      <source>From row to row. Empty: as the corners give it.</source>
+      <translation>Von Reihe zu Reihe. Leer: wie die Ecken sie ergeben.</translation>
+    </message>
+    <message>
+      <source>Plot width (m)</source>
+      <translation>Parzellenbreite (m)</translation>
+    </message>
+    <message>
+      <source>Along a row. Empty: as the corners give it.</source>
+      <translation>Entlang einer Reihe. Leer: wie die Ecken sie ergeben.</translation>
+    </message>
+    <message>
+      <source>Alley between rows (m)</source>
+      <translation>Weg zwischen den Reihen (m)</translation>
+    </message>
+    <message>
+      <source>Gap between one row of plots and the next.</source>
+      <translation>Abstand zwischen einer Parzellenreihe und der nächsten.</translation>
+    </message>
+    <message>
+      <source>Alley between columns (m)</source>
+      <translation>Weg zwischen den Spalten (m)</translation>
+    </message>
+    <message>
+      <source>Gap between neighbours in a row.</source>
+      <translation>Abstand zwischen Nachbarn einer Reihe.</translation>
+    </message>
+    <message>
+      <source>Empty: the trial is one block.</source>
+      <translation>Leer: der Versuch ist ein Block.</translation>
+    </message>
+    <message>
+      <source>Rows of a block</source>
+      <translation>Reihen eines Blocks</translation>
+    </message>
+    <message>
+      <source>Columns of a block</source>
+      <translation>Spalten eines Blocks</translation>
+    </message>
+    <message>
+      <source>Alley between blocks (m)</source>
+      <translation>Weg zwischen den Blöcken (m)</translation>
+    </message>
+    <message>
+      <source>In place of the ordinary alley.</source>
+      <translation>Anstelle des gewöhnlichen Weges.</translation>
+    </message>
+    <message>
+      <source>Draw plots in by (m)</source>
+      <translation>Parzellen verkleinern um (m)</translation>
+    </message>
+    <message>
+      <source>Every plot is made smaller on all sides.</source>
+      <translation>Jede Parzelle wird auf allen Seiten kleiner.</translation>
+    </message>
+    <message>
+      <source>Numbering</source>
+      <translation>Nummerierung</translation>
+    </message>
+    <message>
+      <source>The way that the plots are walked and counted.</source>
+      <translation>Der Weg, auf dem die Parzellen gezählt werden.</translation>
+    </message>
+    <message>
+      <source>First plot</source>
+      <translation>Erste Parzelle</translation>
+    </message>
+    <message>
+      <source>Corner of the trial where counting begins.</source>
+      <translation>Ecke des Versuchs, an der die Zählung beginnt.</translation>
+    </message>
+    <message>
+      <source>First number</source>
+      <translation>Erste Nummer</translation>
+    </message>
+    <message>
+      <source>Number of the first plot, such as 101.</source>
+      <translation>Nummer der ersten Parzelle, etwa 101.</translation>
+    </message>
+    <message>
+      <source>Step</source>
+      <translation>Schritt</translation>
+    </message>
+    <message>
+      <source>From one number to the next.</source>
+      <translation>Von einer Nummer zur nächsten.</translation>
+    </message>
+    <message>
+      <source>Block by block</source>
+      <translation>Block für Block</translation>
+    </message>
+    <message>
+      <source>Finish a block before the next.</source>
+      <translation>Ein Block wird fertig gezählt, bevor der nächste beginnt.</translation>
+    </message>
+    <message>
+      <source>Names of plots</source>
+      <translation>Namen der Parzellen</translation>
+    </message>
+    <message>
+      <source>From number, block, row, column, in_block: {block}-{row:02}-{column:02}. Empty: the number.</source>
+      <translation>Aus number, block, row, column, in_block: {block}-{row:02}-{column:02}. Leer: die Nummer.</translation>
+    </message>
+    <message>
+      <source>Further rows lie</source>
+      <translation>Weitere Reihen liegen</translation>
+    </message>
+    <message>
+      <source>Left or right of the line from A to B.</source>
+      <translation>Links oder rechts der Linie von A nach B.</translation>
+    </message>
+    <message>
+      <source>Turn (°)</source>
+      <translation>Drehung (°)</translation>
+    </message>
+    <message>
+      <source>A further turn, counter-clockwise.</source>
+      <translation>Eine weitere Drehung, gegen den Uhrzeigersinn.</translation>
+    </message>
+    <message>
+      <source>ROWS and COLUMNS are needed, or a TEMPLATE.</source>
+      <translation>ROWS und COLUMNS werden gebraucht, oder ein TEMPLATE.</translation>
+    </message>
+    <message>
+      <source>The place of the trial has no CRS.
+→ give the layer or the project one</source>
+      <translation>Der Ort des Versuchs hat kein KBS.
+→ dem Layer oder dem Projekt eines geben</translation>
     </message>
     <message>
       <source>Outline the canopy of a mask</source>

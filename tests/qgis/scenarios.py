@@ -1,0 +1,150 @@
+"""What the tests ask of the toolbox, as toolbox.py reads it: name, scenario, arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+from rasters import scene, write_raster
+from shapely.geometry import MultiPoint
+from toolboxes import ROOT, answering, dying, write_engine, write_wheel
+
+from cropseg_geo.plots.numbering import Numbering
+from cropseg_geo.plots.site import Site
+from cropseg_geo.plots.trial import Trial
+
+Scenario = tuple[str, str, list]
+
+SAMPLE = ROOT / "sample_tiles"
+FIELD = str(SAMPLE / "field.tif")
+PLOTS = f"{SAMPLE / 'plots.gpkg'}|layername=plots"
+
+BBOX = (565814.0, 5705374.0, 565820.0, 5705380.0)
+LEFT, BOTTOM, RIGHT, TOP = BBOX
+EXTENT = f"{LEFT},{RIGHT},{BOTTOM},{TOP} [EPSG:32632]"
+MIN_AREA = 0.01
+SELECTED = ["B3-03", "B3-04"]
+
+RUN = {"INPUT": FIELD, "EXTENT": EXTENT, "MIN_AREA": MIN_AREA}
+TRIAL = Trial(2, 2, 2.5, 2.0, row_alley_m=0.5)
+SITE = Site("EPSG:32632", ab=((LEFT, BOTTOM), (RIGHT, BOTTOM)))
+NUMBERING = Numbering(first=101, order="serpentine")
+SIZES = {"ROWS": 2, "COLUMNS": 2, "LENGTH": 2.5, "WIDTH": 2.0, "ROW_ALLEY": 0.5}
+NUMBERS = {"FIRST": 101, "ORDER": "serpentine"}
+LINE = {"POINT_A": f"{LEFT},{BOTTOM} [EPSG:32632]", "POINT_B": f"{RIGHT},{BOTTOM} [EPSG:32632]"}
+BOOK = pd.DataFrame({"plot": [101, 102, 103, 104], "variety": ["Ärve", "Blé d'or", "Ç", "Δ"], "dose": 1.5})
+
+
+def whole_job(folder: Path, out: Path) -> list[Scenario]:
+    """The pipeline, and algorithms on its results as the package has them."""
+    mask, prob = str(out / "field_mask.tif"), str(out / "field_prob.tif")
+    heights = {"DSM": str(SAMPLE / "field_dsm.tif"), "DTM": str(SAMPLE / "field_dtm.tif")}
+    traced = {"INPUT": mask, "PROBABILITY": prob, "MIN_AREA": MIN_AREA}
+    stats = {"INPUT": mask, "PROBABILITY": prob, "STATISTICS": ["coverage"], "PLOTS": PLOTS}
+    coarse = write_raster(folder / "coarse.tif", scene(40, 40), gsd=0.5)
+    placeless = write_raster(folder / "placeless.tif", scene(40, 40), crs=None)
+    (folder / "stopped").mkdir()
+    return [
+        ("catalogue", "catalogue", []),
+        ("pipeline", "run", ["pipeline", {**RUN, **heights, "PLOTS": PLOTS, "OUTPUT": str(out)}]),
+        ("again", "run", ["pipeline", {**RUN, "OUTPUT": str(out)}]),
+        ("vectorize", "run", ["vectorize", {**traced, "OUTPUT": str(folder / "canopy.gpkg")}]),
+        ("shapefile", "run", ["vectorize", {"INPUT": mask, "OUTPUT": str(folder / "canopy.shp")}]),
+        ("stats", "run", ["plotstats", {**stats, "OUTPUT": str(folder / "stats.gpkg")}]),
+        ("check", "run", ["check", {"INPUT": FIELD, "EXTENT": EXTENT, "OUTPUT": str(folder / "c.json"),
+                                    "OUTPUT_HTML": str(folder / "c.html")}]),
+        ("placeless", "run", ["check", {"INPUT": str(placeless)}]),
+        ("coarse", "run", ["check", {"INPUT": str(coarse)}]),
+        ("stopped", "run", ["segment", {**RUN, "OUTPUT": str(folder / "stopped" / "mask.tif")}, 1]),
+        ("assigned", "source_with_crs", [str(coarse), "EPSG:25832"]),
+        ("untouched", "source_with_crs", [str(coarse), "EPSG:32632"]),
+        ("loaded", "loaded", [{**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "field_mask"]),
+        ("batch", "batch",
+         ["vectorize", [{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / f"from {area}.gpkg")}
+                        for area in (0, 0.05)]]),
+    ]  # fmt: skip
+
+
+def on_layers(folder: Path, mask: str) -> list[Scenario]:
+    """The same plots and mask as layers of every kind, in a project with and without a CRS."""
+    stats = {"INPUT": mask, "STATISTICS": ["coverage"]}
+    traced = {"MIN_AREA": MIN_AREA}
+    placeless = gpd.read_file(SAMPLE / "plots.gpkg").set_crs(None, allow_override=True)
+    with pytest.warns(UserWarning, match="'crs' was not provided"):
+        placeless.to_file(folder / "placeless.gpkg", layer="Parzellen ß")
+    kinds = [
+        ("selected", PLOTS, "selected", SELECTED),
+        ("filtered", PLOTS, "filtered", SELECTED),
+        ("edited", PLOTS, "edited", SELECTED),
+        ("memory", PLOTS, "memory", "EPSG:4326"),
+        ("assigned plots", f"{folder / 'placeless.gpkg'}|layername=Parzellen ß", "assigned", "EPSG:32632"),
+    ]
+    return [
+        *[(name, "stats_of", [{**stats, "OUTPUT": str(folder / f"{name}.csv")}, plots, how, value])
+          for name, plots, how, value in kinds],
+        ("virtual", "virtual_raster",
+         [mask, str(folder / "virtual ü.vrt"), {**traced, "OUTPUT": str(folder / "virtual.gpkg")}]),
+        ("in a package", "packed_raster", [FIELD, list(BBOX), str(folder / "räster.gpkg")]),
+        ("temporary", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": "TEMPORARY_OUTPUT"}]),
+        ("memory output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": "memory:"}]),
+        ("extent", "extent_in", ["7.94,7.95,51.49,51.50 [EPSG:4326]", FIELD, ""]),
+        ("bare extent", "extent_in", [EXTENT.partition(" ")[0], FIELD, ""]),
+        ("bare extent in a project", "extent_in", [EXTENT.partition(" ")[0], FIELD, "EPSG:4326"]),
+    ]  # fmt: skip
+
+
+def makeplots(folder: Path, mask: str) -> list[Scenario]:
+    """Plots from a line, from corners, from a template; with a field book; fitted to the canopy."""
+    corners = MultiPoint([(LEFT, BOTTOM), (RIGHT, BOTTOM), (RIGHT, TOP), (LEFT, TOP)])
+    gpd.GeoDataFrame(geometry=list(corners.geoms), crs="EPSG:32632").to_file(folder / "corners.gpkg")
+    BOOK.to_csv(folder / "Feldbuch ä.csv", index=False, sep=";", decimal=",")
+    book = {"FIELD_BOOK": str(folder / "Feldbuch ä.csv")}
+    bare = {name: point.partition(" ")[0] for name, point in LINE.items()}
+    stays = {"TEMPLATE": PLOTS, "MASK": str(SAMPLE / "field_truth.tif")}
+
+    def made(name: str, **parameters: object) -> list:
+        return ["makeplots", {**parameters, "OUTPUT": str(folder / f"{name}.gpkg")}]
+
+    return [
+        ("line", "run", made("line", **SIZES, **LINE, **NUMBERS)),
+        ("corners", "run", made("corners", ROWS=2, COLUMNS=3, CORNERS=str(folder / "corners.gpkg"))),
+        ("field book", "run", made("book", **SIZES, **LINE, **NUMBERS, **book)),
+        ("snapped", "run", made("snapped", **SIZES, **LINE, MASK=mask)),
+        ("template", "run", made("template", TEMPLATE=PLOTS, **LINE)),
+        ("template in memory", "with_memory_layer", [*made("from memory", **LINE), "TEMPLATE", PLOTS]),
+        ("template that stays", "run", made("stays", **stays)),
+        ("no place", "run", made("never", **SIZES)),
+        ("bare points", "run_in_project", ["", *made("never", **SIZES, **bare)]),
+        ("bare points in a project", "run_in_project", ["EPSG:32632", *made("bare", **SIZES, **bare)]),
+        ("chain", "chain", [{"make": {**SIZES, **LINE}, "stats": {"INPUT": mask, "STATISTICS": ["coverage"]},
+                             "out": str(folder / "chain.gpkg"), "file": str(folder / "chain.model3")}]),
+    ]  # fmt: skip
+
+
+def engines(folder: Path, mask: str) -> list[Scenario]:
+    """Engines that are missing, broken, or made from wheels."""
+    write_wheel(folder / "wheels", "0.1.0")
+    vectorize = {"INPUT": mask, "OUTPUT": str(folder / "never.gpkg")}
+    broken = {
+        "old": answering("0.0.9"),
+        "new": answering("7.0.0"),
+        "incomplete": answering("0.1.0", missing=["rasterio"]),
+        "another": "sys.exit('python3.8: No module named cropseg_geo')",
+        "killed": dying("SIGKILL"),
+        "crashed": dying("SIGSEGV"),
+    }
+    pythons = {name: write_engine(folder / name / "python", code) for name, code in broken.items()}
+    return [
+        ("installed", "run", ["installengine", {"ACCELERATOR": "cpu", "WHEELS": str(folder / "wheels"),
+                                                "FOLDER": str(folder / "my engine")}]),
+        *[(name, "with_engine", [str(python), "vectorize", vectorize])
+          for name, python in {**pythons, "missing": folder / "nowhere"}.items()],
+    ]  # fmt: skip
+
+
+def results(answer: dict) -> dict:
+    """The results of a scenario that ran to its end."""
+    assert answer.get("done"), answer
+    return answer["results"]

@@ -1,0 +1,77 @@
+"""Layers of every kind give what their files give, in a project with and without a CRS."""
+
+from __future__ import annotations
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from scenarios import BBOX, SELECTED, results
+
+import cropseg_geo as cg
+
+WRITTEN = 5e-6
+"""Files hold six significant digits of a statistic."""
+
+
+def measured(answer: dict) -> pd.Series:
+    return pd.read_csv(results(answer)["OUTPUT"]).set_index("plot_id")["coverage"]
+
+
+@pytest.mark.parametrize("how", ["selected", "filtered", "edited"])
+def test_only_the_plots_that_the_user_sees_or_selected_are_measured(told, ours, how):
+    coverage = measured(told[how])
+    assert sorted(coverage.index) == SELECTED
+    mine = ours.plots.set_index("plot_id")["coverage"].astype(float)
+    np.testing.assert_allclose(coverage, mine[coverage.index], rtol=WRITTEN)
+
+
+def test_edits_that_are_not_saved_count_and_stay_edits(told):
+    assert told["edited"]["still edited"]
+
+
+@pytest.mark.parametrize(("how", "close"), [("memory", 1e-4), ("assigned plots", 1e-6)])
+def test_a_layer_in_memory_or_with_a_crs_of_the_users_gives_the_same_plots(told, ours, how, close):
+    assert told[how]["provider"] == ("memory" if how == "memory" else "ogr")
+    coverage = measured(told[how])
+    mine = ours.plots.set_index("plot_id")["coverage"].astype(float)
+    assert sorted(coverage.index) == sorted(mine.index)
+    np.testing.assert_allclose(coverage, mine[coverage.index], atol=close)
+
+
+def test_a_virtual_raster_is_as_good_as_its_file(told):
+    virtual, file = results(told["virtual"]), results(told["vectorize"])
+    assert virtual["N_POLYGONS"] == file["N_POLYGONS"]
+    assert virtual["CANOPY_AREA"] == pytest.approx(file["CANOPY_AREA"], rel=1e-12)
+
+
+def test_a_raster_in_a_geopackage_is_opened_by_its_name(told, folder):
+    assert told["in a package"]["valid"]
+    assert results(told["in a package"])["TILES"] == cg.check(folder / "räster.gpkg").tiles
+
+
+def test_a_temporary_output_is_a_file_of_qgis(told, ours):
+    given = results(told["temporary"])
+    assert given["N_POLYGONS"] == ours.summary.n_polygons
+    assert len(gpd.read_file(given["OUTPUT"], layer="canopy")) == given["N_POLYGONS"]
+
+
+def test_a_memory_output_is_refused_with_what_to_take_instead(told):
+    assert "TEMPORARY_OUTPUT" in told["memory output"]["error"]
+
+
+def test_an_extent_comes_over_into_the_crs_of_the_raster(told):
+    expected = gpd.GeoSeries.from_wkt(
+        ["POLYGON ((7.94 51.49, 7.95 51.49, 7.95 51.50, 7.94 51.50, 7.94 51.49))"], crs="EPSG:4326"
+    ).to_crs("EPSG:32632")
+    np.testing.assert_allclose(told["extent"], expected.total_bounds, atol=1)
+
+
+def test_an_extent_that_names_no_crs_is_in_the_rasters_whatever_the_project(told):
+    assert told["bare extent"] == told["bare extent in a project"] == list(BBOX)
+
+
+def test_a_layer_is_taken_by_its_file_and_with_the_crs_that_the_user_gave_it(told, folder):
+    assert told["untouched"]["source"] == str(folder / "coarse.tif")
+    assert told["assigned"]["source"].endswith("coarse.vrt")
+    assert told["assigned"]["crs"] == "EPSG:25832"
