@@ -27,7 +27,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..engine.environment import Engine, look, new_log
 from ..engine.process import Cancelled, EngineError, run
 from ..engine.progress import LABELS, Progress
-from ..engine.protocol import Job, StageStarted, Unknown, Warned, Written
+from ..engine.protocol import Job, StageFinished, StageStarted, Unknown, Warned, Written
 from ..engine.versions import told
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
