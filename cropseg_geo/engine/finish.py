@@ -64,28 +64,34 @@ def classify(fixed: blend.Fixed, threshold: float) -> tuple[Masks, Masks]:
 
     One channel: class 1 at and above ``threshold``. Several: the most probable class.
     """
-    invalid = fixed[0] == blend.NODATA
-    if len(fixed) == 1:
-        least = blend.to_fixed(np.array([threshold], dtype=np.float32))[0]
-        mask = (fixed[0] >= least).view(np.uint8)
-    else:
-        mask = fixed.argmax(axis=0).astype(np.uint8)
-    mask[invalid] = NODATA
-    prob = _PROBABILITY.take(fixed)
-    if len(fixed) > 1:
-        prob[:, invalid] = NODATA
+    least = blend.to_fixed(np.array([threshold], dtype=np.float32))[0]
+    mask = np.empty(fixed.shape[1:], dtype=np.uint8)
+    prob = np.empty(fixed.shape, dtype=np.uint8)
+    # A few rows at a time stay in the processor's cache.
+    for rows in (slice(row, row + _CACHED_ROWS) for row in range(0, len(mask), _CACHED_ROWS)):
+        some = fixed[:, rows]
+        classes = (
+            (some[0] >= least).view(np.uint8) if len(some) == 1 else some.argmax(axis=0).astype(np.uint8)
+        )
+        nodata = (some[0] == blend.NODATA) * np.uint8(NODATA)
+        np.bitwise_or(classes, nodata, out=mask[rows])
+        np.bitwise_or(probability_steps(some), nodata, out=prob[:, rows])
     return mask, prob
 
 
-def _probability_of_steps() -> Masks:
-    """Of each blended step (65536,): round((step − 1) · 254 / 65534), 255 for nodata."""
-    steps = np.maximum(np.arange(blend.STEPS + 2, dtype=np.uint32), 1) - 1
-    table = ((steps * PROBABILITY_STEPS + blend.STEPS // 2) // blend.STEPS).astype(np.uint8)
-    table[blend.NODATA] = NODATA
-    return table
+_CACHED_ROWS = 32
 
 
-_PROBABILITY = _probability_of_steps()
+def probability_steps(fixed: blend.Fixed) -> Masks:
+    """Blended steps → probability steps: round((step − 1) · 254 / 65534), 0 for nodata."""
+    # Numbers below 2²⁴ are exact in float32, and no quotient is close enough below an integer to reach it.
+    steps = np.maximum(fixed, np.uint16(1)).astype(np.float32)
+    steps -= 1
+    steps *= PROBABILITY_STEPS
+    steps += blend.STEPS // 2
+    steps /= blend.STEPS
+    rounded: Masks = steps.astype(np.uint8)
+    return rounded
 
 
 def write_rasters(

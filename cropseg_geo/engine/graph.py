@@ -120,8 +120,7 @@ class OpenBlock:
 
     def finished_sums(self) -> blend.Sums:
         """The sums when all tiles are in: nodata where no answer is wanted."""
-        self.sums[:, ~self.wanted] = blend.NODATA
-        return self.sums
+        return np.multiply(self.sums, self.wanted, out=self.sums)
 
 
 def open_block(

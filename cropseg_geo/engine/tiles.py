@@ -10,6 +10,8 @@ from scipy import ndimage
 
 from cropseg_geo.grid import Window
 
+Longs = npt.NDArray[np.int64]
+
 
 def reflect_fill(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
     """Fill invalid pixels with the valid side of the nearest edge, mirrored.
@@ -23,22 +25,42 @@ def reflect_fill(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.
 
     Returns
     -------
-    A filled copy, or ``values`` itself where all pixels are valid. An invalid pixel ``x`` with nearest
-    valid pixel ``n`` takes the value at ``2n − x`` where that is valid, else the value at ``n``.
+    A filled copy, or ``values`` itself where all pixels are valid. An invalid pixel ``x`` that is close to
+    the valid pixel ``n`` takes the value at ``2n − x`` where that is valid, else the value at ``n``.
     """
     if valid.all():
         return values
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    rows, cols = np.nonzero(~valid)
-    near_rows, near_cols = nearest[0][rows, cols], nearest[1][rows, cols]
-    mirror_rows = np.clip(2 * near_rows - rows, 0, valid.shape[0] - 1)
-    mirror_cols = np.clip(2 * near_cols - cols, 0, valid.shape[1] - 1)
-    usable = valid[mirror_rows, mirror_cols]
+    height, width = valid.shape
+    hidden = np.flatnonzero(~valid)
+    rows, cols = np.divmod(hidden, width)
+    near_rows, near_cols = _nearest_valid(valid, rows, cols)
+    mirrored = np.clip(2 * near_rows - rows, 0, height - 1) * width + np.clip(
+        2 * near_cols - cols, 0, width - 1
+    )
+    source = np.where(valid.ravel().take(mirrored), mirrored, near_rows * width + near_cols)
     filled = values.copy()
-    filled[:, rows, cols] = values[
-        :, np.where(usable, mirror_rows, near_rows), np.where(usable, mirror_cols, near_cols)
-    ]
+    for band, out in zip(values, filled, strict=True):
+        out.reshape(-1)[hidden] = band.reshape(-1).take(source)
     return filled
+
+
+_CELL_PX = 4
+
+
+def _nearest_valid(valid: npt.NDArray[np.bool_], rows: Longs, cols: Longs) -> tuple[Longs, Longs]:
+    """Row and column of a valid pixel close to each of some pixels: the first one of the nearest cell.
+
+    Exact distances of pixels take five times as long, and a few pixels more or less do not matter to what
+    only serves as context.
+    """
+    height, width = (-(-n // _CELL_PX) for n in valid.shape)
+    padded = np.zeros((height * _CELL_PX, width * _CELL_PX), dtype=bool)
+    padded[: valid.shape[0], : valid.shape[1]] = valid
+    cells = padded.reshape(height, _CELL_PX, width, _CELL_PX).swapaxes(1, 2).reshape(height, width, -1)
+    i, j = ndimage.distance_transform_edt(~cells.any(axis=2), return_distances=False, return_indices=True)
+    first_rows, first_cols = np.divmod(cells.argmax(axis=2)[i, j], _CELL_PX)
+    cell = (rows // _CELL_PX) * width + cols // _CELL_PX
+    return (i * _CELL_PX + first_rows).ravel().take(cell), (j * _CELL_PX + first_cols).ravel().take(cell)
 
 
 def cut_tile(

@@ -144,12 +144,10 @@ class MaskFiles:
 
 def _probability(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Steps (bands, H, W) → probability (H, W), NaN where nodata."""
-    probability: npt.NDArray[np.float32] = _PROBABILITY.take(steps.max(axis=0))
+    highest = steps.max(axis=0) if len(steps) > 1 else steps[0]
+    probability: npt.NDArray[np.float32] = highest / np.float32(PROBABILITY_STEPS)
+    probability[highest == NODATA] = np.nan
     return probability
-
-
-_PROBABILITY = np.arange(256, dtype=np.float32) / np.float32(PROBABILITY_STEPS)
-_PROBABILITY[NODATA] = np.nan
 
 
 def _hex_colours(table: Mapping[int, tuple[int, ...]] | None) -> tuple[str, ...] | None:

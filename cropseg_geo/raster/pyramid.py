@@ -71,11 +71,13 @@ Halve = Callable[[Pixels], Pixels]
 
 def halved_by_mode(values: Pixels) -> Pixels:
     """Each 2 × 2 pixels → the value that most of the valid ones have; of equally many the first one's."""
-    quads = _quads(values)
-    best, most = np.full(quads[0].shape, NODATA, dtype=np.uint8), np.zeros(quads[0].shape, dtype=np.uint8)
-    for quad in quads:
-        votes = np.sum([quad == other for other in quads], axis=0, dtype=np.uint8)
-        better = (votes > most) & (quad != NODATA)
+    a, b, c, d = _quads(values)
+    pairs = ((a, b), (a, c), (a, d), (b, c), (b, d), (c, d))
+    ab, ac, ad, bc, bd, cd = ((one == other).view(np.uint8) for one, other in pairs)
+    best, most = np.full(a.shape, NODATA, dtype=np.uint8), np.zeros(a.shape, dtype=np.uint8)
+    for quad, twins in ((a, ab + ac + ad), (b, ab + bc + bd), (c, ac + bc + cd), (d, ad + bd + cd)):
+        votes = (twins + np.uint8(1)) * (quad != NODATA)
+        better = votes > most
         np.copyto(best, quad, where=better)
         np.copyto(most, votes, where=better)
     return best
@@ -84,20 +86,29 @@ def halved_by_mode(values: Pixels) -> Pixels:
 def halved_by_average(values: Pixels) -> Pixels:
     """Each 2 × 2 pixels → the mean of the valid ones, rounded to nearest."""
     quads = _quads(values)
+    total = np.zeros(quads[0].shape, dtype=np.uint16)
     if not (values == NODATA).any():
-        total = np.full(quads[0].shape, 2, dtype=np.uint16)
         for quad in quads:
             total += quad
-        return (total >> 2).astype(np.uint8)
-    total, n = np.zeros(quads[0].shape, dtype=np.uint16), np.zeros(quads[0].shape, dtype=np.uint16)
+        return ((total + np.uint16(2)) >> np.uint16(2)).astype(np.uint8)
+    n = np.zeros(quads[0].shape, dtype=np.uint8)
     for quad in quads:
-        valid = quad != NODATA
-        total += quad * valid
-        n += valid
-    mean = (total + (n >> 1)) // np.maximum(n, 1)
-    return np.where(n > 0, mean, NODATA).astype(np.uint8)
+        is_valid = (quad != NODATA).view(np.uint8)
+        total += quad * is_valid
+        n += is_valid
+    # Sums up to 1016 are exact in float32, and so are the quotients' floors.
+    mean = np.floor((total + (n >> 1)) / np.maximum(n, 1).astype(np.float32)).astype(np.uint8)
+    mean[n == 0] = NODATA
+    return mean
 
 
-def _quads(values: Pixels) -> tuple[Pixels, ...]:
+def _quads(values: Pixels) -> tuple[Pixels, Pixels, Pixels, Pixels]:
     """The four pixels of each 2 × 2, in scan order; ``values`` (bands, H, W) with even H and W."""
-    return tuple(values[:, row::2, col::2] for row in (0, 1) for col in (0, 1))
+    # Two neighbours are one number of 16 bits, the left one its low byte: no strided copies.
+    upper, lower = (np.ascontiguousarray(values[:, row::2]).view("<u2") for row in (0, 1))
+    return (
+        upper.astype(np.uint8),
+        (upper >> 8).astype(np.uint8),
+        lower.astype(np.uint8),
+        (lower >> 8).astype(np.uint8),
+    )
