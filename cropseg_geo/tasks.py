@@ -18,7 +18,9 @@ PROTOCOL = 1
 """Version of jobs and events; raised when an older parent would misunderstand them."""
 
 _NAME = re.compile(r"[\w.-]+")
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "rasterio", "pyogrio", "geopandas", "dask", "zarr")
+_PACKAGES = (
+    "openvino", "onnxruntime", "torch", "timm", "numpy", "rasterio", "pyogrio", "geopandas", "dask", "zarr",
+)  # fmt: skip
 
 Arguments = Mapping[str, Any]  # values of JSON, each checked against the sentence's own annotation
 Result = dict[str, Any]  # values of JSON

@@ -11,37 +11,74 @@ from toolboxes import write_wheel
 from qgis_plugin.cropseg.engine.diagnostics import report
 from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
 from qgis_plugin.cropseg.engine.install import InstallError, Tool, find_tool, install, requirement, steps
+from qgis_plugin.cropseg.engine.pip_settings import for_uv
 
 TARGET = Path("/data/cropseg/engine")
 PYTHON = str(python_in(TARGET))
 
 
-@pytest.mark.parametrize(("accelerator", "index"), [("cpu", "whl/cpu"), ("cuda", "whl/cu")])
+def test_for_a_processor_nothing_but_the_engine_is_asked_for(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    make, engine = steps(Tool("uv", "uv"), TARGET, accelerator="cpu", wheels=None)
+    assert make == ["uv", "venv", "--python", ">=3.11", str(TARGET)]
+    assert engine == ["uv", "pip", "install", "--python", PYTHON, requirement()]
+    assert "torch" not in requirement()
+
+
+@pytest.mark.parametrize(("accelerator", "index"), [("torch", "whl/cpu"), ("cuda", "whl/cu")])
 def test_torch_comes_from_its_own_index_and_the_engine_from_the_users(accelerator, index, monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
-    make, torch, engine = steps(Tool("uv", "uv"), TARGET, accelerator=accelerator, wheels=None)
-    assert make == ["uv", "venv", "--python", ">=3.11", str(TARGET)]
+    _, torch, engine = steps(Tool("uv", "uv"), TARGET, accelerator=accelerator, wheels=None)
     assert torch[:5] == ["uv", "pip", "install", "--python", PYTHON]
     assert index in torch[torch.index("--index-url") + 1]
     assert "torch" in torch
-    assert engine == ["uv", "pip", "install", "--python", PYTHON, requirement()]
+    assert engine == ["uv", "pip", "install", "--python", PYTHON, requirement(with_torch=True)]
+    assert engine[-1].startswith("cropseg-geo[torch]==")
 
 
-def test_on_macos_there_is_one_torch(monkeypatch):
+@pytest.mark.parametrize(
+    ("machine", "accelerator", "extra"),
+    [("arm64", "cpu", ""), ("arm64", "torch", "[torch]"), ("x86_64", "cpu", "[torch]")],
+)
+def test_on_macos_there_is_one_torch_and_intel_needs_it(monkeypatch, machine, accelerator, extra):
     monkeypatch.setattr("sys.platform", "darwin")
-    assert len(steps(Tool("venv", "python3"), TARGET, accelerator="cpu", wheels=None)) == 2
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    _, engine = steps(Tool("venv", "python3"), TARGET, accelerator=accelerator, wheels=None)
+    assert engine[-1].startswith(f"cropseg-geo{extra}==")
 
 
 def test_with_wheels_nothing_comes_from_the_network():
-    make, only = steps(Tool("venv", "python3"), TARGET, accelerator="cuda", wheels=Path("/stick/wheels"))
+    make, only = steps(Tool("venv", "python3"), TARGET, accelerator="cpu", wheels=Path("/stick/wheels"))
     assert make == ["python3", "-m", "venv", str(TARGET)]
     assert only[:4] == [PYTHON, "-m", "pip", "install"]
     assert only[-4:] == ["--no-index", "--find-links", "/stick/wheels", requirement()]
 
 
 def test_an_unknown_accelerator_is_refused():
-    with pytest.raises(InstallError, match="cpu, cuda"):
+    with pytest.raises(InstallError, match="cpu, cuda, torch"):
         steps(Tool("uv", "uv"), TARGET, accelerator="tpu", wheels=None)
+
+
+def test_uv_is_told_what_pip_is_configured_to_use(tmp_path):
+    site, own = tmp_path / "pip.conf", tmp_path / "own.conf"
+    site.write_text("[global]\nindex-url = https://one/simple\nproxy = http://proxy:8080\ntimeout = 5\n")
+    own.write_text("[install]\nindex-url = https://two/simple\nfind-links =\n  /a\n  /b\n")
+    told = for_uv({"PIP_TRUSTED_HOST": "two three", "PIP_CERT": "/ca.pem"}, [site, own, tmp_path / "none"])
+    assert told == {
+        "UV_DEFAULT_INDEX": "https://two/simple",
+        "UV_FIND_LINKS": "/a,/b",
+        "UV_INSECURE_HOST": "two three",
+        "SSL_CERT_FILE": "/ca.pem",
+        "ALL_PROXY": "http://proxy:8080",
+    }
+
+
+def test_what_the_user_set_for_uv_or_as_a_proxy_stays(tmp_path):
+    conf = tmp_path / "pip.conf"
+    conf.write_text("[global]\nindex-url = https://one/simple\nproxy = http://proxy:8080\n")
+    assert for_uv({"UV_DEFAULT_INDEX": "https://mine", "https_proxy": "http://other"}, [conf]) == {}
+    conf.write_text("no settings at all\x00")
+    assert for_uv({}, [conf]) == {}
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cropseg_geo import __version__, events, worker
+from cropseg_geo.model import backends
 from qgis_plugin.cropseg.engine import protocol, versions
 from qgis_plugin.cropseg.engine.progress import STAGES, Progress
 from qgis_plugin.cropseg.engine.words import PARAMETERS, in_toolbox_words
@@ -119,6 +120,13 @@ def test_progress_reaches_the_end_and_never_falls():
     assert shares[0] == pytest.approx(0.05)
     assert shares[2] - shares[1] == pytest.approx(0.78 / 4)
     assert shares[-1] == 1
+
+
+def test_what_is_to_be_installed_is_installed_from_the_toolbox():
+    for command in backends._INSTALL.values():
+        said = in_toolbox_words(f"torch is not installed; {command}")
+        assert "pip" not in said
+        assert "Install the engine" in said
 
 
 def test_options_of_the_command_line_become_parameters_that_exist():

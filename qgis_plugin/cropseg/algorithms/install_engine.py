@@ -10,7 +10,6 @@ from qgis.core import (
     QgsProcessingException,
     QgsProcessingFeedback,
     QgsProcessingOutputString,
-    QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsSettings,
 )
@@ -40,23 +39,23 @@ class InstallEngineAlgorithm(EngineAlgorithm):
 
     def shortHelpString(self) -> str:  # noqa: N802
         return tr(
-            "Installs the engine (Python, PyTorch and the models) into a folder of its own; QGIS is left "
-            "as it is. Takes about 1 GB for the processor, 6 GB for NVIDIA cards, and a few "
-            "minutes.\n\nUses uv where it is installed, else a Python 3.11 or newer. Proxies and indexes "
-            "as configured for pip count. Without a connection, give a folder of wheels. Run it again to "
-            "update; the old engine is kept until the new one works."
+            "Installs the engine (Python, the models and what computes them) into a folder of its own; QGIS "
+            "is left as it is. Takes about 1 GB of disk and a few minutes; with PyTorch, which graphics "
+            "cards and some models of your own need, several times as much.\n\nUses uv where it is "
+            "installed, else a Python 3.11 or newer. Proxies and indexes as configured for pip count. Without a connection, "
+            "give a folder of wheels. Run it again to update; the old engine is kept until the new one works."
         )
 
     def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
-        self.add(
-            QgsProcessingParameterEnum(
-                ACCELERATOR,
-                tr("For"),
-                list(ACCELERATORS),
-                defaultValue=ACCELERATORS[0],
-                usesStaticStrings=True,
+        self.add_choice(
+            ACCELERATOR,
+            tr("For"),
+            list(ACCELERATORS),
+            tr(
+                "cpu: small, fastest on a processor. cuda: with PyTorch for NVIDIA graphics cards, "
+                "much larger. torch: with PyTorch for processor and Apple graphics, for models "
+                "without an ONNX form."
             ),
-            tr("cpu: runs everywhere. cuda: for NVIDIA graphics cards, much larger."),
         )
         self.add(
             QgsProcessingParameterFile(

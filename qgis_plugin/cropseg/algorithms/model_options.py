@@ -31,10 +31,12 @@ MODEL, THRESHOLD, RESOLUTION, AUTO_RESOLUTION, GRID = (
     "GRID",
 )
 OVERLAP, TILE_SIZE, BATCH_SIZE, LANES = "OVERLAP", "TILE_SIZE", "BATCH_SIZE", "LANES"
-DEVICE, PRECISION, SCALE, ALPHA_BAND = "DEVICE", "PRECISION", "SCALE", "ALPHA_BAND"
+DEVICE, BACKEND, PRECISION = "DEVICE", "BACKEND", "PRECISION"
+SCALE, ALPHA_BAND = "SCALE", "ALPHA_BAND"
 
 MODELS = ["canopy-s", "canopy-m"]
 DEVICES = ["auto", "cpu", "cuda", "mps"]
+BACKENDS = ["auto", "openvino", "onnxruntime", "torch"]
 PRECISIONS = ["auto", "fp32", "bf16"]
 GRIDS = ["source", "working"]
 
@@ -61,7 +63,8 @@ def add_model_options(algorithm: EngineAlgorithm) -> None:
     model = QgsProcessingParameterString(MODEL, tr("Model"), defaultValue=MODELS[0])
     model.setMetadata({"widget_wrapper": {"value_hints": MODELS}})
     algorithm.add(
-        model, tr("Name of a model that the engine holds, or the path of a weights file (.safetensors).")
+        model,
+        tr("Name of a model that the engine holds, or the path of a model file (.onnx or .safetensors)."),
     )
     algorithm.add_number(
         THRESHOLD,
@@ -122,6 +125,13 @@ def _add_running_options(algorithm: EngineAlgorithm) -> None:
         is_advanced=True,
     )
     algorithm.add_choice(
+        BACKEND,
+        tr("Computed by"),
+        BACKENDS,
+        tr("auto takes the fastest that is installed and knows the model; another one if that fails."),
+        is_advanced=True,
+    )
+    algorithm.add_choice(
         PRECISION,
         tr("Precision"),
         PRECISIONS,
@@ -171,6 +181,7 @@ def model_arguments(
         "batch_size": algorithm.whole(parameters, BATCH_SIZE, context),
         "workers": {"lanes": lanes} if lanes else None,
         "device": algorithm.parameterAsEnumString(parameters, DEVICE, context),
+        "backend": algorithm.parameterAsEnumString(parameters, BACKEND, context),
         "precision": algorithm.parameterAsEnumString(parameters, PRECISION, context),
     }
 

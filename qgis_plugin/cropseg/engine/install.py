@@ -1,14 +1,15 @@
 """Making the engine's environment: with uv where it is to be had, else with a Python's own venv and pip.
 
-The overall strategy is two installations into a fresh environment: first torch from the index that holds it
-for the wanted accelerator, then the engine from wherever pip is configured to look. So no index has to be
-mixed with another, and pip's own settings and proxy variables count as they always do. With a folder of
-wheels everything comes from there and nothing from the network.
+The overall strategy is one installation into a fresh environment, from wherever pip is configured to look, so
+that pip's own settings and proxy variables count as they always do. Only where torch is wanted, it is put
+there first, from the index that holds it for the wanted hardware: so no index has to be mixed with another.
+With a folder of wheels everything comes from there and nothing from the network.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import queue
 import shutil
 import subprocess  # nosec B404 # runs uv, python and pip; no shell
@@ -20,13 +21,16 @@ from pathlib import Path
 
 from .command import environment, in_own_group, without_window
 from .environment import Engine, forget, judge, probe, python_in
+from .pip_settings import for_uv
 from .process import kill_tree
 from .versions import plugin_version
 
-ACCELERATORS = ("cpu", "cuda")
+ACCELERATORS = ("cpu", "cuda", "torch")
+"""``cpu``: without torch, small, and the fastest on a processor; ``cuda``: with torch for NVIDIA cards;
+``torch``: with torch for the processor and for Apple's graphics, which runs any model of the user's own."""
 
 TORCH_INDEXES = {
-    "cpu": "https://download.pytorch.org/whl/cpu",
+    "torch": "https://download.pytorch.org/whl/cpu",
     "cuda": "https://download.pytorch.org/whl/cu128",
 }
 """Source: pytorch.org/get-started/locally."""
@@ -61,11 +65,11 @@ class Tool:
         return [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *what]
 
 
-def requirement() -> str:
+def requirement(*, with_torch: bool = False) -> str:
     """The engine that fits this plugin, as pip understands it."""
     major, minor = [*plugin_version().split("."), "0"][:2]
     series = f"{major}.{minor}" if major == "0" else major
-    return f"cropseg-geo=={series}.*"
+    return f"cropseg-geo{'[torch]' if with_torch else ''}=={series}.*"
 
 
 def steps(tool: Tool, target: Path, *, accelerator: str, wheels: Path | None) -> list[list[str]]:
@@ -78,13 +82,20 @@ def steps(tool: Tool, target: Path, *, accelerator: str, wheels: Path | None) ->
     """
     if accelerator not in ACCELERATORS:
         raise InstallError(f"unknown accelerator {accelerator!r}; choose one of {', '.join(ACCELERATORS)}")
+    with_torch = accelerator in TORCH_INDEXES or _has_nothing_else()
+    engine = requirement(with_torch=with_torch)
     if wheels is not None:
-        return [tool.make(target), tool.add(target, "--no-index", "--find-links", str(wheels), requirement())]
+        return [tool.make(target), tool.add(target, "--no-index", "--find-links", str(wheels), engine)]
     commands = [tool.make(target)]
     # On macOS there is one torch, and the usual index holds it.
-    if sys.platform != "darwin":
+    if with_torch and sys.platform != "darwin":
         commands.append(tool.add(target, "--index-url", TORCH_INDEXES[accelerator], "torch", "torchvision"))
-    return [*commands, tool.add(target, requirement())]
+    return [*commands, tool.add(target, engine)]
+
+
+def _has_nothing_else() -> bool:
+    """True where neither OpenVINO nor ONNX Runtime is to be had: Macs with Intel's processors."""
+    return sys.platform == "darwin" and platform.machine() != "arm64"
 
 
 def find_tool() -> Tool:
@@ -154,7 +165,7 @@ def install(
     target
         Folder of the environment.
     accelerator
-        ``"cpu"`` or ``"cuda"``; means nothing where wheels come from a folder.
+        One of :data:`ACCELERATORS`.
     wheels
         Folder with the wheels of the engine and all that it needs; None takes them from the network.
     on_line
@@ -232,7 +243,8 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=environment(os.environ),
+        # pip reads its own settings; uv has to be told them.
+        env=environment(os.environ) | for_uv(os.environ),
         cwd=Path.home(),
         **in_own_group(),
     )

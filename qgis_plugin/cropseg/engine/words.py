@@ -9,6 +9,7 @@ PARAMETERS = {
     "--aoi": "AREA",
     "--alpha-band": "ALPHA_BAND",
     "--bands": "BANDS",
+    "--backend": "BACKEND",
     "--batch-size": "BATCH_SIZE",
     "--bbox": "EXTENT",
     "--block-alley": "BLOCK_ALLEY",
@@ -57,10 +58,21 @@ PARAMETERS = {
 }
 
 
+_AGAIN = "run CropSeg › Install the engine again"
+INSTALLATIONS = {
+    "pip install 'cropseg-geo[torch]'": "run CropSeg › Install the engine with ACCELERATOR cuda or torch",
+    "pip install openvino": _AGAIN,
+    "pip install onnxruntime": _AGAIN,
+}
+"""What the engine would have its user install, and how that is done here."""
+
+
 def in_toolbox_words(text: str) -> str:
     """The text with options of the command line as parameters of the toolbox; others stay as they are.
 
     >>> in_toolbox_words("pass --gsd 0.02 to resample")
     'pass RESOLUTION 0.02 to resample'
     """
+    for command, here in INSTALLATIONS.items():
+        text = text.replace(command, here)
     return re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: PARAMETERS.get(found[0], found[0]), text)

@@ -104,20 +104,20 @@
       <translation>Installiert, was die Arbeit tut, in einer eigenen Umgebung.</translation>
     </message>
     <message>
-      <source>Installs the engine (Python, PyTorch and the models) into a folder of its own; QGIS is left as it is. Takes about 1 GB for the processor, 6 GB for NVIDIA cards, and a few minutes.
+      <source>Installs the engine (Python, the models and what computes them) into a folder of its own; QGIS is left as it is. Takes about 1 GB of disk and a few minutes; with PyTorch, which graphics cards and some models of your own need, several times as much.
 
 Uses uv where it is installed, else a Python 3.11 or newer. Proxies and indexes as configured for pip count. Without a connection, give a folder of wheels. Run it again to update; the old engine is kept until the new one works.</source>
-      <translation>Installiert den Rechenkern (Python, PyTorch und die Modelle) in einen eigenen Ordner; QGIS bleibt, wie es ist. Braucht etwa 1 GB für den Prozessor, 6 GB für NVIDIA-Karten, und einige Minuten.
+      <translation>Installiert den Rechenkern (Python, die Modelle und was sie berechnet) in einen eigenen Ordner; QGIS bleibt, wie es ist. Braucht etwa 1 GB Platz und ein paar Minuten; mit PyTorch, das Grafikkarten und manche eigenen Modelle brauchen, ein Mehrfaches davon.
 
-Nimmt uv, wo es installiert ist, sonst ein Python ab 3.11. Proxys und Paketquellen gelten wie für pip eingestellt. Ohne Verbindung gibt man einen Ordner mit Wheels an. Zum Aktualisieren noch einmal ausführen; der alte Rechenkern bleibt, bis der neue läuft.</translation>
+Nimmt uv, wo es installiert ist, sonst ein Python ab 3.11. Proxys und Indizes gelten, wie sie für pip eingerichtet sind. Ohne Verbindung einen Ordner mit Wheels angeben. Zum Aktualisieren noch einmal ausführen; der alte Rechenkern bleibt, bis der neue läuft.</translation>
     </message>
     <message>
       <source>For</source>
       <translation>Für</translation>
     </message>
     <message>
-      <source>cpu: runs everywhere. cuda: for NVIDIA graphics cards, much larger.</source>
-      <translation>cpu: läuft überall. cuda: für NVIDIA-Grafikkarten, viel größer.</translation>
+      <source>cpu: small, fastest on a processor. cuda: with PyTorch for NVIDIA graphics cards, much larger. torch: with PyTorch for processor and Apple graphics, for models without an ONNX form.</source>
+      <translation>cpu: klein, auf einem Prozessor am schnellsten. cuda: mit PyTorch für NVIDIA-Grafikkarten, viel größer. torch: mit PyTorch für Prozessor und Apple-Grafik, für Modelle ohne ONNX-Form.</translation>
     </message>
     <message>
       <source>Folder of wheels</source>
@@ -252,8 +252,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Modell</translation>
     </message>
     <message>
-      <source>Name of a model that the engine holds, or the path of a weights file (.safetensors).</source>
-      <translation>Name eines Modells, das der Rechenkern enthält, oder der Pfad einer Gewichtsdatei (.safetensors).</translation>
+      <source>Name of a model that the engine holds, or the path of a model file (.onnx or .safetensors).</source>
+      <translation>Name eines Modells, das der Rechenkern mitbringt, oder der Pfad einer Modelldatei (.onnx oder .safetensors).</translation>
     </message>
     <message>
       <source>Threshold</source>
@@ -318,6 +318,14 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
     <message>
       <source>auto takes a graphics card where there is one that works, else the processor.</source>
       <translation>auto nimmt eine Grafikkarte, wo eine ist, die läuft, sonst den Prozessor.</translation>
+    </message>
+    <message>
+      <source>Computed by</source>
+      <translation>Berechnet von</translation>
+    </message>
+    <message>
+      <source>auto takes the fastest that is installed and knows the model; another one if that fails.</source>
+      <translation>auto nimmt das Schnellste, das installiert ist und das Modell kennt; ein anderes, falls das scheitert.</translation>
     </message>
     <message>
       <source>Precision</source>
@@ -1014,12 +1022,16 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Der Rechenkern ist installiert.</translation>
     </message>
     <message>
-      <source>Processor only: smaller, works everywhere</source>
-      <translation>Nur Prozessor: kleiner, läuft überall</translation>
+      <source>Processor: small, works everywhere</source>
+      <translation>Prozessor: klein, läuft überall</translation>
     </message>
     <message>
-      <source>NVIDIA graphics card (CUDA): larger, much faster</source>
-      <translation>NVIDIA-Grafikkarte (CUDA): größer, viel schneller</translation>
+      <source>NVIDIA graphics card (CUDA): with PyTorch, much larger</source>
+      <translation>NVIDIA-Grafikkarte (CUDA): mit PyTorch, viel größer</translation>
+    </message>
+    <message>
+      <source>Processor or Apple graphics with PyTorch: for models of your own</source>
+      <translation>Prozessor oder Apple-Grafik mit PyTorch: für eigene Modelle</translation>
     </message>
     <message>
       <source>Only without internet: a folder of wheels</source>

@@ -102,8 +102,11 @@ class InstallPanel(QWidget):
 
     def _build(self) -> None:
         self.accelerator = QComboBox()
-        self.accelerator.addItem(tr("Processor only: smaller, works everywhere"), "cpu")
-        self.accelerator.addItem(tr("NVIDIA graphics card (CUDA): larger, much faster"), "cuda")
+        self.accelerator.addItem(tr("Processor: small, works everywhere"), "cpu")
+        self.accelerator.addItem(tr("NVIDIA graphics card (CUDA): with PyTorch, much larger"), "cuda")
+        self.accelerator.addItem(
+            tr("Processor or Apple graphics with PyTorch: for models of your own"), "torch"
+        )
         self.wheels = QgsFileWidget()
         self.wheels.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.wheels.setDialogTitle(tr("Folder of wheels"))
