@@ -16,7 +16,10 @@ VARIABLES = {
     "cert": "SSL_CERT_FILE",
     "proxy": "ALL_PROXY",
 }
-"""pip's name → uv's variable. Source: pip.pypa.io/en/stable/topics/configuration, docs.astral.sh/uv/reference."""
+"""pip's name → uv's variable.
+
+Source: pip.pypa.io/en/stable/topics/configuration and docs.astral.sh/uv/reference/environment.
+"""
 
 _COMMAS = frozenset({"UV_FIND_LINKS"})
 """uv parts these by commas, the others by blanks."""
