@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -55,6 +56,31 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         **{name: os.environ[name] for name in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY") if name in os.environ},
         **more,
     }
+
+
+def visit_window(folder: Path, order: dict[str, object], *, timeout_s: float = 400) -> dict:
+    """What ``qgis/window.py`` sees in a real window with a clean profile; see there what is ordered."""
+    programs = program("xvfb-run"), program("qgis")
+    out = folder / "out"
+    out.mkdir()
+    make_profile(folder)
+    (folder / "order.json").write_text(json.dumps({**order, "out": str(out)}))
+    command = [programs[0], "-a", "-s", "-screen 0 1440x960x24", programs[1], "--nologo", "--noversioncheck"]
+    done = subprocess.run(
+        [*command, "--code", str(Path(__file__).parent / "qgis" / "window.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout_s,
+        env=environment(folder, CROPSEG_WINDOW=str(folder / "order.json")),
+    )
+    answer = out / "seen.json"
+    if not answer.is_file():
+        raise RuntimeError(f"QGIS ended before it was through:\n{done.stdout}{done.stderr}")
+    seen = json.loads(answer.read_text())
+    if "error" in seen:
+        raise RuntimeError(seen["error"])
+    return {**seen, "pictures": out}
 
 
 def qgis_process(folder: Path, *arguments: str, timeout_s: float = 120) -> str:

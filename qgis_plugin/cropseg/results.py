@@ -1,4 +1,4 @@
-"""How results arrive in a project: styled, named, and in a group that is called after the orthomosaic."""
+"""How results arrive in a project: styled, named, and in a group that is named after the orthomosaic."""
 
 from __future__ import annotations
 
@@ -37,10 +37,15 @@ _PROBABILITY_COLOURS = (
 
 @dataclass(frozen=True)
 class Arrival:
-    """A layer that will be loaded: one of ``ORDER``, and the group that it belongs to."""
+    """A layer that will be loaded: one of ``ORDER``, and the name of the layer that it was made of."""
 
     kind: str
-    group: str
+    origin: str
+
+    @property
+    def group(self) -> str:
+        """The group that the results of one layer share."""
+        return f"CropSeg: {self.origin}"
 
 
 class _Arrive(QgsProcessingLayerPostProcessorInterface):

@@ -78,9 +78,9 @@ def fill_project(project: QgsProject, folder: Path) -> dict[str, str]:
 
 
 def style_plots(layer: QgsVectorLayer) -> None:
-    """White outlines that are seen on soil and leaves, with the plots' names."""
+    """Outlines that are seen on soil, on leaves and in the legend, with the plots' names."""
     symbol = QgsFillSymbol.createSimple(
-        {"style": "no", "outline_color": "255,255,255,255", "outline_width": "0.5"}
+        {"style": "no", "outline_color": "255,221,87,255", "outline_width": "0.5"}
     )
     layer.setRenderer(QgsSingleSymbolRenderer(symbol))
     halo = QgsTextBufferSettings()

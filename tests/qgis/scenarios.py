@@ -60,7 +60,7 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
         ("stopped", "run", ["segment", {**RUN, "OUTPUT": str(folder / "stopped" / "mask.tif")}, 1]),
         ("assigned", "source_with_crs", [str(coarse), "EPSG:25832"]),
         ("untouched", "source_with_crs", [str(coarse), "EPSG:32632"]),
-        ("loaded", "loaded", [{**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "field_mask"]),
+        ("loaded", "loaded", [{**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "CropSeg: field_mask"]),
         ("batch", "batch",
          ["vectorize", [{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / f"from {area}.gpkg")}
                         for area in (0, 0.05)]]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 import rasterio
 from scenarios import results
+
+from qgis_plugin.cropseg.engine.progress import LABELS
 
 MODEL = {
     "AUTO_RESOLUTION",
@@ -64,6 +67,13 @@ def test_the_pipeline_gives_the_figures_and_the_pixels_of_the_package(told, ours
     np.testing.assert_allclose(table["coverage"].astype(float), mine["coverage"].astype(float), rtol=WRITTEN)
     assert table["height_mean_m"].notna().any()
     assert "<html" in Path(given["REPORT"]).read_text(encoding="utf-8")[:300].lower()
+
+
+def test_each_stage_is_told_once_and_in_words(told):
+    stages = [line for line in told["pipeline"]["said"] if line in LABELS.values()]
+    assert stages[0] == LABELS["segment"]
+    assert stages[-1] == LABELS["report"]
+    assert not [a for a, b in itertools.pairwise(stages) if a == b]
 
 
 def test_a_finished_pipeline_leaves_its_files_alone_and_does_not_overwrite_unasked(told, folder):
@@ -142,7 +152,7 @@ def test_a_layer_is_taken_by_its_file_and_with_the_crs_that_the_user_gave_it(tol
 
 
 def test_results_arrive_styled_and_in_the_group_of_their_raster(told):
-    assert told["loaded"].get("groups") == ["field_mask"], told["loaded"]
+    assert told["loaded"].get("groups") == ["CropSeg: field_mask"], told["loaded"]
     (layer,) = told["loaded"]["layers"]
     assert layer["renderer"] == "graduatedSymbol"
     assert layer["labels"]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from qgis_desktop import environment, make_profile, program
+from qgis_desktop import visit_window
 
 import cropseg_geo
 from qgis_plugin import package
@@ -22,34 +20,15 @@ EXTENT = f"{LEFT + 14},{LEFT + 22},{TOP - 22},{TOP - 14} [EPSG:32632]"
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What ``window.py`` saw; its pictures lie in ``seen["pictures"]``."""
-    programs = program("xvfb-run"), program("qgis")
     folder = tmp_path_factory.mktemp("first minutes")
-    out = folder / "out"
-    out.mkdir()
-    make_profile(folder)
     order = {
         "package": str(package.write_package(folder / "dist")),
-        "out": str(out),
         "engine": sys.executable,
         "sample": str(folder / "CropSeg sample field"),
         "dialogs": ["segment", "pipeline"],
         "job": {"EXTENT": EXTENT, "OUTPUT": str(folder / "Ergebnisse für später")},
     }
-    (folder / "order.json").write_text(json.dumps(order))
-    command = [programs[0], "-a", "-s", "-screen 0 1440x960x24", programs[1], "--nologo", "--noversioncheck"]
-    done = subprocess.run(
-        [*command, "--code", str(Path(__file__).with_name("window.py"))],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=400,
-        env=environment(folder, CROPSEG_WINDOW=str(folder / "order.json")),
-    )
-    answer = out / "seen.json"
-    assert answer.is_file(), f"QGIS ended before it was through:\n{done.stdout}{done.stderr}"
-    seen = json.loads(answer.read_text())
-    assert "error" not in seen, seen["error"]
-    return {**seen, "pictures": out, "profile": folder / "profiles"}
+    return {**visit_window(folder, order), "profile": folder / "profiles"}
 
 
 def test_the_package_installs_in_a_clean_profile_and_runs_from_there(seen):
@@ -89,7 +68,7 @@ def test_options_are_kept_and_diagnostics_are_copied(seen):
 
 
 def test_results_arrive_styled_and_grouped(seen):
-    assert seen["groups"] == ["Orthomosaic", "Heights"]
+    assert seen["groups"] == ["CropSeg: Orthomosaic", "Heights"]
     assert seen["in the group"] == ["Plots", "Canopy", "Mask", "Probability"]
     assert "graduatedSymbol" in seen["layers"].values()
     assert "paletted" in seen["layers"].values()

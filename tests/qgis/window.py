@@ -1,8 +1,9 @@
 """A user's first minutes in a real QGIS window: installs the package, opens what it shows, takes pictures.
 
 Run inside QGIS by ``qgis --code``; ``CROPSEG_WINDOW`` names a JSON file with ``package``, ``out`` (folder),
-``engine`` (a Python), ``sample`` (folder of the sample's copy), ``dialogs`` (names of algorithms) and ``job``
-(parameters of ``cropseg:pipeline``, or null). What was seen is written to ``seen.json`` in ``out``.
+``engine`` (a Python; empty: it is installed from ``wheels``, a folder), ``sample`` (folder of the sample's
+copy), ``dialogs`` (names of algorithms) and ``job`` (parameters of ``cropseg:pipeline``, or null). What was
+seen is written to ``seen.json`` in ``out``.
 """
 
 import json
@@ -67,7 +68,10 @@ def welcome(plugin, seen):
     until(lambda: dialog.engine_page.state._task is None)
     seen["engine line"] = dialog.engine_page.state.text()
     picture(dialog, "welcome-1")
-    refused_installation(dialog.engine_page, seen)
+    if ORDER.get("wheels"):
+        installation(dialog.engine_page, seen)
+    else:
+        refused_installation(dialog.engine_page, seen)
     dialog.next_button.click()
     dialog.sample_page.folder.setFilePath(ORDER["sample"])
     picture(dialog, "welcome-2")
@@ -90,6 +94,19 @@ def refused_installation(page, seen):
     seen["install note"] = page.panel.note.text()
     seen["can install again"] = page.panel.install_button.isEnabled()
     picture(page.window(), "welcome-refused")
+
+
+def installation(page, seen):
+    """The engine is installed from a folder of wheels."""
+    start = time.monotonic()
+    page.panel.wheels.setFilePath(ORDER["wheels"])
+    page.panel.install_button.click()
+    wait(5)
+    picture(page.window(), "welcome-installing")
+    until(lambda: not page.panel.is_running and page.state._task is None, seconds=600)
+    seen["installed"] = page.state.text()
+    seen["installation took"] = time.monotonic() - start
+    picture(page.window(), "welcome-installed")
 
 
 def options(plugin, seen):
@@ -154,7 +171,7 @@ def run_job(plugin, seen):
         layer.name(): getattr(layer.renderer(), "type", lambda: "")()
         for layer in QgsProject.instance().mapLayers().values()
     }
-    group = QgsProject.instance().layerTreeRoot().findGroup("Orthomosaic")
+    group = QgsProject.instance().layerTreeRoot().findGroup("CropSeg: Orthomosaic")
     seen["in the group"] = [node.name() for node in group.children()]
     seen["groups"] = [group.name() for group in QgsProject.instance().layerTreeRoot().findGroups()]
     picture(iface.mainWindow(), "result")

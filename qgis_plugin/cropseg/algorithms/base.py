@@ -27,7 +27,7 @@ from qgis.PyQt.QtGui import QIcon
 from ..engine.environment import Engine, look, new_log
 from ..engine.process import Cancelled, EngineError, run
 from ..engine.progress import LABELS, Progress
-from ..engine.protocol import Job, StageFinished, StageStarted, Unknown, Warned, Written
+from ..engine.protocol import Job, Unknown, Warned, Written
 from ..engine.versions import told
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
@@ -161,18 +161,20 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         engine = usable_engine()
         feedback.pushInfo(tr("Engine {} ({})").format(engine.version, engine.python))
         feedback.pushDebugInfo(job.to_json())
-        progress = Progress(job.task)
+        progress, shown = Progress(job.task), ""
 
         def show(event: object) -> None:
+            nonlocal shown
             feedback.setProgress(100 * progress.take(event))
-            if isinstance(event, (StageStarted, StageFinished)) and (stage := progress.stage):
-                feedback.setProgressText(tr(LABELS.get(stage, stage)))
-            elif isinstance(event, Warned):
+            if progress.stage not in ("", shown):
+                shown = progress.stage
+                feedback.setProgressText(tr(LABELS.get(shown, shown)))
+            if isinstance(event, Warned):
                 feedback.pushWarning(event.message)
             elif isinstance(event, Unknown):
                 feedback.pushConsoleInfo(event.line)
             elif isinstance(event, Written):
-                feedback.pushDebugInfo(event.path)
+                feedback.pushDebugInfo(Path(event.path).name)
 
         return run(engine.python, job, on_event=show, is_cancelled=feedback.isCanceled, log=new_log(job.task))
 

@@ -50,7 +50,7 @@ class InstallEngineAlgorithm(EngineAlgorithm):
     def initAlgorithm(self, configuration: dict | None = None) -> None:  # noqa: N802
         self.add_choice(
             ACCELERATOR,
-            tr("For"),
+            tr("Engine for"),
             list(ACCELERATORS),
             tr(
                 "cpu: small, fastest on a processor. cuda: with PyTorch for NVIDIA graphics cards, "

@@ -106,7 +106,7 @@ class PipelineAlgorithm(EngineAlgorithm):
             "report": self.parameterAsBool(parameters, MAKE_REPORT, context),
             **plots_arguments(self, parameters, context, feedback),
         }
-        self._group = self.parameterAsRasterLayer(parameters, INPUT, context).name()
+        self._origin = self.parameterAsRasterLayer(parameters, INPUT, context).name()
         return True
 
     def work(
@@ -156,7 +156,7 @@ class PipelineAlgorithm(EngineAlgorithm):
             ("PLOT_STATS", "plots", tr("Plots")),
         ):
             if name in results:
-                load(context, results[name], label, Arrival(kind, self._group))
+                load(context, results[name], label, Arrival(kind, self._origin))
 
 
 def _refuse_existing(folder: Path, stem: str, *, overwrite: bool) -> None:

@@ -78,7 +78,7 @@ class PlotStatsAlgorithm(EngineAlgorithm):
             **plots_arguments(self, parameters, context, feedback),
             **stats_arguments(self, parameters, context),
         }
-        self._group = mask.name()
+        self._origin = mask.name()
         return True
 
     def work(
@@ -92,5 +92,5 @@ class PlotStatsAlgorithm(EngineAlgorithm):
                 Job("plots_stats", {**self._arguments, "out": str(out), "overwrite": True}), feedback
             )
             deliver(out, target, context=context, layer="plots")
-        expect(context, target, Arrival("plots", self._group))
+        expect(context, target, Arrival("plots", self._origin))
         return {OUTPUT: target, "N_PLOTS": values["n_plots"], "COVERAGE": values["mean_coverage"]}

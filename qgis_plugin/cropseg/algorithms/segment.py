@@ -82,7 +82,7 @@ class SegmentAlgorithm(EngineAlgorithm):
     ) -> bool:
         arguments = model_arguments(self, parameters, context, feedback)
         self._arguments = {**arguments, "outlines": outline_arguments(self, parameters, context)}
-        self._group = self.parameterAsRasterLayer(parameters, INPUT, context).name()
+        self._origin = self.parameterAsRasterLayer(parameters, INPUT, context).name()
         return True
 
     def work(
@@ -98,7 +98,7 @@ class SegmentAlgorithm(EngineAlgorithm):
             deliver(files["prob"], probability, context=context)
             deliver(files["layers"], canopy, context=context, layer="canopy")
         for path, kind in ((mask, "mask"), (probability, "probability"), (canopy, "canopy")):
-            expect(context, path, Arrival(kind, self._group))
+            expect(context, path, Arrival(kind, self._origin))
         feedback.pushInfo(cover_in_words(values["summary"]))
         placed = {OUTPUT: mask, PROBABILITY: probability, CANOPY: canopy}
         return {name: path for name, path in placed.items() if path} | numbers(values["summary"])

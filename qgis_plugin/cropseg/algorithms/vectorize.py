@@ -75,7 +75,7 @@ class VectorizeAlgorithm(EngineAlgorithm):
             "prob": raster_source(probability) if probability else None,
             "outlines": outline_arguments(self, parameters, context),
         }
-        self._group = mask.name()
+        self._origin = mask.name()
         return True
 
     def work(
@@ -88,7 +88,7 @@ class VectorizeAlgorithm(EngineAlgorithm):
                 Job("vectorize", {**self._arguments, "out": str(out), "overwrite": True}), feedback
             )
             deliver(out, target, context=context, layer="canopy")
-        expect(context, target, Arrival("canopy", self._group))
+        expect(context, target, Arrival("canopy", self._origin))
         return {
             OUTPUT: target,
             "N_POLYGONS": values["n_polygons"],

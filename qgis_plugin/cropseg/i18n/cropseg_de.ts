@@ -112,8 +112,8 @@ Uses uv where it is installed, else a Python 3.11 or newer. Proxies and indexes 
 Nimmt uv, wo es installiert ist, sonst ein Python ab 3.11. Proxys und Indizes gelten, wie sie für pip eingerichtet sind. Ohne Verbindung einen Ordner mit Wheels angeben. Zum Aktualisieren noch einmal ausführen; der alte Rechenkern bleibt, bis der neue läuft.</translation>
     </message>
     <message>
-      <source>For</source>
-      <translation>Für</translation>
+      <source>Engine for</source>
+      <translation>Rechenkern für</translation>
     </message>
     <message>
       <source>cpu: small, fastest on a processor. cuda: with PyTorch for NVIDIA graphics cards, much larger. torch: with PyTorch for processor and Apple graphics, for models without an ONNX form.</source>

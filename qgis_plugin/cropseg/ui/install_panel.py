@@ -29,9 +29,11 @@ BUTTON_PX = 150
 
 
 class InstallPanel(QWidget):
-    """Makes the engine's environment without holding up QGIS; ``installed`` carries the new engine."""
+    """Makes the engine's environment without holding up QGIS; ``installed`` carries the new engine,
+    ``running`` whether one is being made."""
 
     installed = pyqtSignal(object)
+    running = pyqtSignal(bool)
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -99,6 +101,7 @@ class InstallPanel(QWidget):
         self.cancel_button.setVisible(running)
         self.progress.setVisible(running)
         self.log.setVisible(running or bool(self.log.toPlainText()))
+        self.running.emit(running)
 
     def _build(self) -> None:
         self.accelerator = QComboBox()

@@ -109,6 +109,8 @@ class OptionsPage(QgsOptionsPageWidget):
         install = QPushButton(tr("Install or update …"))
         install.clicked.connect(self._on_install)
         self.state = EngineState()
+        # A label that wraps asks for the height that it would have if it were narrow.
+        self.state.setMinimumWidth(420)
         row = QHBoxLayout()
         row.addWidget(self.python, 1)
         row.addWidget(find)

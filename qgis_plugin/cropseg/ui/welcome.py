@@ -36,6 +36,7 @@ class WelcomeDialog(QDialog):
         self.setWindowIcon(icon)
         self.setModal(False)
         self._actions = actions
+        self._has_engine = True
         self.pages = QStackedWidget()
         self.engine_page = EnginePage()
         self.sample_page = SamplePage(actions.open_sample)
@@ -57,7 +58,7 @@ class WelcomeDialog(QDialog):
         self.back_button.setEnabled(step > 0)
         self.next_button.setVisible(step < last)
         self.close_button.setText(tr("Close") if step < last else tr("Finish"))
-        (self.next_button if step < last else self.close_button).setDefault(True)
+        self._mark_next_deed()
 
     def go_on(self) -> None:
         """To the next step."""
@@ -79,6 +80,17 @@ class WelcomeDialog(QDialog):
 
     def _on_engine(self, engine: Engine | None, fit: Fit) -> None:
         self.engine_page.show_engine(engine, fit)
+        self._has_engine = fit.is_ok
+        self._mark_next_deed()
+
+    def _mark_next_deed(self) -> None:
+        """What is to be done next answers to the return key, and looks like it."""
+        deeds = {
+            self.engine_page: self.next_button if self._has_engine else self.engine_page.panel.install_button,
+            self.sample_page: self.sample_page.open_button,
+            self.next_page: self.close_button,
+        }
+        deeds[self.pages.currentWidget()].setDefault(True)
 
     def _build(self, icon: QIcon) -> None:
         self.steps = QListWidget()
@@ -109,7 +121,7 @@ class WelcomeDialog(QDialog):
         layout.addLayout(_header(icon))
         layout.addLayout(body, 1)
         layout.addLayout(buttons)
-        self.resize(760, 520)
+        self.resize(760, 560)
 
 
 def _header(icon: QIcon) -> QHBoxLayout:

@@ -39,6 +39,7 @@ class EnginePage(QWidget):
         self.state = EngineState()
         self.panel = InstallPanel()
         self.panel.installed.connect(self._use_installed)
+        self.panel.running.connect(self._show_running)
         self.python = QgsFileWidget()
         self.python.setStorageMode(QgsFileWidget.StorageMode.GetFile)
         self.python.setDialogTitle(tr("Python of the engine's environment"))
@@ -89,11 +90,20 @@ class EnginePage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(10)
         layout.addWidget(heading(tr("Install it")))
-        layout.addWidget(self.panel)
-        layout.addWidget(heading(tr("Or use one that is there")))
-        layout.addLayout(row)
+        layout.addWidget(self.panel, 100)
+        self.choice = QWidget()
+        choice = QVBoxLayout(self.choice)
+        choice.setContentsMargins(0, 0, 0, 0)
+        choice.addWidget(heading(tr("Or use one that is there")))
+        choice.addLayout(row)
+        layout.addWidget(self.choice)
         layout.addStretch(1)
         return ways
+
+    def _show_running(self, is_running: bool) -> None:
+        """While the engine is installed, its log has the room, and nothing else is said about an engine."""
+        self.state.setVisible(not is_running)
+        self.choice.setVisible(not is_running)
 
     def _use_installed(self, _engine: Engine) -> None:
         # The new engine is the plugin's own: it is found without being chosen.
