@@ -57,7 +57,9 @@ def shrink(picture: Image.Image, width: int | None) -> Image.Image:
     if width is not None:
         height = round(picture.height * width / picture.width)
         picture = picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
-    return picture.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return picture.convert("RGB").quantize(
+        256, method=Image.Quantize.FASTOCTREE, kmeans=2, dither=Image.Dither.NONE
+    )
 
 
 if __name__ == "__main__":

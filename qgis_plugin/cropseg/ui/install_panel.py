@@ -15,6 +15,7 @@ from qgis.PyQt.QtWidgets import (
     QPlainTextEdit,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -100,7 +101,10 @@ class InstallPanel(QWidget):
         self.cancel_button.setEnabled(running)
         self.cancel_button.setVisible(running)
         self.progress.setVisible(running)
-        self.log.setVisible(running or bool(self.log.toPlainText()))
+        has_log = running or bool(self.log.toPlainText())
+        self.log.setVisible(has_log)
+        height = QSizePolicy.Policy.Expanding if has_log else QSizePolicy.Policy.Maximum
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, height)
         self.running.emit(running)
 
     def _build(self) -> None:
