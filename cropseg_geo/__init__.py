@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from cropseg_geo.engine.run import Workers
+    from cropseg_geo.engine.workers import Workers
     from cropseg_geo.errors import CropsegError
     from cropseg_geo.pipeline import check, measure_plots, plot_series, predict, segment, vectorize
     from cropseg_geo.vector.options import Outlines
 
-_HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.run"}
+_HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.workers"}
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the public name stands for

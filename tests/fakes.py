@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from scipy import special
@@ -80,6 +84,50 @@ class TileDependentPredictor:
         place = np.linspace(0, 1, height)[:, None] * np.linspace(1, 0, width)[None]
         mean = batch[:, 0].mean(axis=(1, 2))[:, None, None]
         return logits_of(0.25 * place + 0.25 * mean + 0.5 * batch[:, 0])
+
+
+@dataclass(frozen=True)
+class SlowPredictor:
+    """As :class:`TileDependentPredictor`, slowly; writes the process and a name of the tile into a log.
+
+    The environment's ``FAKE_SECONDS`` makes a process slower; a tile that is all ``poison`` kills it.
+    """
+
+    log: str
+    seconds: float = 0.02
+    poison: float | None = None
+    card: ModelCard = field(default_factory=fake_card)
+
+    def predict(self, batch):
+        if self.poison is not None and (np.rint(batch * 255) == self.poison).all():
+            os._exit(9)
+        time.sleep(float(os.environ.get("FAKE_SECONDS", self.seconds)) * len(batch))
+        with Path(self.log).open("a") as log:
+            for tile in batch:
+                log.write(f"{os.getpid()} {hashlib.sha256(tile.tobytes()).hexdigest()[:16]}\n")
+        return TileDependentPredictor().predict(batch)
+
+
+@dataclass(frozen=True)
+class NanPredictor:
+    """Has diverged."""
+
+    card: ModelCard = field(default_factory=fake_card)
+
+    def predict(self, batch):
+        return np.full((len(batch), 2, *batch.shape[-2:]), np.nan, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class PlaceDependentPredictor:
+    """Has another card in another process, as weights that differ from machine to machine."""
+
+    @property
+    def card(self) -> ModelCard:
+        return fake_card(weights_digest=f"{os.getpid():064d}")
+
+    def predict(self, batch):
+        return logits_of(batch[:, 0])
 
 
 @dataclass(frozen=True)

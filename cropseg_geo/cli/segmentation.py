@@ -87,7 +87,7 @@ def segment(
 ) -> None:
     """Segment an orthomosaic: mask, probability, canopy polygons and, with plots, their coverage."""
     from cropseg_geo import pipeline
-    from cropseg_geo.engine.run import Workers
+    from cropseg_geo.engine.workers import Workers
 
     options, outlines = engine_options(locals()), outline_options(locals())
     with event_listener(as_json=events, quiet=quiet) as listener:
@@ -135,7 +135,7 @@ def check(
 ) -> None:
     """Say what segmenting this orthomosaic will do and need, or why it cannot work. Writes nothing."""
     from cropseg_geo import pipeline
-    from cropseg_geo.engine.run import Workers
+    from cropseg_geo.engine.workers import Workers
 
     options = engine_options(locals())
     with event_listener(as_json=events, quiet=True) as listener:

@@ -1,9 +1,8 @@
-"""A block's work, and a plan as dask tasks: one task a block, no edges between blocks."""
+"""What a job is and what each of its blocks takes: no block needs another."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -64,23 +63,16 @@ class BlockDone:
     j: int
     tiles_inferred: int
     tiles_empty: int
-    wanted_px: int
 
 
-def block_tasks(job: Job, blocks: Iterable[Block]) -> list[Any]:
-    """One lazy task (``dask.delayed``) a block; computing it yields a :class:`BlockDone`."""
-    from dask.delayed import delayed
+def run_block(job: Job, i: int, j: int) -> BlockDone | None:
+    """Read a block's footprint, infer its tiles, keep the weighted sums in the store.
 
-    shared = delayed(job, traverse=False)
-    run = delayed(run_block, pure=False)
-    return [
-        run(shared, b.i, b.j, dask_key_name=f"block-{job.plan.fingerprint[:8]}-{b.i}-{b.j}") for b in blocks
-    ]
-
-
-def run_block(job: Job, i: int, j: int) -> BlockDone:
-    """Read a block's footprint, infer its tiles, keep the weighted sums in the store."""
+    None for a block that the store holds already, from an earlier run or from a worker that was lost later.
+    """
     block = job.plan.blocks.block(i, j)
+    if job.store.find(block) is not None:
+        return None
     opened = read_block(job, block)
     job.store.write(block, infer_block(job.inference, opened))
     return block_done(opened)
@@ -89,8 +81,7 @@ def run_block(job: Job, i: int, j: int) -> BlockDone:
 def block_done(opened: OpenBlock) -> BlockDone:
     """The report of a block whose tiles are all inferred."""
     block, n = opened.block, len(opened.tiles)
-    own = opened.wanted[: block.window.height, : block.window.width]
-    return BlockDone(block.i, block.j, n, len(block.tiles) - n, int(np.count_nonzero(own)))
+    return BlockDone(block.i, block.j, n, len(block.tiles) - n)
 
 
 def wanted_mask(extent: Window, window: Window, region: Region | None) -> npt.NDArray[np.bool_]:

@@ -50,7 +50,6 @@ class Lanes:
 
     def __init__(self, job: Job, blocks: Sequence[Block], *, lanes: int) -> None:
         self._job, self._blocks, self._lanes = job, blocks, lanes
-        self._held = job.store.finished()
         self._to_open = iter(blocks)
         batch = job.inference.batch_size
         self._room = 2 + -(-lanes * batch // job.plan.blocks.tiles_per_side**2)
@@ -99,8 +98,8 @@ class Lanes:
         """A reader: opens one block after the other as there is room."""
         try:
             while (block := self._next_to_open()) is not None:
-                if (block.i, block.j) in self._held:
-                    self._put(block, None, self._job.store.read(block))
+                if (held := self._job.store.find(block)) is not None:
+                    self._put(block, None, held)
                     continue
                 opened = read_block(self._job, block)
                 if not opened.tiles:

@@ -4,6 +4,9 @@ One Zarr array holds, for each block, the running sums over its whole footprint:
 ``overlap_px`` more that its tiles reach into the blocks below and to the right. A block is one chunk, so
 writers never meet. What several blocks contribute to a pixel is added when the blocks are read, in
 :func:`cropseg_geo.engine.blend.joined`; until then no block waits for another.
+
+A block is done when its chunk is there and its checksum fits: there is no mark beside it that could lie.
+Chunks are put in place whole (renamed, or put as objects); what a power cut makes of them fails the checksum.
 """
 
 from __future__ import annotations
@@ -15,13 +18,16 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
-from cropseg_geo.engine.blend import Fixed, Sums, joined
+from cropseg_geo.engine.blend import Fixed, Sums, normalised
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.grid import Block, BlockGrid, Window
 
-_COMPRESSION = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4)
+_COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
+
+_MISSING = 2**32 - 1
+"""Value of pixels whose chunk is not there; no sum reaches it, see :mod:`cropseg_geo.engine.blend`."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,11 @@ class BlockStore:
     fingerprint: str
 
     @property
+    def _where(self) -> str:
+        # A folder's own address makes zarr go through fsspec, which would not make the folders.
+        return self.path.removeprefix("file://")
+
+    @property
     def chunk_px(self) -> int:
         return self.blocks.side_px + self.blocks.tiles.overlap_px
 
@@ -55,38 +66,56 @@ class BlockStore:
         Raises
         ------
         InputError
-            If the folder holds the blocks of another run.
+            If the folder holds the blocks of another run, or the URL is of a kind that is not installed.
         OutputError
             If it cannot be written.
         """
-        rows, cols = self.blocks.shape
-        side = self.chunk_px
-        try:
-            group = zarr.open_group(self.path, mode="a")
-            if "sums" not in group:
-                group.create_array(
-                    "sums",
-                    shape=(self.channels, rows * side, cols * side),
-                    chunks=(self.channels, side, side),
-                    dtype="uint32",
-                    compressors=_COMPRESSION,
-                    fill_value=0,
-                    overwrite=True,
-                )
-                group.create_array("done", shape=(rows, cols), chunks=(1, 1), dtype="uint8", compressors=None)
-                group.attrs["fingerprint"] = self.fingerprint
-        except (OSError, ValueError) as err:
-            raise OutputError(f"{self.path}: cannot hold the finished blocks ({err})") from err
-        if group.attrs.get("fingerprint") != self.fingerprint:
+        held = self._held_fingerprint()
+        if held is not None and held != self.fingerprint:
             raise InputError(
                 f"{self.path}: holds blocks of another run (input, model or options differ)",
                 remedy="delete that folder, or choose another output folder",
             )
+        if held is not None:
+            return
+        rows, cols = self.blocks.shape
+        side = self.chunk_px
+        try:
+            # Begun and not finished, or nothing at all: either way no block is in it.
+            group = zarr.open_group(self._where, mode="w")
+            group.create_array(
+                "sums",
+                shape=(self.channels, rows * side, cols * side),
+                chunks=(self.channels, side, side),
+                dtype="uint32",
+                compressors=_COMPRESSORS,
+                fill_value=_MISSING,
+            )
+            group.attrs["fingerprint"] = self.fingerprint
+        except ImportError as err:
+            raise InputError(f"{self.path}: {err}", remedy="install what fsspec names there") from err
+        except (OSError, ValueError) as err:
+            raise OutputError(f"{self.path}: cannot hold the finished blocks ({err})") from err
+
+    def require(self) -> None:
+        """Raise InputError if the store cannot be seen from this process, or is another run's."""
+        if self._held_fingerprint() != self.fingerprint:
+            raise InputError(
+                f"{self.path}: the finished blocks cannot be seen from here",
+                remedy="keep them where all workers see them: a shared folder, or --store URL",
+            )
+
+    def _held_fingerprint(self) -> str | None:
+        """Fingerprint of the run whose blocks are there; None where no store was ever completed."""
+        try:
+            group = zarr.open_group(self._where, mode="r")
+            return str(group.attrs["fingerprint"]) if "sums" in group else None
+        except (OSError, ValueError, KeyError, ImportError):
+            return None
 
     @cached_property
-    def _arrays(self) -> tuple[Any, Any]:
-        group = zarr.open_group(self.path, mode="r+")
-        return group["sums"], group["done"]
+    def _sums(self) -> Any:  # Any: zarr's array is generic in ways that do not concern us
+        return zarr.open_group(self._where, mode="r+")["sums"]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("path", "blocks", "channels", "fingerprint")}
@@ -100,14 +129,12 @@ class BlockStore:
         )
 
     def write(self, block: Block, sums: Sums) -> None:
-        """Keep a block's sums (C, H, W), then mark the block as done."""
+        """Keep a block's sums (C, H, W). Raises OutputError."""
         side = self.chunk_px
         chunk = np.zeros((self.channels, side, side), dtype=np.uint32)
         chunk[:, : sums.shape[1], : sums.shape[2]] = sums
-        array, done = self._arrays
         try:
-            array[self._region(block)] = chunk
-            done[block.i, block.j] = 1
+            self._sums[self._region(block)] = chunk
         except OSError as err:
             raise OutputError(
                 f"{self.path}: block ({block.i}, {block.j}) could not be kept ({err})",
@@ -115,22 +142,65 @@ class BlockStore:
             ) from err
 
     def read(self, block: Block) -> Sums:
-        """The sums over a block's chunk (C, side, side); zeros where nothing was inferred."""
-        return np.asarray(self._arrays[0][self._region(block)])
+        """The sums over a block's chunk (C, side, side); zeros where nothing was inferred.
 
-    def finished(self) -> set[tuple[int, int]]:
-        """Indexes of the blocks that are done."""
-        return {(int(i), int(j)) for i, j in np.argwhere(self._arrays[1][:])}
+        Raises
+        ------
+        OutputError
+            If the block is not there, or not as it was written.
+        """
+        sums = self.find(block)
+        if sums is None:
+            raise OutputError(
+                f"{self.path}: block ({block.i}, {block.j}) is missing or damaged",
+                remedy="check the disk, then run the same command again: that block is computed anew",
+            )
+        return sums
+
+    def find(self, block: Block) -> Sums | None:
+        """As :meth:`read`; None if the block is not there, or not as it was written."""
+        try:
+            sums: Sums = np.asarray(self._sums[self._region(block)])
+        except ValueError:  # its checksum does not fit
+            return None
+        return None if sums[0, 0, 0] == _MISSING else sums
 
     def holds_anything(self) -> bool:
         """True if at least one block is done; False too where the store was never made."""
         try:
-            return bool(self.finished())
+            return bool(self._sums.nchunks_initialized)
         except (OSError, KeyError, ValueError):
             return False
 
 
 def blended_blocks(store: BlockStore, extent: Window) -> Iterator[tuple[Window, Fixed]]:
-    """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it."""
-    blocks = ((block, store.read(block)) for block in store.blocks.meeting(extent))
-    return joined(blocks, store.blocks, store.channels, extent)
+    """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it.
+
+    Each chunk is read once. What reaches into the next row of blocks is carried in one strip of
+    ``overlap_px`` rows.
+    """
+    grid, overlap = store.blocks, store.blocks.tiles.overlap_px
+    rows, cols = grid.shape
+    strip = np.zeros((store.channels, overlap, grid.tiles.width + overlap), dtype=np.uint32)
+    for i in range(rows):
+        next_strip = np.zeros_like(strip)
+        carried = np.zeros((store.channels, store.chunk_px, overlap), dtype=np.uint32)
+        for j in range(cols):
+            block = grid.block(i, j)
+            window = block.window
+            if not grid.footprint(block) & extent:
+                carried[:] = 0
+                continue
+            sums = store.read(block)
+            height, width = window.shape
+            right, below = (min(overlap, store.chunk_px - n) for n in (width, height))
+            own = sums[:, :height, :width].copy()
+            own[:, :overlap] += strip[:, : min(overlap, height), window.slices[1]]
+            own[:, :, :overlap] += carried[:, :height, : min(overlap, width)]
+            carried = np.zeros_like(carried)
+            carried[:, :height, :right] = sums[:, :height, width : width + right]
+            reach = slice(window.col, window.col_stop + right)
+            next_strip[:, :below, reach] += sums[:, height : height + below, : width + right]
+            if inside := window & extent:
+                yield inside, normalised(own[:, *inside.relative_to(window).slices])
+        strip = next_strip

@@ -19,8 +19,9 @@ import geopandas as gpd
 from cropseg_geo.engine.blend import Fixed, joined
 from cropseg_geo.engine.finish import Drafts, PixelCounts, source_steps, working_steps, write_rasters
 from cropseg_geo.engine.graph import Inference, Job
-from cropseg_geo.engine.run import Progress, Tally, Workers, computed_blocks
+from cropseg_geo.engine.run import Progress, Tally, computed_blocks
 from cropseg_geo.engine.store import BlockStore
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground

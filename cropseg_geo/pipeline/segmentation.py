@@ -8,7 +8,7 @@ from typing import Any
 
 import geopandas as gpd
 
-from cropseg_geo.engine.run import Workers
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.layers import CanopyOptions

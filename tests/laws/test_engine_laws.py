@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
-from cropseg_geo.engine.run import Workers, run_blocks
+from cropseg_geo.engine.run import run_blocks
 from cropseg_geo.engine.store import BlockStore, blended_blocks
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.grid import TileGrid, Window
 from cropseg_geo.raster.scaling import ValueScale
 

@@ -16,7 +16,7 @@ from rasters import write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo import __version__, pipeline, worker
 from cropseg_geo.arguments import bind
-from cropseg_geo.engine.run import Workers
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InputError
 from cropseg_geo.preflight import Options
 from cropseg_geo.vector.options import Outlines

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import rasterio
 from affine import Affine
 
-from cropseg_geo.engine.run import Workers
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.model.predictor import Predictor, TorchPredictor
 from cropseg_geo.pipeline import segment
 from cropseg_geo.raster.cog import PROBABILITY_STEPS

@@ -1,0 +1,52 @@
+"""Jobs of fakes: a raster in memory, a formula for a model, a real plan and a real store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from fakes import ArraySource, SlowPredictor
+
+from cropseg_geo.engine.graph import Inference, Job
+from cropseg_geo.engine.plan import make_plan
+from cropseg_geo.engine.store import BlockStore, blended_blocks
+from cropseg_geo.grid import Window
+from cropseg_geo.raster.scaling import ValueScale
+
+TILE, OVERLAP, SIDE = 32, 8, 2
+
+
+def fake_source(height: int = 200, width: int = 220) -> ArraySource:
+    """Noise with an empty corner."""
+    rng = np.random.default_rng(7)
+    rows, cols = np.mgrid[:height, :width]
+    return ArraySource(rng.integers(0, 255, (1, height, width), dtype=np.uint8), rows + cols > 90)
+
+
+def fake_job(folder: Path, *, source: ArraySource | None = None, store: str = "", **predictor) -> Job:
+    """A job whose store is made and empty; ``predictor`` are arguments of :class:`SlowPredictor`."""
+    source = source or fake_source()
+    folder.mkdir(exist_ok=True)
+    whole = Window(0, 0, source.height, source.width)
+    plan = make_plan(
+        shape=whole.shape, extent=whole, tile_px=TILE, overlap_px=OVERLAP, channels=1,
+        identity={"name": str(folder)}, tiles_per_side=SIDE,
+    )  # fmt: skip
+    blocks = BlockStore(store or str(folder / "blocks.zarr"), plan.blocks, 1, plan.fingerprint)
+    blocks.create()
+    model = SlowPredictor(str(folder / "tiles.log"), **predictor)
+    return Job(source, Inference(model, ValueScale(0, 255), plan), blocks)
+
+
+def blended(job: Job) -> np.ndarray:
+    """The blended steps (H, W) that the job's store holds."""
+    out = np.zeros(job.plan.extent.shape, dtype=np.uint16)
+    for window, steps in blended_blocks(job.store, job.plan.extent):
+        out[window.slices] = steps[0]
+    return out
+
+
+def tile_log(job: Job) -> list[tuple[int, str]]:
+    """Process and name of each tile that was inferred."""
+    lines = Path(job.inference.predictor.log).read_text().splitlines()
+    return [(int(pid), tile) for pid, tile in map(str.split, lines)]
