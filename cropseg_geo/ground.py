@@ -19,12 +19,15 @@ import shapely
 from affine import Affine
 from pyproj import CRS, Transformer
 from pyproj.enums import TransformDirection
+from pyproj.exceptions import ProjError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 
 GRID_TOLERANCE = 0.005
 """Largest relative error of a projected grid's areas for which grid areas are reported."""
+
+_REMEDY = "assign the CRS of the survey, for example with gdal_edit.py -a_srs EPSG:32633"
 
 _PROBE_M = 10.0
 """Side of the square on which scales are probed: large enough for float64, small enough to be local."""
@@ -55,10 +58,14 @@ class Ground:
     width: int
 
     def __post_init__(self) -> None:
-        if not (self._crs.is_projected or self._crs.is_geographic):
+        try:
+            known = self._crs.is_projected or self._crs.is_geographic
+        except ProjError as err:
+            raise InputError(f"the raster's CRS is none that can be used: {err}", remedy=_REMEDY) from err
+        if not known:
             raise InputError(
                 f"the CRS {self._crs.name!r} is neither projected nor geographic: its lengths are unknown",
-                remedy="assign the CRS of the survey, for example with gdal_edit.py -a_srs EPSG:32633",
+                remedy=_REMEDY,
             )
 
     @cached_property
@@ -75,7 +82,12 @@ class Ground:
         geodetic = self._crs.geodetic_crs
         if geodetic is None:
             raise InputError(f"the CRS {self._crs.name!r} has no geodetic base CRS")
-        return Transformer.from_crs(self._crs, geodetic, always_xy=True)
+        try:
+            return Transformer.from_crs(self._crs, geodetic, always_xy=True)
+        except ProjError as err:
+            raise InputError(
+                f"nothing leads from {self._crs.name!r} to the Earth: {err}", remedy=_REMEDY
+            ) from err
 
     def _lonlat_of(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Coordinates (N, 2) in the CRS → longitude, latitude (N, 2) in degrees."""
@@ -116,7 +128,14 @@ class Ground:
         area, _ = geod.polygon_area_perimeter(lon[:4], lat[:4])
         _, _, steps = geod.inv(lon[[4, 6]], lat[[4, 6]], lon[[5, 7]], lat[[5, 7]])
         n = 2 * half
-        return (float(steps[0]) / n, float(steps[1]) / n, abs(float(area)) / n**2)
+        sizes = (float(steps[0]) / n, float(steps[1]) / n, abs(float(area)) / (n * n))
+        if not all(0 < size < math.inf for size in sizes):
+            raise InputError(
+                f"pixels of the size {self.transform.a:g} × {self.transform.e:g} have no size on the ground "
+                f"in {self._crs.name!r}",
+                remedy="check the file's geotransform and that the CRS is the one its coordinates are in",
+            )
+        return sizes
 
     def pixel_steps_m(self, window: Window | None = None) -> tuple[float, float]:
         """Ground length (m) of one step along a row and of one step along a column, at ``window``."""

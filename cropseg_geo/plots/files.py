@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pyogrio
+import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned
+from cropseg_geo.events import Listener, Warned, ignore
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
 _PARQUET_BOX = "bbox"
 """The usual name of a GeoParquet file's column of bounding boxes, which is no column of the user's."""
+_READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
+"""What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
+
 _LAYER_MARK = "|layername="
 DEFAULT_LAYER = "plots"
 
 
-def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
+def read_layer(path: str | Path, layer: str | None, *, listener: Listener = ignore) -> gpd.GeoDataFrame:
     """The features of one layer, as they are.
 
     Parameters
@@ -29,6 +39,8 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
         A file, or ``file|layername=x`` as QGIS writes it.
     layer
         Name of the layer; without one the only layer, or the one named ``plots``.
+    listener
+        Told what GDAL says of a file that it reads only in part.
 
     Raises
     ------
@@ -47,25 +59,45 @@ def read_layer(path: str | Path, layer: str | None) -> gpd.GeoDataFrame:
         )
     if file.suffix.lower() in _PARQUET_SUFFIXES:
         return _read_parquet(file)
-    try:
-        names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
-    except pyogrio.errors.DataSourceError as err:
-        raise InputError(
-            f"{file} is not a vector file that GDAL opens",
-            remedy="pass plots as GeoPackage, GeoJSON or Shapefile (with its .shx and .dbf beside it)",
-        ) from err
-    chosen = _choose_layer(file, names, layer)
-    try:
-        return pyogrio.read_dataframe(file, layer=chosen)
-    except (RuntimeError, ValueError) as err:  # what pyogrio's errors derive from
-        raise InputError(f"layer {chosen!r} of {file} cannot be read: {err}") from err
+    with _warnings_told(file, listener):
+        try:
+            names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
+        except _READING_ERRORS as err:
+            raise InputError(
+                f"{file} is not a vector file that GDAL opens",
+                remedy="pass plots as GeoPackage, GeoJSON or Shapefile (with its .shx and .dbf beside it)",
+            ) from err
+        chosen = _choose_layer(file, names, layer)
+        try:
+            return pyogrio.read_dataframe(file, layer=chosen)
+        except _READING_ERRORS as err:
+            raise InputError(
+                f"layer {chosen!r} of {file} cannot be read: {err}",
+                remedy="save the plots again, for example from QGIS to GeoPackage",
+            ) from err
+
+
+@contextmanager
+def _warnings_told(file: Path, listener: Listener) -> Iterator[None]:
+    """What GDAL complains of while it reads on goes to the listener, each complaint once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                listener(Warned(f"{file}: {text[:200]}"))
 
 
 def _read_parquet(file: Path) -> gpd.GeoDataFrame:
     """GeoParquet through Arrow: GDAL as it comes in wheels reads none."""
     try:
-        frame = gpd.read_parquet(file)
-    except (OSError, ValueError) as err:  # ArrowInvalid is a ValueError, as is a table without geometries
+        # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
+        pq.read_table(file).validate(full=True)
+        with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
+            frame = gpd.read_parquet(file)
+    # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
+    except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
         raise InputError(
             f"{file} is no GeoParquet file with outlines: {err}",
             remedy="save the plots as polygons, for example from QGIS to GeoPackage",

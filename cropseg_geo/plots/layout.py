@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,13 @@ _ID_NAMES = (
     "plot_id", "plotid", "plot_ids", "plot", "plot_no", "plot_nr", "plotno", "plotnr", "plot_number",
     "plot_name", "plotname", "id", "name", "fid", "uid", "label",
 )  # fmt: skip
+MAX_PLOT_SIDE_M = 10_000.0
+"""Longer than any field that is one plot. Beyond, it is a mistake in the coordinates, and its rows and cells
+would fill the memory."""
+
+_FARTHEST = 1e9
+"""Largest coordinate of a place on Earth, in the units of any CRS."""
+
 _POLYGON_TYPES = (3, 6)  # shapely type ids of Polygon and MultiPolygon
 
 
@@ -85,7 +93,8 @@ def read_plots(
     InputError
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
     """
-    frame = plots.copy() if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, layer)
+    given = isinstance(plots, gpd.GeoDataFrame)
+    frame = plots.copy() if given else read_layer(plots, layer, listener=listener)
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)
@@ -118,7 +127,7 @@ def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any],
         return pd.Series(np.arange(1, len(frame) + 1)), None
     ids = frame[name]
     _check_ids(ids, name)
-    if pd.api.types.is_float_dtype(ids) and (ids == np.floor(ids)).all():
+    if pd.api.types.is_float_dtype(ids) and np.isfinite(ids).all() and (ids == np.floor(ids)).all():
         ids = ids.astype(np.int64)
     return ids, name
 
@@ -151,18 +160,28 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
             remedy="plots are outlines: buffer points or lines to polygons first",
         )
     flat = shapely.force_2d(geometry)
+    # Beyond the Earth there is nothing, and areas of what lies there are no numbers.
+    coordinates, owner = shapely.get_coordinates(flat, return_index=True)
+    flat[owner[~(np.abs(coordinates) < _FARTHEST).all(axis=1)]] = None
     is_invalid = ~shapely.is_valid(flat) & ~shapely.is_missing(flat)
-    fixed = flat.copy()
-    fixed[is_invalid] = shapely.make_valid(flat[is_invalid], method="structure", keep_collapsed=False)
+    fixed = _repaired(flat)
     is_polygon = np.isin(shapely.get_type_id(fixed), _POLYGON_TYPES)
     is_usable = is_polygon & (shapely.area(fixed) > 0) & np.isfinite(shapely.area(fixed))
     if not is_usable.all():
         raise InputError(
-            f"{named(list(ids[~is_usable]))}: the outline is empty or encloses no area",
+            f"{named(list(ids[~is_usable]))}: the outline is empty, encloses no area or leaves the Earth",
             remedy="draw these plots again, or remove them",
         )
     if is_invalid.any():
         listener(Warned(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
+    return fixed
+
+
+def _repaired(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The geometries, with valid ones in place of those that cross themselves."""
+    fixed = geometry.copy()
+    is_invalid = ~shapely.is_valid(fixed) & ~shapely.is_missing(fixed)
+    fixed[is_invalid] = shapely.make_valid(fixed[is_invalid], method="structure", keep_collapsed=False)
     return fixed
 
 
@@ -174,6 +193,7 @@ def _onto_raster(
     moved = series if crs == CRS.from_wkt(ground.crs) else series.to_crs(ground.crs)
     geometry = np.asarray(moved.values)
     is_finite = np.isfinite(shapely.bounds(geometry)).all(axis=1)
+    geometry[is_finite] = _repaired(geometry[is_finite])
     extent = raster_extent(ground)
     is_inside = np.zeros(len(geometry), np.bool_)
     is_inside[is_finite] = shapely.intersects(geometry[is_finite], extent)
@@ -190,11 +210,24 @@ def _onto_raster(
             f"{named(list(ids.iloc[lost]))}: the coordinates have no place in the raster's CRS",
             remedy="correct these outlines, or pass the CRS they are in with --plots-crs",
         )
+    _refuse_huge(geometry, ids, ground)
     if not is_inside.all():
         listener(
             Warned(f"outside the raster, reported with valid_fraction 0: {named(list(ids[~is_inside]))}")
         )
     return geometry
+
+
+def _refuse_huge(geometry: npt.NDArray[Any], ids: pd.Series[Any], ground: Ground) -> None:
+    unit_m = ground.gsd_m / math.sqrt(abs(ground.transform.determinant))
+    left, bottom, right, top = shapely.bounds(geometry).T
+    side_m = np.maximum(right - left, top - bottom) * unit_m
+    if (huge := np.flatnonzero(side_m > MAX_PLOT_SIDE_M)).size:
+        raise InputError(
+            f"{named(list(ids.iloc[huge]))}: {side_m[huge[0]] / 1000:,.0f} km across; "
+            f"a plot has {MAX_PLOT_SIDE_M / 1000:g} at most",
+            remedy="check its coordinates and their CRS",
+        )
 
 
 def raster_extent(ground: Ground) -> shapely.Polygon:

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from cropseg_geo.errors import InputError
 from cropseg_geo.plots.frame import Axes
 
 _MIN_FILL = 0.5
 """Part of a cell that must be valid before its coverage counts."""
 
 _MIN_CELLS = 3
+_MOST_CELLS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class CellGrid:
         """Cells of about ``cell_m``, at least two along and two across."""
         shape = (max(2, round(axes.length_m / cell_m)), max(2, round(axes.width_m / cell_m)))
         n = shape[0] * shape[1]
+        if n > _MOST_CELLS:
+            raise InputError(
+                f"{n:,} cells of {cell_m:g} m in one plot of {axes.length_m:g} × {axes.width_m:g} m",
+                remedy="give larger cells (--cell), or leave uniformity out (--stats)",
+            )
         per_cell = axes.length_m * axes.width_m / n / pixel_m**2
         return cls(axes, shape, per_cell, np.zeros(n), np.zeros(n))
 

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from pyproj import CRS
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterioWindow
@@ -25,7 +24,7 @@ from rasterio.windows import Window as RasterioWindow
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 
 BAND_NAMES = ("red", "green", "blue", "rededge", "nir")
 
@@ -71,7 +70,7 @@ class Bands:
             values = self.dataset.read(self.indexes, window=region).astype(np.float32, copy=False)
             if not isinstance(self.dataset, WarpedVRT):  # which has NaN where invalid
                 values[:, self.dataset.dataset_mask(window=region) == 0] = np.nan
-        except RasterioError as err:
+        except GDAL_ERRORS as err:
             raise ReadError(f"{self.dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
         return np.asarray(values)
 

@@ -20,14 +20,13 @@ import shapely
 from affine import Affine
 from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.raster.info import inspect_raster, opened
+from cropseg_geo.raster.info import GDAL_ERRORS, inspect_raster, opened
 
 _UNITS_M = {
     "m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0,
@@ -81,7 +80,7 @@ class _Model:
         region = RasterioWindow(window.col, window.row, window.width, window.height)
         try:
             values = self.warped.read(1, window=region)
-        except RasterioError as err:
+        except GDAL_ERRORS as err:
             raise ReadError(f"{self.path}: {window} cannot be read ({err.__cause__ or err})") from err
         elevation = values.astype(np.float64) * self.unit_m
         wild = (elevation < _LOWEST_M) | (elevation > _HIGHEST_M)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rasterio
 from affine import Affine
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
 
 if TYPE_CHECKING:
@@ -31,7 +33,16 @@ GDAL_OPTIONS: dict[str, Any] = {
     "GDAL_HTTP_MAX_RETRY": 3,
     "GDAL_HTTP_RETRY_DELAY": 1,
     "GTIFF_REPORT_COMPD_CS": "NO",
+    # A VRT may carry Python code for its pixels; whatever the environment says, none of it runs.
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
+
+GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError)
+"""What reading a damaged file raises: rasterio's errors, GDAL's own where rasterio lets them through, text in
+no known encoding, numbers that no C type holds."""
+
+MAX_BLOCK_BYTES = 1 << 30
+"""Largest stored block, decoded. GDAL decodes blocks as a whole: larger ones would fill the memory."""
 
 
 def gdal_options(path: str) -> dict[str, Any]:
@@ -46,7 +57,7 @@ def opened(path: str, **kwargs: Any) -> Iterator[Any]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = rasterio.open(path, **kwargs)
-        except RasterioIOError as err:
+        except GDAL_ERRORS as err:
             raise InputError(
                 f"{path}: {_why_unreadable(path, err)}",
                 remedy="give a raster that GDAL opens (GeoTIFF, COG, VRT, JPEG 2000, /vsicurl/…, s3://…)",
@@ -140,29 +151,41 @@ def inspect_raster(path: str | Path) -> RasterInfo:
                 f"{path}: holds {len(dataset.subdatasets)} subdatasets and no band of its own",
                 remedy=f"name one of them, for example {next(iter(dataset.subdatasets), 'GPKG:file:layer')}",
             )
-        _require_georeference(path, dataset)
-        stat = Path(path).stat() if Path(path).is_file() else None
-        bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
-        return RasterInfo(
-            path=path,
-            height=dataset.height,
-            width=dataset.width,
-            count=dataset.count,
-            dtype=str(np.result_type(*dataset.dtypes)),
-            crs=dataset.crs.to_wkt(),
-            transform=dataset.transform,
-            colours=tuple(c.name for c in dataset.colorinterp),
-            validity=_validity(dataset),
-            nodata=dataset.nodata,
-            scales=tuple(dataset.scales),
-            offsets=tuple(dataset.offsets),
-            significant_bits=int(bits) if bits else None,
-            block_shape=dataset.block_shapes[0],
-            layout=_layout(dataset),
-            size_bytes=stat.st_size if stat else None,
-            modified_ns=stat.st_mtime_ns if stat else None,
-            has_overviews=bool(dataset.overviews(1)),
-        )
+        try:
+            _require_georeference(path, dataset)
+            _require_pixels(path, dataset)
+            return _facts(path, dataset)
+        except CropsegError:
+            raise
+        except GDAL_ERRORS as err:
+            raise InputError(
+                f"{path}: its header is damaged ({err})", remedy="copy or export the file again"
+            ) from err
+
+
+def _facts(path: str, dataset: Any) -> RasterInfo:
+    stat = Path(path).stat() if Path(path).is_file() else None
+    bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
+    return RasterInfo(
+        path=path,
+        height=dataset.height,
+        width=dataset.width,
+        count=dataset.count,
+        dtype=dataset.dtypes[0],
+        crs=dataset.crs.to_wkt(),
+        transform=dataset.transform,
+        colours=tuple(c.name for c in dataset.colorinterp),
+        validity=_validity(dataset),
+        nodata=dataset.nodata,
+        scales=tuple(dataset.scales),
+        offsets=tuple(dataset.offsets),
+        significant_bits=int(bits) if bits else None,
+        block_shape=dataset.block_shapes[0],
+        layout=_layout(dataset),
+        size_bytes=stat.st_size if stat else None,
+        modified_ns=stat.st_mtime_ns if stat else None,
+        has_overviews=bool(dataset.overviews(1)),
+    )
 
 
 def _require_georeference(path: str, dataset: Any) -> None:
@@ -171,10 +194,45 @@ def _require_georeference(path: str, dataset: Any) -> None:
             f"{path}: has no coordinate reference system (CRS), so neither its GSD nor areas are known",
             remedy="assign the one it was made in, for example: gdal_edit.py -a_srs EPSG:32633 FILE",
         )
-    if dataset.transform.is_identity or dataset.transform.is_degenerate:
+    transform = dataset.transform
+    if transform.is_identity or transform.is_degenerate or not _is_placed(dataset):
         raise InputError(
             f"{path}: has a CRS but no geotransform (pixel size and origin)",
             remedy="keep the .tfw or .aux.xml file beside it, or export it again with georeferencing",
+        )
+    if not all(map(math.isfinite, transform)):
+        raise InputError(
+            f"{path}: its geotransform holds {tuple(transform)[:6]}, which is no place on Earth",
+            remedy="export it again with georeferencing",
+        )
+
+
+def _is_placed(dataset: Any) -> bool:
+    """False where GDAL has made up a part of the geotransform: a pixel size without an origin."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", NotGeoreferencedWarning)
+        try:
+            dataset.read_transform()
+        except NotGeoreferencedWarning:
+            return False
+    return True
+
+
+def _require_pixels(path: str, dataset: Any) -> None:
+    """Refuse pixels that are no values of light or height, and blocks that no memory should be asked for."""
+    types = sorted(set(dataset.dtypes))
+    if len(types) > 1 or np.dtype(types[0]).kind not in "uif":
+        raise InputError(
+            f"{path}: its bands hold {' and '.join(types)}; integers or decimals of one type are expected",
+            remedy="convert it: gdal_translate -ot Byte (or UInt16, Float32) FILE OUT",
+        )
+    rows, cols = dataset.block_shapes[0]
+    size = rows * cols * np.dtype(types[0]).itemsize
+    size *= dataset.count if dataset.interleaving is Interleaving.pixel else 1
+    if size > MAX_BLOCK_BYTES:
+        raise InputError(
+            f"{path}: is stored in blocks of {rows} × {cols} pixels, {size / 2**30:.1f} GiB each",
+            remedy="store it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE FILE OUT",
         )
 
 

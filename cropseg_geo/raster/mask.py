@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,15 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import rasterio
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
-from cropseg_geo.raster.info import GDAL_OPTIONS, RasterInfo, inspect_raster
+from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.pyramid import NODATA
 
 
@@ -125,7 +124,15 @@ class MaskFiles:
         if self.prob is None or self.prob.count != 1:
             return None
         stated = self.mask.tags().get("CROPSEG_THRESHOLD")
-        return float(stated) if stated else None
+        if not stated:
+            return None
+        try:
+            threshold = float(stated)
+        except ValueError:
+            threshold = math.nan
+        if not 0 < threshold < 1:
+            raise _tag_refusal(self.mask.name, "CROPSEG_THRESHOLD", stated, "a probability")
+        return threshold
 
     def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
         """Class ids (H, W) uint8; 255 is nodata."""
@@ -160,16 +167,29 @@ def _hex_colours(table: Mapping[int, tuple[int, ...]] | None) -> tuple[str, ...]
 def mask_classes(source: MaskFiles) -> tuple[str, ...]:
     """Class names by id: those that :func:`cropseg_geo.segment` left in the tags, else generic ones."""
     stated = source.mask.tags().get("CROPSEG_CLASSES")
-    if stated:
-        return tuple(name for _, name in sorted(json.loads(stated).items(), key=lambda item: int(item[0])))
-    return ("background", "crop", *(f"class {i}" for i in range(2, NODATA)))
+    if not stated:
+        return ("background", "crop", *(f"class {i}" for i in range(2, NODATA)))
+    try:
+        named = {int(number): str(name) for number, name in json.loads(stated).items()}
+    except (ValueError, AttributeError, RecursionError):
+        named = {}
+    if sorted(named) != list(range(max(2, len(named)))):
+        raise _tag_refusal(source.mask.name, "CROPSEG_CLASSES", stated, "the classes' names by number from 0")
+    return tuple(named[number] for number in sorted(named))
+
+
+def _tag_refusal(path: str, tag: str, found: str, expected: str) -> InputError:
+    return InputError(
+        f"{path}: its tag {tag} is {found[:80]!r}; expected {expected}",
+        remedy=f"remove it: gdal_edit.py -unsetmd FILE, or gdal_edit.py -mo {tag}= FILE",
+    )
 
 
 def _read(dataset: Any, window: Window) -> npt.NDArray[np.uint8]:
     region = RasterioWindow(window.col, window.row, window.width, window.height)
     try:
         values: npt.NDArray[np.uint8] = dataset.read(window=region)
-    except RasterioError as err:
+    except GDAL_ERRORS as err:
         raise ReadError(f"{dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
     return values
 
@@ -197,9 +217,9 @@ def open_mask(mask: str | Path, prob: str | Path | None = None) -> Iterator[Mask
                 f"({info.height} × {info.width})",
                 remedy="give the probability raster that was written with this mask",
             )
-    with rasterio.Env(**GDAL_OPTIONS), rasterio.open(mask) as mask_dataset:
+    with opened(str(mask)) as mask_dataset:
         if prob is None:
             yield MaskFiles(info, mask_dataset)
             return
-        with rasterio.open(prob) as prob_dataset:
+        with opened(str(prob)) as prob_dataset:
             yield MaskFiles(info, mask_dataset, prob_dataset)

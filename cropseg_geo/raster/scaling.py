@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +73,7 @@ def choose_scale(
     kind = np.dtype(info.dtype).kind
     if kind == "u" and info.significant_bits:
         return ValueScale(0, 2**info.significant_bits - 1)
-    factor, offset = info.scales[0], info.offsets[0]
+    factor, offset = _stated_scale(info)
     if (factor, offset) != (1.0, 0.0):
         return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=True)
     low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
@@ -83,6 +84,21 @@ def choose_scale(
         f"{info.path}: {info.dtype} values ({low:g} … {high:g} in a sample) and no scale in the file",
         remedy=f"say which values are black and white, for example --scale {black},{white}",
     )
+
+
+def _stated_scale(info: RasterInfo) -> tuple[float, float]:
+    """Factor and offset that the file states for its data bands."""
+    stated = {
+        (info.scales[i], info.offsets[i]) for i in range(info.count) if i + 1 != info.alpha_band
+    }  # fmt: skip
+    factor, offset = min(stated)
+    if len(stated) > 1 or not (math.isfinite(factor) and math.isfinite(offset) and factor != 0):
+        raise InputError(
+            f"{info.path}: states the scales {info.scales} and offsets {info.offsets} for its bands; "
+            "one scale, not 0, for all of them is expected",
+            remedy="say which values are black and white, for example --scale 0,4000",
+        )
+    return factor, offset
 
 
 def _nice(value: float, *, down: bool) -> str:

@@ -14,13 +14,12 @@ import numpy.typing as npt
 import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.raster.info import RasterInfo, gdal_options
+from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, gdal_options
 
 _handles = threading.local()
 
@@ -105,10 +104,10 @@ class GdalSource:
                 both = dataset.read((*self.bands, self._alpha), window=region)
                 values, valid = both[:-1], both[-1] > 0
             else:
+                # Unresampled reads name no method: inside a VRT it would replace the file's own.
+                method = {"resampling": Resampling.cubic} if self.is_resampled else {}
                 out_shape = (len(self.bands), *shape)
-                values = dataset.read(
-                    self.bands, window=region, out_shape=out_shape, resampling=Resampling.cubic
-                )
+                values = dataset.read(self.bands, window=region, out_shape=out_shape, **method)
                 valid = self._validity(dataset, region, shape)
         if values.dtype.kind == "f":
             valid &= np.isfinite(values).all(axis=0)
@@ -160,7 +159,7 @@ class GdalSource:
         try:
             with rasterio.Env(**gdal_options(self.info.path)):
                 yield _dataset(self.info), region
-        except RasterioError as err:
+        except GDAL_ERRORS as err:
             cause = err.__cause__ or err
             raise ReadError(
                 f"{self.info.path}: {window} cannot be read ({cause}); the file is damaged or incomplete",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +167,7 @@ def _provenance(mask: MaskFiles, tags: Mapping[str, str], inputs: Inputs) -> tup
     info = mask.info
     rows = [(label, tags[key]) for key, label in _TAG_LABELS.items() if key in tags]
     if "CROPSEG_CLASSES" in tags:
-        rows.append(("Classes", ", ".join(json.loads(tags["CROPSEG_CLASSES"]).values())))
+        rows.append(("Classes", ", ".join(mask_classes(mask))))
     rows.append(("Mask", Path(info.path).name))
     rows.append(("Mask size", f"{info.width:,} × {info.height:,} px"))
     rows.append(("Coordinate reference system", mask.mask.crs.to_string() if mask.mask.crs else ""))
