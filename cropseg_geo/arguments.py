@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -63,7 +65,7 @@ def _convert_all(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str
             converted[name] = _convert(value, hints[name], name)
         except _MisfitError as err:
             raise InputError(
-                f"argument {name!r} is {value!r}", remedy=f"expected {_describe(hints[name])}"
+                f"argument {name!r} is {reprlib.repr(value)}", remedy=f"expected {_describe(hints[name])}"
             ) from err
     return converted
 
@@ -89,12 +91,27 @@ def _convert(value: Any, hint: Any, name: str) -> Any:
         return hint(**_convert_all(value, hints, f"argument {name!r}"))
     if hint is float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # JSON as Python reads it knows NaN, and whole numbers that are larger than any decimal one.
+        is_number = is_number and abs(value) <= sys.float_info.max
         return float(_require(value, fits=is_number))
     if hint is int:
         return _require(value, fits=isinstance(value, int) and not isinstance(value, bool))
     if hint is Path:
-        return Path(_require(value, fits=isinstance(value, str)))
-    return _require(value, fits=hint in (bool, str, NoneType) and isinstance(value, hint))
+        return Path(_require(value, fits=_is_text(value)))
+    if hint is str:
+        return _require(value, fits=_is_text(value))
+    return _require(value, fits=hint in (bool, NoneType) and isinstance(value, hint))
+
+
+def _is_text(value: Any) -> bool:
+    """True for text that a file can hold: no NUL, no half of a surrogate pair."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _first_that_fits(value: Any, hints: tuple[Any, ...], name: str) -> Any:

@@ -18,6 +18,7 @@ from cropseg_geo import __version__
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import is_there
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
 
 if TYPE_CHECKING:  # a mask is vectorized without the engine: what it needs is loaded where a run needs it
@@ -95,7 +96,7 @@ class Outputs:
 
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool) -> None:
     """Raise OutputError if an output exists and may not be replaced, or is in use."""
-    existing = [p for p in paths if p.exists()]
+    existing = [p for p in paths if is_there(p)]
     if existing and not overwrite:
         folder = existing[0].parent
         raise OutputError(

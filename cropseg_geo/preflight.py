@@ -27,6 +27,7 @@ from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import FilePredictor
 from cropseg_geo.model.zoo import DEFAULT_MODEL
+from cropseg_geo.paths import is_there
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
 from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
@@ -305,7 +306,7 @@ def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
 def existing_parent(folder: Path) -> Path:
     """The folder itself, or the nearest one above it that exists."""
     folder = folder.resolve()
-    return next(p for p in (folder, *folder.parents) if p.exists())
+    return next(p for p in (folder, *folder.parents) if is_there(p))
 
 
 def human_bytes(n: float) -> str:

@@ -54,7 +54,7 @@ def parse_job(text: str) -> Job:
     remedy = 'expected {"protocol": 1, "task": "segment", "arguments": {…}}'
     try:
         job = json.loads(text)
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise InputError(f"the job is not JSON ({err})", remedy=remedy) from err
     if not isinstance(job, dict) or not isinstance(job.get("task"), str):
         raise InputError("the job names no task", remedy=remedy)

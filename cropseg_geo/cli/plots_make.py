@@ -12,6 +12,7 @@ from rich.text import Text
 
 from cropseg_geo.cli.options import Events, Overwrite, Quiet
 from cropseg_geo.console import event_listener
+from cropseg_geo.paths import is_there
 
 PLACE, SIZES, NUMBERS, TABLE = "Place", "Sizes (m on the ground)", "Numbering", "Field book and canopy"
 
@@ -170,7 +171,7 @@ def _site(
     for name, text in (("corners", corners), ("ab", ab)):
         if text is None:
             continue
-        if Path(text.partition("|")[0]).exists():
+        if is_there(text.partition("|")[0]):
             found[name], layer_crs = read_control(text)
             if crs is not None and parse_crs(crs) != layer_crs:
                 raise typer.BadParameter(f"--crs {crs}: the layer of --{name} says {layer_crs.name!r} itself")

@@ -10,6 +10,8 @@ import hashlib
 import json
 import math
 import re
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -25,6 +27,11 @@ CARD_KEY = "cropseg:card"
 
 Argument = str | int | float | bool
 """What a network's builder takes: plain JSON values."""
+
+MAX_TILE_PX = 8192
+"""Largest side of a tile: a network's activations of it would take some 50 GB."""
+
+_LARGEST = sys.float_info.max
 
 Arguments = tuple[tuple[str, Argument], ...]
 Scores = tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
@@ -174,7 +181,9 @@ _REMEDY = "use a model file written by this version of CropSeg-Geo, or export it
 
 
 def _refusal(field: str, found: object, expected: str) -> ModelError:
-    return ModelError(f"the model card's {field} is {found!r}; expected {expected}", remedy=_REMEDY)
+    return ModelError(
+        f"the model card's {field} is {reprlib.repr(found)}; expected {expected}", remedy=_REMEDY
+    )
 
 
 def _check_texts(card: ModelCard) -> None:
@@ -211,8 +220,10 @@ def _check_geometry(card: ModelCard) -> None:
         raise _refusal("gsd_m", card.gsd_m, f"a length within gsd_range_m, {finest}–{coarsest} m")
     if card.stride_px < 1:
         raise _refusal("stride_px", card.stride_px, "at least 1 px")
-    if card.tile_px < 1 or card.tile_px % card.stride_px:
-        raise _refusal("tile_px", card.tile_px, f"a multiple of the network's stride, {card.stride_px} px")
+    if not 1 <= card.tile_px <= MAX_TILE_PX or card.tile_px % card.stride_px:
+        raise _refusal(
+            "tile_px", card.tile_px, f"a multiple of the stride, {card.stride_px} px, up to {MAX_TILE_PX}"
+        )
     if not 0 <= card.overlap_px <= card.tile_px // 2:
         raise _refusal("overlap_px", card.overlap_px, f"0 to half a tile, {card.tile_px // 2} px")
 
@@ -220,7 +231,9 @@ def _check_geometry(card: ModelCard) -> None:
 def _parse(text: str) -> dict[str, Any]:  # Any: JSON values of any kind, checked field by field
     try:
         document = json.loads(text)
-    except ValueError as err:
+        # Text that no file can hold (half a surrogate pair) is no text.
+        json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as err:
         raise ModelError(f"the model card is no JSON: {err}", remedy=_REMEDY) from err
     if not isinstance(document, dict):
         raise ModelError(
@@ -250,8 +263,9 @@ def _integer(field: str, value: object) -> int:
 
 
 def _number(field: str, value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise _refusal(field, value, "a number")
+    # A whole number may be larger than any decimal number.
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
+        raise _refusal(field, value, "a finite number")
     return float(value)
 
 
@@ -275,9 +289,13 @@ def _span(field: str, value: object) -> tuple[float, float]:
 
 
 def _arguments(field: str, value: object) -> Arguments:
-    if not isinstance(value, dict) or not all(isinstance(v, Argument) for v in value.values()):
+    if not isinstance(value, dict) or not all(map(_is_argument, value.values())):
         raise _refusal(field, value, "an object of texts and numbers")
     return freeze_arguments(value)
+
+
+def _is_argument(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= _LARGEST)
 
 
 def _scores(field: str, value: object) -> Scores:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _LENGTH_BYTES = 8
-_MAX_HEADER_BYTES = 100_000_000
+_MAX_HEADER_BYTES = 10_000_000
+"""Headers have some tens of kilobytes; JSON of hundreds of megabytes would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class _Header:
 
     @property
     def data_size(self) -> int:
-        return max((int(entry["data_offsets"][1]) for entry in self.tensors.values()), default=0)
+        return max((entry["data_offsets"][1] for entry in self.tensors.values()), default=0)
 
 
 def save_weights(path: Path, state: Mapping[str, Tensor], card: ModelCard) -> ModelCard:
@@ -106,10 +107,14 @@ def load_state(path: Path) -> dict[str, Tensor]:
     ModelError
         As :func:`read_card`; and if the tensors are not the ones that the card was written with.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     card = read_card(path)
-    blob = path.read_bytes()
+    try:
+        blob = path.read_bytes()
+    except OSError as err:
+        raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
     found = digest_tensors(blob)
     if found != card.weights_digest:
         raise ModelError(
@@ -117,7 +122,10 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"the card of {card.name!r} says {card.weights_digest[:12]}…",
             remedy=FETCH_AGAIN,
         )
-    return dict(load(blob))
+    try:
+        return dict(load(blob))
+    except SafetensorError as err:
+        raise ModelError(f"damaged weights in {path}: {err}", remedy=FETCH_AGAIN) from err
 
 
 def digest_tensors(blob: bytes) -> str:
@@ -137,7 +145,7 @@ def digest_tensors(blob: bytes) -> str:
     digest = hashlib.sha256()
     for name in sorted(header.tensors):
         entry = header.tensors[name]
-        begin, end = (header.data_start + int(offset) for offset in entry["data_offsets"])
+        begin, end = (header.data_start + offset for offset in entry["data_offsets"])
         digest.update(json.dumps([name, entry["dtype"], entry["shape"]]).encode())
         digest.update(memoryview(blob)[begin:end])
     return digest.hexdigest()
@@ -155,12 +163,27 @@ def _parse_header(head: bytes, size: int, *, path: Path | None) -> _Header:
     try:
         document = json.loads(head[_LENGTH_BYTES : _LENGTH_BYTES + length])
         metadata = document.pop("__metadata__", {})
-        header = _Header(document, metadata, _LENGTH_BYTES + length)
-        expected = header.data_start + header.data_size
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError) as err:
+    except (ValueError, AttributeError, RecursionError) as err:
         raise foreign from err
+    texts = metadata.values() if isinstance(metadata, dict) else (None,)
+    if not all(isinstance(text, str) for text in texts) or not all(map(_is_tensor, document.values())):
+        raise foreign
+    header = _Header(document, metadata, _LENGTH_BYTES + length)
+    expected = header.data_start + header.data_size
     if size != expected:
         raise ModelError(
             f"damaged weights: {name} has {size} bytes, its header announces {expected}", remedy=FETCH_AGAIN
         )
     return header
+
+
+def _is_tensor(entry: Any) -> bool:  # Any: a value of the header's JSON
+    """True for ``{"dtype": text, "shape": [n, …], "data_offsets": [begin, end]}``."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("dtype"), str):
+        return False
+    shape, offsets = entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(shape, list) or not isinstance(offsets, list) or len(offsets) != 2:
+        return False
+    if not all(type(n) is int and n >= 0 for n in (*shape, *offsets)):
+        return False
+    return bool(offsets[0] <= offsets[1])

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cropseg_geo.errors import ModelError
+from cropseg_geo.paths import is_there
 
 DEFAULT_MODEL = "canopy-s"
 
@@ -35,7 +36,7 @@ def find_model(name_or_path: str | Path) -> Path:
     if name in model_names():
         return _EMBEDDED / f"{name}{_SUFFIX}"
     path = Path(name_or_path).expanduser()
-    if path.is_file():
+    if is_there(path) and path.is_file():
         return path
     close = get_close_matches(name, model_names(), n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

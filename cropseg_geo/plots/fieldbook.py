@@ -13,6 +13,7 @@ import geopandas as gpd
 import pandas as pd
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.paths import is_there
 
 ID_NAMES = ("plot_id", "plotid", "plot", "plot_no", "plot_nr", "plotno", "plot_number", "plot_name", "id")
 _ROW_NAMES, _COLUMN_NAMES = ("row", "row_no"), ("column", "col", "column_no")
@@ -56,7 +57,7 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
         The file is missing, is not text, or is not a table with one header.
     """
     file = Path(path)
-    if not file.is_file():
+    if not is_there(file) or not file.is_file():
         raise InputError(f"the field book {file} does not exist", remedy="check the path of --fieldbook")
     if file.suffix.lower() in (".xlsx", ".xls", ".ods"):
         raise InputError(

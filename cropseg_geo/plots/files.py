@@ -18,6 +18,7 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.paths import is_there
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
@@ -50,7 +51,7 @@ def read_layer(path: str | Path, layer: str | None, *, listener: Listener = igno
     name, _, marked = str(path).partition(_LAYER_MARK)
     file = Path(name)
     layer = layer or marked.partition("|")[0] or None
-    if not file.exists():
+    if not is_there(file):
         raise InputError(f"the plots file {file} does not exist", remedy="check the path")
     if file.suffix.lower() in _TABLE_SUFFIXES:
         raise InputError(

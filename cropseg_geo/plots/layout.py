@@ -93,8 +93,10 @@ def read_plots(
     InputError
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
     """
-    given = isinstance(plots, gpd.GeoDataFrame)
-    frame = plots.copy() if given else read_layer(plots, layer, listener=listener)
+    if isinstance(plots, gpd.GeoDataFrame):
+        frame = plots.copy()
+    else:
+        frame = read_layer(plots, layer, listener=listener)
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)

@@ -20,6 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import is_there
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -73,7 +74,7 @@ def is_remote(path: str) -> bool:
 
 def _why_unreadable(path: str, err: Exception) -> str:
     is_local = not is_remote(path)
-    if is_local and not Path(path).exists():
+    if is_local and not is_there(path):
         return "no such file"
     if is_local and Path(path).is_dir():
         return "is a folder, not a raster file"
@@ -164,7 +165,7 @@ def inspect_raster(path: str | Path) -> RasterInfo:
 
 
 def _facts(path: str, dataset: Any) -> RasterInfo:
-    stat = Path(path).stat() if Path(path).is_file() else None
+    stat = Path(path).stat() if is_there(path) and Path(path).is_file() else None
     bits = dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS")
     return RasterInfo(
         path=path,

@@ -211,6 +211,11 @@ def open_mask(mask: str | Path, prob: str | Path | None = None) -> Iterator[Mask
         )
     if prob is not None:
         other = inspect_raster(prob)
+        if other.dtype != "uint8":
+            raise InputError(
+                f"{prob}: holds {other.dtype}; a probability is uint8, in steps of 1/{PROBABILITY_STEPS}",
+                remedy="give the <name>_prob.tif that was written with this mask",
+            )
         if (other.height, other.width, other.transform) != (info.height, info.width, info.transform):
             raise InputError(
                 f"{prob}: {other.height} × {other.width} pixels, not on the grid of {mask} "

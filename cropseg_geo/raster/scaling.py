@@ -37,7 +37,10 @@ class ValueScale:
 
     def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Scale values of any shape to float32 in 0–1; NaN stays NaN."""
-        unit = (values.astype(np.float32) - np.float32(self.low)) / np.float32(self.high - self.low)
+        # Numbers of four bytes and more have digits, and a reach, that float32 lacks.
+        kind = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+        with np.errstate(over="ignore"):  # what reaches infinity is white, or black
+            unit = (values.astype(kind) - kind(self.low)) / kind(self.high - self.low)
         unit = np.clip(unit, 0.0, 1.0, out=unit)
         if self.encode_srgb:
             unit = np.where(unit <= 0.0031308, 12.92 * unit, 1.055 * unit ** (1 / 2.4) - 0.055)
@@ -76,7 +79,8 @@ def choose_scale(
     factor, offset = _stated_scale(info)
     if (factor, offset) != (1.0, 0.0):
         return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=True)
-    low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):  # float64 reaches farther than its own differences
+        low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
     if kind == "f" and low >= -0.1 and high <= REFLECTANCE_MAX:
         return ValueScale(0, 1, encode_srgb=True)
     black, white = _nice(low, down=True), _nice(high, down=False)
@@ -103,8 +107,8 @@ def _stated_scale(info: RasterInfo) -> tuple[float, float]:
 
 def _nice(value: float, *, down: bool) -> str:
     """A value rounded outwards to two significant digits, for advice."""
-    if value == 0:
-        return "0"
+    if value == 0 or not 1e-30 < abs(value) < 1e30:
+        return f"{value:g}"
     step = 10.0 ** (np.floor(np.log10(abs(value))) - 1)
     rounded = (np.floor if down else np.ceil)(value / step) * step
     return f"{rounded:g}"

@@ -17,6 +17,7 @@ import shapely
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import is_there
 from cropseg_geo.plots.layout import PLOT_ID, read_plots
 from cropseg_geo.report.columns import ColumnFacts, describe_column
 
@@ -105,7 +106,7 @@ def make_table(frame: pd.DataFrame, outlines_px: npt.NDArray[Any] | None) -> Plo
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    if not path.exists():
+    if not is_there(path):
         raise InputError(f"the table {path} does not exist", remedy="check its path")
     try:
         frame = pd.read_csv(path)

@@ -40,17 +40,24 @@ class Findings:
                 self.outcomes["refused"] += 1
                 self.errors[type(err).__name__] += 1
             else:
-                self._note(name, "an error of ours without a message")
+                self.note(name, "an error of ours without a message")
         except TookTooLong:
-            self._note(name, f"took more than {LIMIT_S} s")
+            self.note(name, f"took more than {LIMIT_S} s")
         except Exception:  # noqa: BLE001 - that is what the campaign looks for
-            self._note(name, traceback.format_exc(limit=-6))
+            self.note(name, traceback.format_exc(limit=-6))
         else:
             self.outcomes["answered"] += 1
 
-    def _note(self, name: str, what: str) -> None:
+    def note(self, name: str, what: str) -> None:
+        """Keep what went wrong with a case."""
         self.outcomes["finding"] += 1
         self.problems.append(f"{name}: {what}")
+
+    def add(self, other: Findings) -> None:
+        """Take up what another process has found."""
+        self.outcomes.update(other.outcomes)
+        self.errors.update(other.errors)
+        self.problems.extend(other.problems)
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{name} {n}" for name, n in sorted(self.errors.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rasterio.features import shapes
 from rasters import ORIGIN, UTM, write_raster
 
 import cropseg_geo as cg
+from cropseg_geo.errors import InputError
 from cropseg_geo.plots.fieldbook import join_fieldbook, read_fieldbook
 
 SIDE, GSD = 60, 0.1
@@ -151,3 +153,13 @@ def book_seed() -> bytes:
     """A field book as a spreadsheet writes it."""
     rows = [{"plot_id": f"plot {k}", "variety": f"V{k % 3}", "n": k, "t": k / 3} for k in range(9)]
     return pd.DataFrame(rows).to_csv(index=False).encode()
+
+
+def write_as_it_comes(frame: gpd.GeoDataFrame, path: Path) -> None:
+    """Write a frame; what no file of that format can hold is no case, and is left out of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_file(path)
+        except Exception as err:
+            raise InputError(f"cannot be written: {err}") from err

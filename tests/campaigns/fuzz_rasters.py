@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -17,7 +17,7 @@ from rasters import scene, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.engine.run import Workers
-from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.predictor import FilePredictor, OnnxPredictor, TorchPredictor
 from cropseg_geo.preflight import Options, prepare
 
 HEIGHT, WIDTH = 70, 90
@@ -82,13 +82,13 @@ def _vrt(source: Path) -> bytes:
 def formula_for_a_network() -> Iterator[None]:
     """In place of the network: the mean of the bands is the probability. Everything else is the product's."""
 
-    def predict(self: TorchPredictor, batch: np.ndarray) -> np.ndarray:
+    def predict(self: FilePredictor, batch: np.ndarray) -> np.ndarray:
         return logits_of(batch.mean(axis=1))
 
-    with (
-        mock.patch.object(TorchPredictor, "predict", predict),
-        mock.patch.object(TorchPredictor, "describe", return_value="cpu, fp32"),
-    ):
+    with ExitStack() as stack:
+        for kind in (TorchPredictor, OnnxPredictor):
+            stack.enter_context(mock.patch.object(kind, "predict", predict))
+            stack.enter_context(mock.patch.object(kind, "describe", return_value="cpu, fp32"))
         yield
 
 
