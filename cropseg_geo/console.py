@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from cropseg_geo.forecast import Forecast
     from cropseg_geo.pipeline import SegmentResult
 
+_MILLIONS = {"px": "MP", "B": "MB"}
+
 _LABELS = {
+    "fetch": "Fetching the model",
     "gsd": "Choosing GSD",
     "segment": "Segmenting",
     "write": "Writing rasters",
@@ -50,13 +53,16 @@ _LABELS = {
 
 
 class Rate(ProgressColumn):
-    """Megapixels (or plots) per second."""
+    """Megapixels (or megabytes, or plots) per second."""
 
     def render(self, task: Task) -> Text:
         if not task.speed:
             return Text("")
         unit = task.fields["unit"]
-        rate = f"{task.speed / 1e6:.1f} MP/s" if unit == "px" else f"{task.speed:.0f} {unit}s/s"
+        if unit in _MILLIONS:
+            rate = f"{task.speed / 1e6:.1f} {_MILLIONS[unit]}/s"
+        else:
+            rate = f"{task.speed:.0f} {unit}s/s"
         return Text(rate, style="cyan")
 
 

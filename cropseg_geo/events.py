@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage of work begins; ``total`` counts ``unit`` (``"px"`` or ``"plot"``)."""
+    """A stage of work begins; ``total`` counts ``unit`` (``"px"``, ``"plot"`` or ``"B"``), 0 if not known."""
 
     stage: str
     total: int

@@ -26,7 +26,7 @@ from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import FilePredictor
-from cropseg_geo.model.zoo import DEFAULT_MODEL
+from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model, is_address
 from cropseg_geo.paths import is_there
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
@@ -44,7 +44,7 @@ class Options:
     Parameters
     ----------
     model
-        Name of a model of the zoo, or a weights file.
+        Name of a model of the zoo, a weights file, or its ``https://`` address.
     bands
         1-based band numbers in the order of the model's bands; None finds them.
     scale
@@ -201,6 +201,13 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
         )
     notes = tuple(_notes(source, card, plan, scale))
     return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes)
+
+
+def with_local_model(options: Options, listener: Listener = ignore) -> Options:
+    """The options, with a model at a web address fetched. Raises ModelError where that does not work."""
+    if not is_address(options.model):
+        return options
+    return replace(options, model=find_model(options.model, listener=listener))
 
 
 def with_chosen_gsd(ready: Preflight, listener: Listener = ignore) -> Preflight:

@@ -77,7 +77,12 @@ PlotId = Annotated[str | None, typer.Option("--plot-id", help="Column that ident
 PlotsCrs = Annotated[str | None, typer.Option("--plots-crs", help="CRS of plots that do not state one.")]
 Model = Annotated[
     str,
-    typer.Option("-m", "--model", help="Name (see `cropseg models`) or weights file.", rich_help_panel=MODEL),
+    typer.Option(
+        "-m",
+        "--model",
+        help="Name (see `cropseg models`), weights file, or https://…#sha256=….",
+        rich_help_panel=MODEL,
+    ),
 ]
 Backend = Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=MODEL)]

@@ -99,18 +99,18 @@ def read_card(path: Path) -> ModelCard:
     return ModelCard.from_json(header.metadata[CARD_KEY])
 
 
-def load_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file, after their digest was compared with the card's.
-
-    Raises
-    ------
-    ModelError
-        As :func:`read_card`; and if the tensors are not the ones that the card was written with.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
+def verify(path: Path) -> ModelCard:
+    """The card of a model file whose tensors, or graph, have the digest that it states. Raises ModelError."""
     card = read_card(path)
+    if path.suffix.lower() == onnx_file.SUFFIX:
+        onnx_file.load_graph(path)
+    else:
+        _verified(path, card)
+    return card
+
+
+def _verified(path: Path, card: ModelCard) -> bytes:
+    """The file's bytes, after the digest of its tensors was compared with the card's."""
     try:
         blob = path.read_bytes()
     except OSError as err:
@@ -122,8 +122,22 @@ def load_state(path: Path) -> dict[str, Tensor]:
             f"the card of {card.name!r} says {card.weights_digest[:12]}…",
             remedy=FETCH_AGAIN,
         )
+    return blob
+
+
+def load_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file, after their digest was compared with the card's.
+
+    Raises
+    ------
+    ModelError
+        As :func:`read_card`; and if the tensors are not the ones that the card was written with.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
     try:
-        return dict(load(blob))
+        return dict(load(_verified(path, read_card(path))))
     except SafetensorError as err:
         raise ModelError(f"damaged weights in {path}: {err}", remedy=FETCH_AGAIN) from err
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
 from cropseg_geo.errors import ModelError
+from cropseg_geo.events import Listener, ignore
 from cropseg_geo.paths import is_there
 
 DEFAULT_MODEL = "canopy-s"
@@ -19,22 +21,34 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _EMBEDDED.glob(f"[!.]*{_SUFFIX}")))
 
 
-def find_model(name_or_path: str | Path) -> Path:
-    """The weights file of an embedded model or at a path.
+def is_address(name: str | Path) -> bool:
+    """True for what names a model by a web address, whatever its scheme."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(name)) is not None
+
+
+def find_model(name_or_path: str | Path, *, listener: Listener = ignore) -> Path:
+    """The weights file of an embedded model, at a path, or at a web address.
 
     Parameters
     ----------
     name_or_path
-        A name of :func:`model_names`, or the path of a ``.safetensors`` file.
+        A name of :func:`model_names`, the path of a ``.safetensors`` file, or its ``https://`` address, see
+        :func:`cropseg_geo.model.fetch.fetch_model`.
+    listener
+        Told how far a transfer is.
 
     Raises
     ------
     ModelError
-        If it is neither; lists the known names and suggests the closest.
+        If it is none of these; lists the known names and suggests the closest.
     """
     name = str(name_or_path)
     if name in model_names():
         return _EMBEDDED / f"{name}{_SUFFIX}"
+    if is_address(name):
+        from cropseg_geo.model.fetch import fetch_model
+
+        return fetch_model(name, listener=listener)
     path = Path(name_or_path).expanduser()
     if is_there(path) and path.is_file():
         return path

@@ -29,6 +29,7 @@ from cropseg_geo.preflight import (
     prepare,
     require_space,
     with_chosen_gsd,
+    with_local_model,
 )
 from cropseg_geo.vector.options import Outlines
 
@@ -124,7 +125,7 @@ def segment(
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
     folder, workers = Path(out), workers or Workers()
-    ready = prepare(raster, Options(**options))
+    ready = prepare(raster, with_local_model(Options(**options), listener))
     final = Outputs.named(folder, ready.info.stem, with_plots=plots is not None, canopy_format=canopy_format)
     page = folder / f"{ready.info.stem}_report.html" if report else None
     refuse_existing((*final.paths, *([page] if page else [])), overwrite=overwrite)
@@ -195,7 +196,7 @@ def check(
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
     workers = workers or Workers()
-    ready = prepare(raster, Options(**options))
+    ready = prepare(raster, with_local_model(Options(**options), listener))
     layout = None
     if plots is not None:
         layout = read_plots(

@@ -38,13 +38,16 @@ class ValueScale:
     def apply(self, values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Scale values of any shape to float32 in 0–1; NaN stays NaN."""
         # Numbers of four bytes and more have digits, and a reach, that float32 lacks.
-        kind = np.float32 if values.dtype.itemsize <= 2 or values.dtype == np.float32 else np.float64
+        short = values.dtype.itemsize <= 2 or values.dtype == np.float32
+        kind = np.dtype(np.float32 if short else np.float64)
+        low, span = kind.type(self.low), kind.type(self.high - self.low)
         with np.errstate(over="ignore"):  # what reaches infinity is white, or black
-            unit = (values.astype(kind) - kind(self.low)) / kind(self.high - self.low)
+            unit: npt.NDArray[Any] = (values.astype(kind) - low) / span
         unit = np.clip(unit, 0.0, 1.0, out=unit)
         if self.encode_srgb:
             unit = np.where(unit <= 0.0031308, 12.92 * unit, 1.055 * unit ** (1 / 2.4) - 0.055)
-        return unit.astype(np.float32, copy=False)
+        scaled: npt.NDArray[np.float32] = unit.astype(np.float32, copy=False)
+        return scaled
 
     def __str__(self) -> str:
         return f"{self.low:g}–{self.high:g}" + (" (reflectance, sRGB-encoded)" if self.encode_srgb else "")

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import geopandas as gpd
@@ -180,7 +179,7 @@ def main(kind: str, first: str, n: str) -> None:
         findings = run_cases(
             kind, Path(folder), numbers, before=lambda name: print(name, file=sys.stderr, flush=True)
         )
-    print(json.dumps(asdict(findings)))
+    print(json.dumps(vars(findings)))
 
 
 if __name__ == "__main__":
