@@ -31,6 +31,7 @@ from cropseg_geo.preflight import (
     with_chosen_gsd,
     with_local_model,
 )
+from cropseg_geo.raster.source import handles_released
 from cropseg_geo.vector.options import Outlines
 
 
@@ -64,6 +65,7 @@ class SegmentResult:
         return {kind: path for kind, path in named.items() if path is not None}
 
 
+@handles_released()
 def segment(
     raster: str | Path,
     out: str | Path,
@@ -183,6 +185,7 @@ def _summary(ready: Preflight, made: Made) -> Summary:
     )
 
 
+@handles_released()
 def check(
     raster: str | Path,
     out: str | Path = "out",

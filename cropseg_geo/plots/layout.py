@@ -19,7 +19,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.files import read_layer, with_crs
-from cropseg_geo.plots.naming import listed, named
+from cropseg_geo.plots.naming import are_plain, listed, named
 
 PLOT_ID = "plot_id"
 
@@ -105,9 +105,19 @@ def read_plots(
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
     # Explicit ids win over a column of the same name, which is kept under another.
-    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() == PLOT_ID})
+    own = own.rename(
+        columns={c: _free(f"{c}_input", own) for c in own.columns if str(c).casefold() == PLOT_ID}
+    )
     own.insert(0, PLOT_ID, ids)
     return Plots(gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs), used)
+
+
+def _free(name: str, frame: pd.DataFrame) -> str:
+    """``name``, longer where a column is called that (files do not tell case apart)."""
+    taken = {str(c).casefold() for c in frame.columns}
+    while name.casefold() in taken:
+        name += "_"
+    return name
 
 
 def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any], str | None]:
@@ -124,7 +134,7 @@ def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any],
         name = columns[PLOT_ID]
     else:
         found = (columns[n] for n in _ID_NAMES if n in columns)
-        name = next((c for c in found if frame[c].notna().all() and frame[c].is_unique), None)
+        name = next((c for c in found if _can_tell_apart(frame[c])), None)
     if name is None:
         return pd.Series(np.arange(1, len(frame) + 1)), None
     ids = frame[name]
@@ -134,7 +144,16 @@ def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any],
     return ids, name
 
 
+def _can_tell_apart(column: pd.Series[Any]) -> bool:
+    return bool(are_plain(column) and column.notna().all() and column.is_unique)
+
+
 def _check_ids(ids: pd.Series[Any], name: str) -> None:
+    if not are_plain(ids):
+        raise InputError(
+            f"column {name!r} holds lists; an id is a number or a text",
+            remedy="choose another column with --plot-id",
+        )
     missing = np.flatnonzero(ids.isna()) + 1
     if len(missing):
         raise InputError(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 _MOST_NAMED = 10
+
+
+def are_plain(values: Iterable[object]) -> bool:
+    """True for numbers and texts; False where one of the values is a list or an object, as in GeoJSON."""
+    return all(isinstance(value, Hashable) for value in values)
 
 
 def named(ids: Sequence[object]) -> str:

@@ -9,6 +9,7 @@ import shapely
 from cropseg_geo.errors import InputError
 from cropseg_geo.plots.control import Fit, corners_in_order, rigid_fit
 from cropseg_geo.plots.fieldbook import ID_NAMES, listed
+from cropseg_geo.plots.naming import are_plain
 from cropseg_geo.plots.plane import Plane, Points, parse_crs
 
 PLOT_ID = "plot_id"
@@ -31,15 +32,15 @@ def with_plot_ids(template: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     names = {str(c).casefold(): str(c) for c in template.columns if c != template.geometry.name}
     if PLOT_ID in names:
         ids = template[names[PLOT_ID]]
-        if ids.isna().any() or not ids.is_unique:
+        if not are_plain(ids) or ids.isna().any() or not ids.is_unique:
+            repeated = list(ids[ids.duplicated()]) if are_plain(ids) else list(ids)
             raise InputError(
-                "the plot ids of the template are not unique and complete: "
-                f"{listed(list(ids[ids.duplicated()]))}",
+                f"the plot ids of the template are not unique and complete: {listed(repeated)}",
                 remedy="give every plot of the template an id of its own",
             )
         return template.rename(columns={names[PLOT_ID]: PLOT_ID})
     usable = (template[names[n]] for n in ID_NAMES if n in names)
-    ids = next((c for c in usable if c.notna().all() and c.is_unique), None)
+    ids = next((c for c in usable if are_plain(c) and c.notna().all() and c.is_unique), None)
     result = template.copy()
     result.insert(0, PLOT_ID, range(1, len(template) + 1) if ids is None else ids)
     return result

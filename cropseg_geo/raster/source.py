@@ -183,6 +183,15 @@ def _dataset(info: RasterInfo) -> Any:
     return _handles.dataset
 
 
+@contextmanager
+def handles_released() -> Iterator[None]:
+    """What this thread opens within is closed at the end, however it ends."""
+    try:
+        yield
+    finally:
+        close_handle()
+
+
 def close_handle() -> None:
     """Close this thread's open file."""
     dataset = getattr(_handles, "dataset", None)
