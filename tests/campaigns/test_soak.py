@@ -1,6 +1,6 @@
 """Many runs in one process: memory stays flat, and nothing is left open, running or lying about.
 
-Two hundred runs, with the figures on standard output: ``uv run pytest -m campaign -s tests/campaigns/test_soak.py``.
+Two hundred runs, with the figures: ``uv run pytest -m campaign -s tests/campaigns/test_soak.py``.
 """
 
 from __future__ import annotations
