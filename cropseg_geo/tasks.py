@@ -17,6 +17,7 @@ from cropseg_geo.events import Listener
 PROTOCOL = 1
 """Version of jobs and events; raised when an older parent would misunderstand them."""
 
+_WATCHED = frozenset({".dll", ".dylib", ".onnx", ".pyd", ".safetensors", ".so"})
 _NAME = re.compile(r"[\w.-]+")
 _PACKAGES = (
     "openvino", "onnxruntime", "torch", "timm", "numpy", "rasterio", "pyogrio", "geopandas", "dask", "zarr",
@@ -106,7 +107,7 @@ def _version(arguments: Arguments, listener: Listener) -> Result:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: _installed(name) for name in _PACKAGES},
-        "missing": [name for name in _required() if not _installed(name)],
+        "missing": _missing(),
     }
 
 
@@ -118,6 +119,13 @@ def _installed(name: str) -> str:
         return ""
 
 
+def _missing() -> list[str]:
+    """Packages that this one needs and that are not installed, and files of them that are gone."""
+    needed = ["cropseg-geo", *_required()]
+    gone = [name for name in needed[1:] if not _installed(name)]
+    return gone + [file for name in needed if name not in gone for file in _lost_files(name)]
+
+
 def _required() -> list[str]:
     """The packages that this one cannot do without here, as its own installation says."""
     try:
@@ -126,6 +134,18 @@ def _required() -> list[str]:
         return []
     # What has a marker is for an extra or for another system.
     return [name[0] for line in requirements if ";" not in line and (name := _NAME.match(line))]
+
+
+def _lost_files(name: str) -> list[str]:
+    """Libraries and models of a package that were there when it was installed: what virus scanners remove."""
+    try:
+        package = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return []
+    lines = (package.read_text("RECORD") or "").splitlines()
+    paths = [line.rsplit(",", 2)[0].strip('"') for line in lines]
+    watched = [path for path in paths if Path(path).suffix in _WATCHED]
+    return [path for path in watched if not Path(str(package.locate_file(path))).exists()]
 
 
 TASKS: dict[str, Callable[[Arguments, Listener], Result]] = {

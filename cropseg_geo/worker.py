@@ -118,7 +118,9 @@ def _error(err: CropsegError) -> str:
 
 
 def _broken(err: ImportError) -> str:
-    """A package that is missing or damaged is no mistake of the engine's code."""
+    """A package that is missing or damaged is no mistake of the engine's code; its cause says which file."""
+    while isinstance(err.__cause__, ImportError):
+        err = err.__cause__
     entries = {
         "kind": "BrokenInstallation",
         "message": f"a part of the engine cannot be loaded ({err})",

@@ -181,13 +181,28 @@ def test_a_mistake_in_the_engine_reaches_the_parent_in_words(monkeypatch, capsys
 
 
 def test_a_package_that_cannot_be_loaded_is_no_mistake_of_the_engine(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "timm", None)
-    monkeypatch.setitem(worker.TASKS, "version", lambda *_: __import__("timm"))
+    def fail(*_: object) -> None:
+        raise ImportError("please read pages of advice") from ImportError("libgone.so: cannot open")
+
+    monkeypatch.setitem(worker.TASKS, "version", fail)
     code, events = do(job("version"))
     assert code == worker.FAILED
     assert events[-1]["kind"] == "BrokenInstallation"
+    assert "libgone.so" in events[-1]["message"]
     assert "install the engine again" in events[-1]["remedy"]
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_libraries_that_were_removed_are_listed(monkeypatch, tmp_path):
+    facts = tmp_path / "frail-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: frail\nVersion: 1.0\n")
+    (facts / "RECORD").write_text('frail/a.so,sha256=x,1\n"frail/b,c.pyd",,\nfrail/d.py,,\nfrail/e.onnx,,\n')
+    (tmp_path / "frail").mkdir()
+    (tmp_path / "frail" / "a.so").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("importlib.metadata.requires", lambda _name: ["frail>=1"])
+    assert do(job("version"))[1][-1]["missing"] == ["frail/b,c.pyd", "frail/e.onnx"]
 
 
 def test_packages_that_are_required_and_not_there_are_listed(monkeypatch):

@@ -13,6 +13,9 @@ PROTOCOL = 1
 """Version of the job and of the event lines; the engine refuses a job of another one."""
 
 
+_MOST_NAMED = 5
+
+
 class Verdict(Enum):
     """How an engine fits the plugin."""
 
@@ -28,7 +31,7 @@ LABELS = {
     "ok": "Ready: engine {engine} in {place}",
     "too old": "The engine in {place} is version {engine}, too old for version {plugin} of this plugin.",
     "too new": "The engine in {place} is version {engine}, newer than version {plugin} of this plugin knows.",
-    "incomplete": "The engine in {place} lacks packages that it needs: {detail}.",
+    "incomplete": "The engine in {place} lacks parts that it needs: {detail}.",
     "silent": "{place} does not answer as an engine: {detail}",
     "missing": "The engine is not installed yet.",
 }
@@ -95,14 +98,15 @@ def compare(engine_version: str, plugin_version: str, *, place: str = "", lacks:
     place
         The engine's Python, for the words.
     lacks
-        Packages that the engine needs and does not find.
+        Packages and files that the engine needs and does not find.
     """
     engine, plugin = _series(engine_version), _series(plugin_version)
     if engine != plugin:
         verdict = Verdict.TOO_OLD if engine < plugin else Verdict.TOO_NEW
     else:
         verdict = Verdict.INCOMPLETE if lacks else Verdict.OK
-    return Fit(verdict, place, engine_version, plugin_version, ", ".join(lacks))
+    detail = ", ".join([*lacks[:_MOST_NAMED], *(["…"] if len(lacks) > _MOST_NAMED else [])])
+    return Fit(verdict, place, engine_version, plugin_version, detail)
 
 
 def _series(version: str) -> tuple[int, int]:

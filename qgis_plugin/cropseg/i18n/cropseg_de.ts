@@ -910,8 +910,8 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Der Rechenkern in {place} hat die Version {engine}; Version {plugin} dieser Erweiterung kennt sie noch nicht.</translation>
     </message>
     <message>
-      <source>The engine in {place} lacks packages that it needs: {detail}.</source>
-      <translation>Dem Rechenkern in {place} fehlen Pakete, die er braucht: {detail}.</translation>
+      <source>The engine in {place} lacks parts that it needs: {detail}.</source>
+      <translation>Dem Rechenkern in {place} fehlen Teile, die er braucht: {detail}.</translation>
     </message>
     <message>
       <source>{place} does not answer as an engine: {detail}</source>

@@ -114,6 +114,7 @@ class InstallPanel(QWidget):
         self.accelerator.addItem(
             tr("Processor or Apple graphics with PyTorch: for models of your own"), "torch"
         )
+        self.accelerator.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.wheels = QgsFileWidget()
         self.wheels.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.wheels.setDialogTitle(tr("Folder of wheels"))
