@@ -26,7 +26,7 @@ from qgis_plugin.cropseg.engine.environment import (
     python_in,
 )
 from qgis_plugin.cropseg.engine.process import Cancelled, EngineError, run
-from qgis_plugin.cropseg.engine.workspace import PlaceError, holds_blocks, place, tidy, workspace
+from qgis_plugin.cropseg.engine.workspace import PlaceError, holds_blocks, place, workspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the engines of these tests are scripts")
 
@@ -268,7 +268,24 @@ def test_finished_blocks_and_nothing_else_stay_after_a_stop(tmp_path, done, keep
         work_until_stopped()
     left = [p.name for p in tmp_path.rglob("*") if p.is_file()]
     assert sorted(left) == (["0", "zarr.json"] if done and keep else [])
-    tidy(tmp_path / ".mäsk.cropseg", keep_blocks=False)
+    assert (tmp_path / ".mäsk.cropseg").exists() == (done and keep)
+    with workspace(destination, keep_blocks=True):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_do_not_write_one_file(tmp_path):
+    destination = tmp_path / "mask.tif"
+    with workspace(destination, keep_blocks=True) as work:
+        write_blocks(work, done=True)
+        before = sorted(work.rglob("*"))
+        with pytest.raises(PlaceError, match="Another run writes"), workspace(destination, keep_blocks=False):
+            pytest.fail("two runs at once")
+        assert sorted(work.rglob("*")) == before
+        with workspace(tmp_path / "other.tif", keep_blocks=False):
+            pass
+    with workspace(destination, keep_blocks=False):
+        pass
     assert not list(tmp_path.iterdir())
 
 

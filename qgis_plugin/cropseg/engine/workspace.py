@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 _BLOCKS = "blocks.zarr"
+_CLAIM = "claimed"
 
 
 class PlaceError(Exception):
@@ -17,30 +20,74 @@ class PlaceError(Exception):
 
 @contextmanager
 def workspace(destination: Path, *, keep_blocks: bool) -> Iterator[Path]:
-    """A hidden folder beside ``destination``, named after it.
+    """A hidden folder beside ``destination``, named after it, for one run at a time.
 
     It goes when the work is done. When the work stops early, half files go, and with ``keep_blocks`` the
     blocks that were finished stay: the same job, started again, goes on from them.
+
+    Raises
+    ------
+    PlaceError
+        If another run works there; its files are left alone.
     """
     work = destination.with_name(f".{destination.stem}.cropseg")
     work.mkdir(parents=True, exist_ok=True)
+    with _claimed(work, destination):
+        try:
+            yield work
+        except BaseException:
+            tidy(work, keep_blocks=keep_blocks)
+            raise
+        tidy(work, keep_blocks=False)
+
+
+@contextmanager
+def _claimed(work: Path, destination: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, and remove it at the end if nothing is left in it."""
+    path = work / _CLAIM
+    with path.open("a", encoding="utf-8") as claim:
+        if not _lock(claim):
+            raise PlaceError(
+                f"Another run writes {destination} at this moment.\n"
+                "→ wait until it is done, or choose another name"
+            )
+        try:
+            yield
+        finally:
+            # Windows removes no file that is open.
+            claim.close()
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # finished blocks are in it
+                work.rmdir()
+
+
+def _lock(claim: TextIO) -> bool:
+    """Lock a file until it is closed or this process ends; False if another one has it."""
     try:
-        yield work
-    except BaseException:
-        tidy(work, keep_blocks=keep_blocks)
-        raise
-    shutil.rmtree(work, ignore_errors=True)
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(claim.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def tidy(work: Path, *, keep_blocks: bool) -> None:
-    """Remove all but finished blocks, and the folder itself if there are none."""
-    if not (keep_blocks and holds_blocks(work)):
-        shutil.rmtree(work, ignore_errors=True)
-        return
-    for folder, _, names in os.walk(work):
-        if _BLOCKS not in Path(folder).parts:
+    """Remove all but the claim and, if they are to be kept, finished blocks."""
+    kept = _BLOCKS if keep_blocks and holds_blocks(work) else None
+    for folder, folders, names in os.walk(work, topdown=False):
+        if kept not in Path(folder).parts:
             for name in names:
-                Path(folder, name).unlink(missing_ok=True)
+                if name != _CLAIM:
+                    Path(folder, name).unlink(missing_ok=True)
+            for name in folders:
+                with suppress(OSError):  # blocks are in it
+                    Path(folder, name).rmdir()
 
 
 def holds_blocks(work: Path) -> bool:
