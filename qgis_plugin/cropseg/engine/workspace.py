@@ -91,8 +91,8 @@ def tidy(work: Path, *, keep_blocks: bool) -> None:
 
 
 def holds_blocks(work: Path) -> bool:
-    """True if an engine that worked here finished at least one block: each leaves a chunk in ``done``."""
-    return any(p.is_file() and p.name != "zarr.json" for p in work.glob(f"*/{_BLOCKS}/done/**/*"))
+    """True if an engine that worked here finished at least one block: each leaves a file beside the facts."""
+    return any(p.is_file() and p.name != "zarr.json" for p in work.glob(f"*/{_BLOCKS}/**/*"))
 
 
 def place(source: Path, destination: Path) -> None:
