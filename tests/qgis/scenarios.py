@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -74,11 +75,14 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
     placeless = gpd.read_file(SAMPLE / "plots.gpkg").set_crs(None, allow_override=True)
     with pytest.warns(UserWarning, match="'crs' was not provided"):
         placeless.to_file(folder / "placeless.gpkg", layer="Parzellen ß")
+    # QGIS writes to a GeoPackage that it edits, even where nothing is saved.
+    shutil.copy(SAMPLE / "plots.gpkg", folder / "plots.gpkg")
+    copied = f"{folder / 'plots.gpkg'}|layername=plots"
     kinds = [
-        ("selected", PLOTS, "selected", SELECTED),
-        ("filtered", PLOTS, "filtered", SELECTED),
-        ("edited", PLOTS, "edited", SELECTED),
-        ("memory", PLOTS, "memory", "EPSG:4326"),
+        ("selected", copied, "selected", SELECTED),
+        ("filtered", copied, "filtered", SELECTED),
+        ("edited", copied, "edited", SELECTED),
+        ("memory", copied, "memory", "EPSG:4326"),
         ("assigned plots", f"{folder / 'placeless.gpkg'}|layername=Parzellen ß", "assigned", "EPSG:32632"),
     ]
     return [
