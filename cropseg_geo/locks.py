@@ -1,0 +1,228 @@
+"""One writer for a file: who writes it holds a lock beside it, and everybody else is told who that is.
+
+A lock is a small hidden file that is made exclusively, says which process made it, and is touched as long as
+that process lives. It is stale, and taken over, when its process is gone; from another machine, where that
+cannot be seen, when it has not been touched for a while by the clock of the disk that both of them use.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from cropseg_geo.errors import OutputError
+
+TOUCH_S = 15.0
+"""Time between two signs of life of a lock's holder."""
+
+EXPIRY_S = 120.0
+"""Time without a sign of life after which another machine's lock is stale."""
+
+_held: ContextVar[frozenset[Path]] = ContextVar("cropseg_held_locks", default=frozenset())
+"""Locks of this thread: a sentence that says another one does not lock itself out."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock. ``machine`` is one boot of one system or container; ``token`` one taking of the lock."""
+
+    host: str
+    machine: str
+    pid: int
+    started: float
+    since: str
+    token: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.since}"
+
+
+class Lock:
+    """A lock that this process holds; made by :func:`locked`."""
+
+    def __init__(self, path: Path, holder: Holder) -> None:
+        self.path, self.holder = path, holder
+        self._released = threading.Event()
+        self._beat = threading.Thread(target=self._keep_fresh, name="cropseg-lock", daemon=True)
+        self._beat.start()
+
+    def require_held(self) -> None:
+        """Raise OutputError if another run has taken the lock over (after this machine slept, say)."""
+        if read_holder(self.path) != self.holder:
+            raise OutputError(
+                f"{self.path}: another run has taken over while this one gave no sign of life",
+                remedy="let that one finish, or stop it and run the same command again",
+            )
+
+    def release(self) -> None:
+        self._released.set()
+        self._beat.join()
+        if read_holder(self.path) == self.holder:
+            self.path.unlink(missing_ok=True)
+
+    def _keep_fresh(self) -> None:
+        while not self._released.wait(TOUCH_S):
+            with suppress(OSError):
+                if read_holder(self.path) == self.holder:
+                    os.utime(self.path)
+
+
+@contextmanager
+def locked(paths: Iterable[Path]) -> Iterator[tuple[Lock, ...]]:
+    """Hold the locks of files for a block of code; each file's folder must exist.
+
+    Raises
+    ------
+    OutputError
+        If another run holds one of them; says which and since when.
+    """
+    wanted = [path for path in map(lock_path, paths) if path not in _held.get()]
+    with ExitStack() as stack:
+        locks = []
+        for path in sorted(set(wanted)):
+            locks.append(Lock(path, _take(path)))
+            stack.callback(locks[-1].release)
+        token = _held.set(_held.get() | set(wanted))
+        try:
+            yield tuple(locks)
+        finally:
+            _held.reset(token)
+
+
+def lock_path(path: Path) -> Path:
+    """The lock of a file: hidden, beside it."""
+    return path.parent.resolve() / f".{path.name}.lock"
+
+
+def read_holder(lock: Path) -> Holder | None:
+    """Who holds a lock; None where there is none, or none that says so."""
+    try:
+        return Holder(**json.loads(lock.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def refuse_locked(paths: Iterable[Path]) -> None:
+    """Raise OutputError if another run holds the lock of one of the files."""
+    for lock in map(lock_path, paths):
+        if lock.exists() and lock not in _held.get() and not _is_stale(lock, read_holder(lock)):
+            raise _refusal(lock)
+
+
+def _take(lock: Path) -> Holder:
+    """Make the lock's file, over a stale one if need be. Raises OutputError."""
+    mine = _this_process()
+    for _ in range(3):
+        if _make(lock, mine):
+            return mine
+        found = read_holder(lock)
+        if not _is_stale(lock, found):
+            raise _refusal(lock)
+        _remove_stale(lock, found)
+    raise _refusal(lock)
+
+
+def _make(lock: Path, holder: Holder) -> bool:
+    """Put a whole lock file in place; False if there is one."""
+    draft = lock.with_name(f"{lock.name}.{holder.token}")
+    try:
+        draft.write_text(json.dumps(asdict(holder)), encoding="utf-8")
+        try:
+            os.link(draft, lock)
+        except FileExistsError:
+            return False
+        except OSError:  # a disk without links
+            with lock.open("x", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(holder)))
+    except FileExistsError:
+        return False
+    except OSError as err:
+        raise OutputError(
+            f"{lock}: cannot be written ({err.strerror})", remedy="choose another --out folder"
+        ) from err
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _remove_stale(lock: Path, found: Holder | None) -> None:
+    """Move a stale lock away; one that somebody else has taken meanwhile is put back."""
+    aside = lock.with_name(f"{lock.name}.{uuid4().hex}")
+    try:
+        lock.rename(aside)
+    except FileNotFoundError:
+        return
+    if read_holder(aside) != found:
+        with suppress(OSError):
+            os.link(aside, lock)
+    aside.unlink(missing_ok=True)
+
+
+def _is_stale(lock: Path, holder: Holder | None) -> bool:
+    """True if whoever made the lock is gone."""
+    if holder is not None and holder.machine == _machine():
+        return not _is_alive(holder)
+    try:
+        return _disk_now(lock.parent) - lock.stat().st_mtime > EXPIRY_S
+    except FileNotFoundError:
+        return True
+
+
+def _is_alive(holder: Holder) -> bool:
+    import psutil
+
+    try:
+        # The start as well: numbers of processes come round again.
+        return abs(psutil.Process(holder.pid).create_time() - holder.started) < 2
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _disk_now(folder: Path) -> float:
+    """Now, by the clock that stamps files in a folder."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".cropseg-clock-") as file:
+        return os.fstat(file.fileno()).st_mtime
+
+
+def _refusal(lock: Path) -> OutputError:
+    file, holder = lock.name.removeprefix(".").removesuffix(".lock"), read_holder(lock)
+    return OutputError(
+        f"{lock.with_name(file)}: is being written by another run ({holder or 'it does not say which'})",
+        remedy="wait for it or stop it, or choose another --out; if its machine is gone, this is over "
+        f"{EXPIRY_S:.0f} s after its last sign of life",
+    )
+
+
+def _this_process() -> Holder:
+    import psutil
+
+    return Holder(
+        host=socket.gethostname(),
+        machine=_machine(),
+        pid=os.getpid(),
+        started=psutil.Process().create_time(),
+        since=datetime.now(UTC).astimezone().isoformat(sep=" ", timespec="seconds"),
+        token=uuid4().hex,
+    )
+
+
+def _machine() -> str:
+    """What processes share that can see each other: the host, this boot of it, the container."""
+    facts = [socket.gethostname()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip())
+    with suppress(OSError):
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(facts)

@@ -1,0 +1,192 @@
+"""The hidden folder of a run: what an unfinished one leaves for the same command to take up again.
+
+It lies beside the outputs, is named after the run, and says in ``run.json`` what the run is: so that a changed
+input, model or option is noticed and told, and that files which a stopped run had already put in place are
+known as its own.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cropseg_geo.engine.plan import Plan
+from cropseg_geo.engine.store import BlockStore
+from cropseg_geo.errors import InputError, OutputError
+
+_RECORD = "run.json"
+_BLOCKS = "blocks.zarr"
+
+_WORDS = {
+    "source": "the raster (it has changed since)",
+    "model": "another model",
+    "engine": "another version of CropSeg-Geo",
+    "extent": "another extent",
+    "aoi": "another area of interest",
+    "lattice": "other tiles or another GSD",
+}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    out
+        Folder of the outputs.
+    stem
+        How the outputs' names begin.
+    plan
+        What the run is.
+    store_url
+        Where finished blocks are kept, if not in the folder itself: anything that fsspec knows.
+    """
+
+    out: Path
+    stem: str
+    plan: Plan
+    store_url: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return self.out / f".{self.stem}-{self.plan.fingerprint[:12]}.cropseg"
+
+    @cached_property
+    def store(self) -> BlockStore:
+        """The store of finished blocks."""
+        return BlockStore(self._store_path, self.plan.blocks, self.plan.channels, self.plan.fingerprint)
+
+    @property
+    def _store_path(self) -> str:
+        if self.store_url is None:
+            return str((self.path / _BLOCKS).resolve())
+        # Runs of one job into two folders do not share blocks: the first to finish deletes its own.
+        where = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:8]
+        return f"{self.store_url.rstrip('/')}/{self.stem}-{self.plan.fingerprint[:12]}-{where}.zarr"
+
+    def require_no_other(self, *, overwrite: bool) -> None:
+        """Refuse where an unfinished run of other input, model or options is there; discard it if asked to.
+
+        Raises
+        ------
+        InputError
+            Says what differs.
+        """
+        for folder in _folders(self.out, self.stem):
+            record = _read_record(folder)
+            if folder == self.path and (not record or record["store"] == self._recorded["store"]):
+                continue
+            if record and not overwrite:
+                differing = [
+                    _WORDS.get(name, f"another {name}")
+                    for name, fact in self._recorded["facts"].items()
+                    if record["facts"].get(name) != fact
+                ]
+                raise InputError(
+                    f"{self.out}: an unfinished run of {self.stem!r} is there, of "
+                    f"{', '.join(differing) or 'another --store'}",
+                    remedy="give what was given then to go on with it, or --overwrite to discard it",
+                )
+            _discard(folder)
+
+    @contextmanager
+    def opened(self) -> Iterator[Path]:
+        """The folder, made if need be; deleted when the run is complete.
+
+        When the run is stopped, finished blocks stay for the same command; where there are none, it goes.
+        """
+        try:
+            self.path.mkdir(exist_ok=True)
+            self._record()
+        except OSError as err:
+            raise OutputError(
+                f"{self.path}: cannot be written ({err.strerror})", remedy="choose another --out folder"
+            ) from err
+        try:
+            yield self.path
+        except BaseException:
+            for draft in (p for p in self.path.iterdir() if p.is_file() and p.name != _RECORD):
+                with suppress(OSError):  # still open in a library call that cannot be stopped
+                    draft.unlink()
+            if not self.store.holds_anything():
+                _discard(self.path)
+            raise
+        _discard(self.path)
+
+    def record_published(self, files: dict[Path, Path | None]) -> None:
+        """Say which files (by their final names) come from which drafts, before the first is put in place."""
+        stamps = {final.name: _stamp(draft) if draft else None for final, draft in files.items()}
+        self._record(published=stamps)
+
+    @cached_property
+    def _recorded(self) -> dict[str, Any]:
+        store = None if self.store_url is None else self._store_path
+        return {"facts": self.plan.facts, "store": store}
+
+    def _record(self, **more: Any) -> None:
+        draft = self.path / f"{_RECORD}.draft"
+        draft.write_text(json.dumps({**self._recorded, **more}), encoding="utf-8")
+        draft.replace(self.path / _RECORD)
+
+
+def published_by_unfinished(out: Path, stem: str) -> set[str]:
+    """Names of files that a run had put in place when it was stopped, and that nobody has changed since."""
+    names = set[str]()
+    for folder in _folders(out, stem):
+        for name, stamp in _read_record(folder).get("published", {}).items():
+            with suppress(OSError):
+                if stamp is None or _stamp(out / name) == stamp:
+                    names.add(name)
+    return names
+
+
+def _folders(out: Path, stem: str) -> list[Path]:
+    """Folders of unfinished runs; those of finished ones, which a kill had left, are removed."""
+    named = re.compile(re.escape(f".{stem}-") + r"[0-9a-f]{12}\.cropseg(\.done)?")
+    found = [p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name)]
+    for done in (p for p in found if p.suffix == ".done"):
+        _remove(done)
+    return sorted(p for p in found if p.suffix != ".done")
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; empty where a run was stopped before it said anything."""
+    try:
+        record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        return record if isinstance(record["facts"], dict) else {}
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+
+
+def _discard(folder: Path) -> None:
+    """Delete the folder of a run and its blocks: first by name, so that a kill leaves no half of it."""
+    done = folder.with_name(f"{folder.name}.done")
+    with suppress(OSError):
+        folder.rename(done)
+    _remove(done if done.exists() else folder)
+
+
+def _remove(folder: Path) -> None:
+    if store := _read_record(folder).get("store"):
+        from fsspec.core import url_to_fs
+
+        with suppress(OSError, ImportError):
+            filesystem, path = url_to_fs(store)
+            filesystem.rm(path, recursive=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stamp(path: Path) -> list[int]:
+    """Tells a file from others; renaming keeps it."""
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
