@@ -20,6 +20,7 @@ __all__ = [
     "plot_series",
     "predict",
     "segment",
+    "segment_many",
     "vectorize",
 ]
 

@@ -27,6 +27,8 @@ from cropseg_geo.errors import CropsegError
 from cropseg_geo.events import (
     Event,
     Listener,
+    RasterFinished,
+    RasterStarted,
     StageAdvanced,
     StageFinished,
     StageStarted,
@@ -38,6 +40,7 @@ from cropseg_geo.events import (
 if TYPE_CHECKING:
     from cropseg_geo.forecast import Forecast
     from cropseg_geo.pipeline import SegmentResult
+    from cropseg_geo.pipeline.season import Outcome
 
 _MILLIONS = {"px": "MP", "B": "MB"}
 
@@ -82,18 +85,27 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         TimeRemainingColumn(),
     )
     tasks: dict[str, TaskID] = {}
+    totals: dict[str, int] = {}
     bars = Progress(*columns, console=console, disable=quiet)
     try:
 
         def show(event: Event) -> None:
             match event:
+                case RasterStarted(raster, number, of):
+                    while tasks:
+                        bars.remove_task(tasks.popitem()[1])
+                    console.print(f"[bold]{number}/{of}[/] {escape(raster)}", highlight=False)
+                case RasterFinished(_, state, message):
+                    if message:
+                        console.print(f"[red]{state}:[/] {escape(message)}", highlight=False)
                 case StageStarted(stage, total, unit):
                     bars.start()  # not before: bars without a task are an empty line
+                    totals[stage] = total
                     tasks[stage] = bars.add_task(_LABELS.get(stage, stage), total=total, unit=unit)
                 case StageAdvanced(stage, amount):
                     bars.advance(tasks[stage], amount)
                 case StageFinished(stage):
-                    bars.update(tasks[stage], completed=bars.tasks[tasks[stage]].total)
+                    bars.update(tasks[stage], completed=totals[stage])
                 case Warned(message):
                     console.print(f"[yellow]![/] {escape(message)}", highlight=False)
                 case Written():
@@ -101,7 +113,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
 
         yield show
     finally:
-        if tasks:
+        if totals:
             bars.stop()
 
 
@@ -134,6 +146,42 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
             )
     for path in result.files.values():
         console.print(f"  {path}", soft_wrap=True)
+
+
+def print_season(outcomes: list[Outcome], *, as_json: bool) -> None:
+    """What became of each of several rasters."""
+    if as_json:
+        rows = [
+            {
+                "raster": outcome.raster,
+                "state": outcome.state,
+                "summary": asdict(outcome.result.summary) if outcome.result else None,
+                "files": {k: str(p) for k, p in outcome.result.files.items()} if outcome.result else {},
+                "message": getattr(outcome.error, "message", str(outcome.error or "")),
+                "remedy": getattr(outcome.error, "remedy", ""),
+            }
+            for outcome in outcomes
+        ]
+        print(json.dumps({"event": "season", "rasters": rows}, ensure_ascii=False))  # noqa: T201
+        return
+    table = Table("raster", "", "canopy cover", "valid m²", "polygons", "time (s)")
+    colours = {"done": "green", "kept": "cyan", "failed": "red", "refused": "red"}
+    for outcome in outcomes:
+        summary = outcome.result.summary if outcome.result else None
+        figures = (
+            (f"{summary.canopy_cover:.1%}", f"{summary.valid_area_m2:,.1f}", f"{summary.n_polygons:,}")
+            if summary
+            else ("", "", "")
+        )
+        state = f"[{colours[outcome.state]}]{outcome.state}[/]"
+        took = f"{outcome.seconds:.0f}" if outcome.seconds else ""
+        table.add_row(escape(outcome.raster), state, *figures, took)
+    console = Console(highlight=False)
+    console.print(table)
+    bad = [outcome for outcome in outcomes if not outcome.is_good]
+    for outcome in bad:
+        console.print(f"[red]{escape(outcome.raster)}[/]: {escape(str(outcome.error))}", soft_wrap=True)
+    console.print(f"{len(outcomes) - len(bad)} of {len(outcomes)} rasters are segmented.")
 
 
 def print_plan(forecast: Forecast, *, as_json: bool) -> None:

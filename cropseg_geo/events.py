@@ -47,10 +47,30 @@ class Written:
     path: str
 
 
-Event = StageStarted | StageAdvanced | StageFinished | Warned | Written
+@dataclass(frozen=True)
+class RasterStarted:
+    """Of several rasters, the next one begins: number ``number`` of ``of``."""
+
+    raster: str
+    number: int
+    of: int
+
+
+@dataclass(frozen=True)
+class RasterFinished:
+    """Of several rasters, one is through: ``done``, ``kept``, ``failed`` or ``refused``, and why."""
+
+    raster: str
+    state: str
+    message: str
+
+
+Event = RasterStarted | RasterFinished | StageStarted | StageAdvanced | StageFinished | Warned | Written
 Listener = Callable[[Event], None]
 
 _NAMES = {
+    RasterStarted: "raster_started",
+    RasterFinished: "raster_finished",
     StageStarted: "stage_started",
     StageAdvanced: "stage_advanced",
     StageFinished: "stage_finished",

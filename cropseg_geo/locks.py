@@ -34,7 +34,7 @@ _held: ContextVar[frozenset[Path]] = ContextVar("cropseg_held_locks", default=fr
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock. ``machine`` is one boot of one system or container; ``token`` one taking of the lock."""
+    """Who holds a lock: ``machine`` is one boot of one system or container, ``token`` one taking of it."""
 
     host: str
     machine: str
@@ -183,7 +183,7 @@ def _is_alive(holder: Holder) -> bool:
 
     try:
         # The start as well: numbers of processes come round again.
-        return abs(psutil.Process(holder.pid).create_time() - holder.started) < 2
+        return bool(abs(psutil.Process(holder.pid).create_time() - holder.started) < 2)
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

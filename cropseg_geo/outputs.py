@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 import json
-import shutil
+import os
 import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,13 +18,13 @@ from cropseg_geo import __version__
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.ground import Ground
+from cropseg_geo.locks import locked
 from cropseg_geo.paths import is_there
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
 
 if TYPE_CHECKING:  # a mask is vectorized without the engine: what it needs is loaded where a run needs it
     from odc.geo.geobox import GeoBox
 
-    from cropseg_geo.engine.store import BlockStore
     from cropseg_geo.preflight import Preflight
 
 CANOPY_FORMATS = ("gpkg", "fgb", "parquet", "geojson")
@@ -94,14 +94,18 @@ class Outputs:
         return tuple(path for _, path in self.by_kind)
 
 
-def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool) -> None:
-    """Raise OutputError if an output exists and may not be replaced, or is in use."""
+def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
+    """Raise OutputError if an output exists and may not be replaced, or is in use.
+
+    ``own`` are names of files that the same run had put in place when it was stopped: they may be replaced.
+    """
     existing = [p for p in paths if is_there(p)]
-    if existing and not overwrite:
-        folder = existing[0].parent
+    foreign = [p for p in existing if p.name not in own]
+    if foreign and not overwrite:
+        folder = foreign[0].parent
         raise OutputError(
             f"{'this folder' if folder == Path() else folder}: already holds "
-            f"{', '.join(p.name for p in existing)}",
+            f"{', '.join(p.name for p in foreign)}",
             remedy="pass --overwrite to replace them, or choose another --out",
         )
     for path in existing:
@@ -175,6 +179,8 @@ def move(source: Path, target: Path) -> None:
     if target.exists():
         require_unused(target)
     try:
+        with source.open("rb") as file:
+            os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
         source.replace(target)
     except OSError as err:
         raise OutputError(
@@ -184,19 +190,28 @@ def move(source: Path, target: Path) -> None:
 
 @contextmanager
 def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Path]:
-    """A hidden name beside ``final`` to write to; it becomes ``final`` when the block ends well."""
+    """A hidden name beside ``final`` to write to; it becomes ``final`` when the block ends well.
+
+    Raises
+    ------
+    OutputError
+        If the file may not be written, or another run is writing it.
+    """
     refuse_existing((final,), overwrite=overwrite)
     require_writable(final.parent)
-    draft = final.with_name(f".{final.stem}.draft{final.suffix}")
-    _remove(draft)
-    try:
-        yield draft
-        move(draft, final)
-    except OutputError as err:
-        # What went wrong with the draft went wrong with the file that was asked for.
-        raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
-    finally:
+    with locked([final]) as locks:
+        draft = final.with_name(f".{final.stem}.draft{final.suffix}")
         _remove(draft)
+        try:
+            yield draft
+            for lock in locks:
+                lock.require_held()
+            move(draft, final)
+        except OutputError as err:
+            # What went wrong with the draft went wrong with the file that was asked for.
+            raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
+        finally:
+            _remove(draft)
     listener(Written(_KINDS.get(final.suffix.lower(), "layers"), str(final)))
 
 
@@ -216,35 +231,6 @@ def _remove(draft: Path) -> None:
     for pattern in (f"{glob.escape(draft.name)}*", f"{glob.escape(draft.stem)}_temp*"):
         for path in draft.parent.glob(pattern):
             path.unlink(missing_ok=True)
-
-
-def block_store(ready: Preflight, work: Path) -> BlockStore:
-    """The store of a run's finished blocks in its work folder."""
-    from cropseg_geo.engine.store import BlockStore
-
-    plan = ready.plan
-    return BlockStore(str(work / "blocks.zarr"), plan.blocks, plan.channels, plan.fingerprint)
-
-
-@contextmanager
-def work_folder(folder: Path, ready: Preflight) -> Iterator[Path]:
-    """A hidden folder beside the outputs, named after the run.
-
-    It is deleted when the run is complete. When the run is stopped, finished blocks stay in it for the same
-    command to take up again; where there are none, it goes.
-    """
-    work = folder / f".{ready.info.stem}-{ready.plan.fingerprint[:12]}.cropseg"
-    work.mkdir(exist_ok=True)
-    try:
-        yield work
-    except BaseException:
-        for draft in (p for p in work.iterdir() if p.is_file()):
-            with suppress(OSError):  # still open in a library call that cannot be stopped
-                draft.unlink()
-        if not block_store(ready, work).holds_anything():
-            shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def output_grid(ready: Preflight) -> GeoBox:

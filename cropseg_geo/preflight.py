@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 import numpy as np
 import psutil
 
+from cropseg_geo import __version__
 from cropseg_geo.engine.plan import (
     TILES_PER_BLOCK_SIDE,
     Plan,
@@ -184,7 +186,9 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
         overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
         channels=1 if len(card.classes) <= 2 else len(card.classes),
         identity={
+            "engine": __version__,
             "source": info.fingerprint,
+            "pixels": hashlib.sha256(sample.values.tobytes()).hexdigest(),
             "bands": str(bands),
             "alpha": str(options.alpha_band),
             "scale": repr(scale),

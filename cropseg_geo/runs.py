@@ -1,8 +1,8 @@
 """The hidden folder of a run: what an unfinished one leaves for the same command to take up again.
 
-It lies beside the outputs, is named after the run, and says in ``run.json`` what the run is: so that a changed
-input, model or option is noticed and told, and that files which a stopped run had already put in place are
-known as its own.
+It lies beside the outputs, is named after the run, and says in ``run.json`` what the run is: so that a
+changed input, model or option is noticed and told, and that files which a stopped run had already put in
+place are known as its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _BLOCKS = "blocks.zarr"
 
 _WORDS = {
     "source": "the raster (it has changed since)",
+    "pixels": "other pixels",
     "model": "another model",
     "engine": "another version of CropSeg-Geo",
     "extent": "another extent",
@@ -74,8 +75,10 @@ class RunFolder:
         where = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:8]
         return f"{self.store_url.rstrip('/')}/{self.stem}-{self.plan.fingerprint[:12]}-{where}.zarr"
 
-    def require_no_other(self, *, overwrite: bool) -> None:
+    def require_no_other(self, *, overwrite: bool, discard: bool = True) -> None:
         """Refuse where an unfinished run of other input, model or options is there; discard it if asked to.
+
+        ``discard=False`` leaves that for later, when the run holds the locks of its outputs.
 
         Raises
         ------
@@ -97,7 +100,8 @@ class RunFolder:
                     f"{', '.join(differing) or 'another --store'}",
                     remedy="give what was given then to go on with it, or --overwrite to discard it",
                 )
-            _discard(folder)
+            if discard:
+                _discard(folder)
 
     @contextmanager
     def opened(self) -> Iterator[Path]:
@@ -139,7 +143,7 @@ class RunFolder:
         draft.replace(self.path / _RECORD)
 
 
-def published_by_unfinished(out: Path, stem: str) -> set[str]:
+def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:
     """Names of files that a run had put in place when it was stopped, and that nobody has changed since."""
     names = set[str]()
     for folder in _folders(out, stem):
@@ -147,7 +151,7 @@ def published_by_unfinished(out: Path, stem: str) -> set[str]:
             with suppress(OSError):
                 if stamp is None or _stamp(out / name) == stamp:
                     names.add(name)
-    return names
+    return frozenset(names)
 
 
 def _folders(out: Path, stem: str) -> list[Path]:

@@ -27,6 +27,15 @@ class ObjectsChoice(StrEnum):
 
 
 Raster = Annotated[str, typer.Argument(help="Orthomosaic: anything GDAL opens (path, /vsicurl/…, s3://…).")]
+Rasters = Annotated[
+    list[str],
+    typer.Argument(
+        help="Orthomosaics: anything GDAL opens (path, /vsicurl/…, s3://…); folders and 'patterns' of them."
+    ),
+]
+SkipRefused = Annotated[
+    bool, typer.Option("--skip-refused", help="Of several rasters, do those that are not refused.")
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the outputs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 Outline = Annotated[
@@ -119,7 +128,19 @@ Lanes = Annotated[
     int | None, typer.Option(min=1, help="Blocks computed at a time (threads).", rich_help_panel=RUN)
 ]
 Processes = Annotated[
-    int, typer.Option("--workers", min=0, help="Local worker processes (dask).", rich_help_panel=RUN)
+    str,
+    typer.Option(
+        "--workers",
+        metavar="N or MIN:MAX",
+        help="Local worker processes; with a range, as many as the work wants.",
+        rich_help_panel=RUN,
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or URL (s3://…) for finished blocks, for workers elsewhere.", rich_help_panel=RUN
+    ),
 ]
 Scheduler = Annotated[
     str | None, typer.Option(help="Address of a dask scheduler, tcp://….", rich_help_panel=RUN)
@@ -136,6 +157,25 @@ def outline_options(arguments: dict[str, Any]) -> Any:
         min_area_m2=arguments["min_area"],
         fill_holes_m2=arguments["fill_holes"],
         simplify_m=arguments["simplify"],
+    )
+
+
+def workers_options(arguments: dict[str, Any]) -> Any:
+    """The command's arguments as :class:`cropseg_geo.engine.workers.Workers`."""
+    from cropseg_geo.engine.workers import Workers
+
+    least, _, most = arguments["workers"].partition(":")
+    try:
+        processes, max_processes = int(least), int(most) if most else None
+    except ValueError as err:
+        raise typer.BadParameter(f"--workers {arguments['workers']!r}: N or MIN:MAX is expected") from err
+    if processes < 0:
+        raise typer.BadParameter(f"--workers {processes}: 0 or more is expected")
+    return Workers(
+        lanes=arguments["lanes"],
+        processes=processes,
+        max_processes=max_processes,
+        scheduler=arguments["scheduler"],
     )
 
 

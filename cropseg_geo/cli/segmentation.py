@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from cropseg_geo.cli.options import (
     AlphaBand,
@@ -36,20 +40,24 @@ from cropseg_geo.cli.options import (
     Processes,
     Quiet,
     Raster,
+    Rasters,
     Report,
     Scale,
     Scheduler,
     Simplify,
+    SkipRefused,
+    Store,
     Threshold,
     Tile,
     engine_options,
     outline_options,
+    workers_options,
 )
-from cropseg_geo.console import event_listener, print_plan, print_result
+from cropseg_geo.console import event_listener, print_plan, print_result, print_season
 
 
 def segment(
-    raster: Raster,
+    rasters: Rasters,
     out: Out = Path("out"),
     plots: Plots = None,
     plot_id: PlotId = None,
@@ -64,6 +72,7 @@ def segment(
     canopy_format: CanopyFormat = "gpkg",
     report: Report = False,
     overwrite: Overwrite = False,
+    skip_refused: SkipRefused = False,
     model: Model = "canopy-s",
     threshold: Threshold = None,
     backend: Backend = "auto",
@@ -80,34 +89,50 @@ def segment(
     bbox: Bbox = None,
     aoi: Aoi = None,
     lanes: Lanes = None,
-    workers: Processes = 0,
+    workers: Processes = "0",
     scheduler: Scheduler = None,
+    store: Store = None,
     events: Events = False,
     quiet: Quiet = False,
 ) -> None:
     """Segment an orthomosaic: mask, probability, canopy polygons and, with plots, their coverage."""
+    arguments = locals()
     from cropseg_geo import pipeline
-    from cropseg_geo.engine.workers import Workers
 
-    options, outlines = engine_options(locals()), outline_options(locals())
+    options, outlines = engine_options(arguments), outline_options(arguments)
+    compute = workers_options(arguments)
+    shared: dict[str, Any] = {
+        "plots": plots,
+        "plot_id": plot_id,
+        "plots_crs": plots_crs,
+        "dsm": dsm,
+        "dtm": dtm,
+        "outlines": outlines,
+        "canopy_format": canopy_format,
+        "report": report,
+        "overwrite": overwrite,
+        "store": store,
+        "workers": compute,
+    }
     with event_listener(as_json=events, quiet=quiet) as listener:
-        result = pipeline.segment(
-            raster,
-            out,
-            plots=plots,
-            plot_id=plot_id,
-            plots_crs=plots_crs,
-            dsm=dsm,
-            dtm=dtm,
-            outlines=outlines,
-            canopy_format=canopy_format,
-            report=report,
-            overwrite=overwrite,
-            workers=Workers(lanes=lanes, processes=workers, scheduler=scheduler),
-            listener=listener,
-            **options,
-        )
-    print_result(result, as_json=events)
+        if _is_one(rasters):
+            result = pipeline.segment(rasters[0], out, listener=listener, **shared, **options)
+        else:
+            outcomes = pipeline.segment_many(
+                rasters, out, skip_refused=skip_refused, listener=listener, **shared, **options
+            )
+    if _is_one(rasters):
+        print_result(result, as_json=events)
+        return
+    print_season(outcomes, as_json=events)
+    if not all(outcome.is_good for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _is_one(rasters: list[str]) -> bool:
+    """True where one raster is named, not a folder or a pattern of them."""
+    name = rasters[0]
+    return len(rasters) == 1 and (Path(name).is_file() or not (Path(name).is_dir() or glob.has_magic(name)))
 
 
 def check(

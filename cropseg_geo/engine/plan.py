@@ -54,13 +54,20 @@ class Plan:
         return self.blocks.tiles
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Name of the run: equal for runs whose finished blocks can be exchanged."""
+    def facts(self) -> dict[str, str]:
+        """Everything that finished blocks depend on, by name."""
         tiles = self.tiles
         lattice = (tiles.height, tiles.width, tiles.tile_px, tiles.overlap_px, self.blocks.tiles_per_side)
-        extent = (self.extent.row, self.extent.col, self.extent.height, self.extent.width)
-        facts = [lattice, extent, self.channels, self.identity]
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return {
+            "lattice": str((*lattice, self.channels)),
+            "extent": str(self.extent),
+            **dict(self.identity),
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Name of the run: equal for runs whose finished blocks can be exchanged."""
+        return hashlib.sha256(json.dumps(self.facts).encode()).hexdigest()
 
     @cached_property
     def n_blocks(self) -> int:

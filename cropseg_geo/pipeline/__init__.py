@@ -24,6 +24,7 @@ __all__ = [
     "predict",
     "report",
     "segment",
+    "segment_many",
     "vectorize",
 ]
 
@@ -37,6 +38,7 @@ _HOMES = {
     "predict": "prediction",
     "report": "reporting",
     "segment": "segmentation",
+    "segment_many": "season",
     "vectorize": "vectorization",
 }
 

@@ -26,7 +26,7 @@ from cropseg_geo.events import Listener
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
-from cropseg_geo.outputs import Outputs, block_store, output_ground, provenance, raster_layouts
+from cropseg_geo.outputs import Outputs, output_ground, provenance, raster_layouts
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.stats import write_csv
 from cropseg_geo.preflight import Preflight
@@ -50,7 +50,13 @@ class Made:
 
 
 def make_drafts(
-    ready: Preflight, drafts: Outputs, canopy: CanopyOptions, *, workers: Workers, listener: Listener
+    ready: Preflight,
+    store: BlockStore,
+    drafts: Outputs,
+    canopy: CanopyOptions,
+    *,
+    workers: Workers,
+    listener: Listener,
 ) -> Made:
     """Compute what is not computed yet, and write every file of the result under its draft's name.
 
@@ -62,7 +68,6 @@ def make_drafts(
         Whatever stopped the work; finished blocks stay in the work folder.
     """
     work = drafts.mask.parent
-    store = block_store(ready, work)
     store.create()
     job = _job(ready, store)
     progress = Progress(job, listener)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.layers import CanopyOptions
+from cropseg_geo.locks import locked, refuse_locked
 from cropseg_geo.outputs import (
     Outputs,
     output_ground,
     publish,
     refuse_existing,
     require_writable,
-    work_folder,
 )
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.pipeline.vectorization import maybe_heights
-from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.layout import Plots, read_plots
 from cropseg_geo.preflight import (
     Options,
     Preflight,
@@ -31,7 +31,9 @@ from cropseg_geo.preflight import (
     with_chosen_gsd,
     with_local_model,
 )
+from cropseg_geo.raster.info import is_remote
 from cropseg_geo.raster.source import handles_released
+from cropseg_geo.runs import RunFolder, published_by_unfinished
 from cropseg_geo.vector.options import Outlines
 
 
@@ -79,6 +81,8 @@ def segment(
     canopy_format: str = "gpkg",
     report: bool = False,
     overwrite: bool = False,
+    stem: str | None = None,
+    store: str | None = None,
     workers: Workers | None = None,
     listener: Listener = ignore,
     **options: Any,
@@ -108,6 +112,11 @@ def segment(
         Also write ``<stem>_report.html``; see :func:`cropseg_geo.pipeline.report`.
     overwrite
         Replace existing outputs; without it they are refused.
+    stem
+        How the outputs' names begin; None takes the raster's name.
+    store
+        Folder or URL, of any kind that fsspec knows, for finished blocks until the run is complete; None
+        keeps them beside the outputs. Workers on other machines must see it.
     workers
         Where to compute; threads of this process by default.
     listener
@@ -126,30 +135,118 @@ def segment(
         Anything that stands in the way, before the work starts where it can be known. Finished blocks of
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
-    folder, workers = Path(out), workers or Workers()
-    ready = prepare(raster, with_local_model(Options(**options), listener))
-    final = Outputs.named(folder, ready.info.stem, with_plots=plots is not None, canopy_format=canopy_format)
-    page = folder / f"{ready.info.stem}_report.html" if report else None
-    refuse_existing((*final.paths, *([page] if page else [])), overwrite=overwrite)
-    layout = None
-    if plots is not None:
-        layout = read_plots(
-            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
-        )
-    require_writable(folder)
+    workers = workers or Workers()
+    if workers.scheduler:
+        raster, options = _seen_by_all(raster, options)
+    decided = decide(
+        raster,
+        out,
+        plots=plots,
+        plot_id=plot_id,
+        plots_crs=plots_crs,
+        dsm=dsm,
+        dtm=dtm,
+        canopy_format=canopy_format,
+        report=report,
+        overwrite=overwrite,
+        stem=stem,
+        workers=workers,
+        listener=listener,
+        **options,
+    )
+    ready, layout, final, page = decided.ready, decided.layout, decided.final, decided.page
+    folder = final.mask.parent
     ready = with_chosen_gsd(ready, listener)
     require_space(ready, folder, workers.lane_count)
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()
-    with maybe_heights(dsm, dtm, output_ground(ready)) as heights, work_folder(folder, ready) as work:
-        drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
-        canopy = CanopyOptions(outlines or Outlines(), layout, heights, ready.card.colours)
-        made = make_drafts(ready, drafts, canopy, workers=workers, listener=one_at_a_time(listener))
-        publish(drafts, final, listener)
-    if page is not None:
-        _write_report(page, ready, final, made.plots, listener)
+    run = RunFolder(folder, decided.stem, ready.plan, store)
+    with locked(decided.files) as locks, maybe_heights(dsm, dtm, output_ground(ready)) as heights:
+        run.require_no_other(overwrite=overwrite)
+        with run.opened() as work:
+            drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
+            canopy = CanopyOptions(outlines or Outlines(), layout, heights, ready.card.colours)
+            listener = one_at_a_time(listener)
+            made = make_drafts(ready, run.store, drafts, canopy, workers=workers, listener=listener)
+            for lock in locks:
+                lock.require_held()
+            moves = dict[Path, Path | None](zip(final.paths, drafts.paths, strict=True))
+            run.record_published(moves | ({page: None} if page else {}))
+            publish(drafts, final, listener)
+            if page is not None:
+                _write_report(page, ready, final, made.plots, listener)
     return SegmentResult(final, _summary(ready, made), made.plots, page)
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a run has decided before it starts: its names, and all that was read for that."""
+
+    stem: str
+    ready: Preflight
+    layout: Plots | None
+    final: Outputs
+    page: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self.final.paths, *([self.page] if self.page else []))
+
+
+def decide(
+    raster: str | Path,
+    out: str | Path,
+    *,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    report: bool = False,
+    overwrite: bool = False,
+    stem: str | None = None,
+    store: str | None = None,
+    workers: Workers | None = None,
+    listener: Listener = ignore,
+    **options: Any,
+) -> Decided:
+    """Refuse what :func:`segment` would refuse with the same arguments, as far as no network is needed.
+
+    Raises
+    ------
+    CropsegError
+        Whatever stands in the way.
+    """
+    folder, workers = Path(out), workers or Workers()
+    ready = prepare(raster, with_local_model(Options(**options), listener))
+    stem = stem or ready.info.stem
+    final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
+    page = folder / f"{stem}_report.html" if report else None
+    layout = None
+    decided = Decided(stem, ready, layout, final, page)
+    refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
+    if plots is not None:
+        layout = read_plots(
+            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+        )
+    require_writable(folder)
+    refuse_locked(decided.files)
+    if ready.options.gsd_m != "auto":
+        require_space(ready, folder, workers.lane_count)
+        RunFolder(folder, stem, ready.plan, store).require_no_other(overwrite=overwrite, discard=False)
+    with maybe_heights(dsm, dtm, output_ground(ready)):
+        return replace(decided, layout=layout)
+
+
+def _seen_by_all(raster: str | Path, options: dict[str, Any]) -> tuple[str | Path, dict[str, Any]]:
+    """The raster and the model by paths that do not depend on the folder that a process was started in."""
+    if not is_remote(str(raster)):
+        raster = Path(raster).resolve()
+    model = Path(options.get("model", ""))
+    return raster, options | ({"model": model.resolve()} if model.is_file() else {})
 
 
 def _write_report(

@@ -85,6 +85,7 @@ def _why_unreadable(path: str, err: Exception) -> str:
 class RasterInfo:
     """Facts about one raster file.
 
+    ``companions`` are its other files: name, size (bytes), time of change (ns).
     ``validity`` names where validity comes from: ``alpha``, ``mask``, ``nodata`` or ``none`` (all pixels are
     valid). NaN in a floating-point band is invalid in every case.
     """
@@ -107,11 +108,12 @@ class RasterInfo:
     size_bytes: int | None
     modified_ns: int | None
     has_overviews: bool
+    companions: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def stem(self) -> str:
         """Name for outputs: the last part of the path, without suffix."""
-        return Path(self.path.split("?")[0].rstrip("/").split(":")[-1] or "raster").stem
+        return raster_stem(self.path)
 
     @property
     def ground(self) -> Ground:
@@ -133,8 +135,13 @@ class RasterInfo:
         """Digest of everything that identifies the file's pixels short of reading them all."""
         shape = (self.height, self.width, self.count, self.dtype)
         place = (self.crs, tuple(self.transform)[:6], self.validity, self.nodata)
-        facts = (self.path, shape, place, self.size_bytes, self.modified_ns)
+        facts = (shape, place, self.size_bytes, self.modified_ns, self.companions)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def raster_stem(path: str) -> str:
+    """Name for a raster's outputs: the last part of its path, without suffix."""
+    return Path(path.split("?", maxsplit=1)[0].rstrip("/").split(":")[-1] or "raster").stem
 
 
 def inspect_raster(path: str | Path) -> RasterInfo:
@@ -186,7 +193,15 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         size_bytes=stat.st_size if stat else None,
         modified_ns=stat.st_mtime_ns if stat else None,
         has_overviews=bool(dataset.overviews(1)),
+        companions=_companions(path, dataset),
     )
+
+
+def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of the raster's other files: a VRT's sources, a mask beside it."""
+    others = [Path(name) for name in sorted(dataset.files) if name != path]
+    stats = [(other.name, other.stat()) for other in others if other.is_file()]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
 def _require_georeference(path: str, dataset: Any) -> None:

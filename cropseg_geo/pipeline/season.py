@@ -1,0 +1,255 @@
+"""Segment many orthomosaics with one call: one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.events import Listener, RasterFinished, RasterStarted, ignore
+from cropseg_geo.outputs import require_writable
+from cropseg_geo.pipeline.segmentation import SegmentResult, decide, segment
+from cropseg_geo.raster.info import is_remote, raster_stem
+
+RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})
+"""What is taken for a raster when a folder is given."""
+
+_OWN_OUTPUTS = ("_mask.tif", "_prob.tif")
+_JOURNAL = ".cropseg-season.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one orthomosaic.
+
+    ``state`` is ``"done"``, ``"kept"`` (an earlier call had done it), ``"failed"`` or ``"refused"``.
+    """
+
+    raster: str
+    stem: str
+    state: str
+    result: SegmentResult | None = None
+    error: Exception | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        return self.state in ("done", "kept")
+
+
+def segment_many(
+    rasters: Iterable[str | Path],
+    out: str | Path,
+    *,
+    skip_refused: bool = False,
+    overwrite: bool = False,
+    listener: Listener = ignore,
+    **arguments: Any,
+) -> list[Outcome]:
+    """Segment many orthomosaics into one folder, one after the other.
+
+    Everything about all of them that can be refused is refused before any work. Then one that fails does not
+    stop the others, and the same call does again only those that are not done.
+
+    Parameters
+    ----------
+    rasters
+        Files, URLs, folders (their rasters, but for our own outputs) and patterns such as ``"2024/*.tif"``.
+    out
+        Folder for all outputs. Rasters of the same name are told apart by the names of their folders.
+    skip_refused
+        Do the others where some are refused, instead of refusing all.
+    overwrite
+        Replace existing outputs; without it they are refused.
+    listener
+        Called with progress events; each raster's lie between ``RasterStarted`` and ``RasterFinished``.
+    arguments
+        Those of :func:`segment`, for all of them.
+
+    Returns
+    -------
+    One :class:`Outcome` for each raster, in their order.
+
+    Raises
+    ------
+    CropsegError
+        If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
+    """
+    folder, paths = Path(out), find_rasters(rasters)
+    require_writable(folder)
+    stems = distinct_stems(paths)
+    journal = _Journal(folder / _JOURNAL, arguments)
+    outcomes: dict[str, Outcome] = {}
+    for path, stem in zip(paths, stems, strict=True):
+        try:
+            if not overwrite and journal.has(path, stem):
+                outcomes[path] = Outcome(path, stem, "kept")
+            else:
+                decide(path, folder, stem=stem, overwrite=overwrite, **arguments)
+        except CropsegError as err:
+            outcomes[path] = Outcome(path, stem, "refused", error=err)
+    _require_none_refused(list(outcomes.values()), len(paths), skip_refused=skip_refused)
+    for number, (path, stem) in enumerate(zip(paths, stems, strict=True), 1):
+        listener(RasterStarted(path, number, len(paths)))
+        if path not in outcomes:
+            outcomes[path] = _segmented(
+                path, folder, stem=stem, overwrite=overwrite, listener=listener, **arguments
+            )
+            if outcomes[path].is_good:
+                journal.note(path, stem)
+        listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
+    if all(outcome.is_good for outcome in outcomes.values()):
+        journal.delete()
+    return [outcomes[path] for path in paths]
+
+
+def _segmented(path: str, folder: Path, *, stem: str, **arguments: Any) -> Outcome:
+    start = time.monotonic()
+    result, error = None, None
+    try:
+        result = segment(path, folder, stem=stem, **arguments)
+    except Exception as err:  # noqa: BLE001 - whatever it is, it is told at the end, and the others are done
+        error = err
+    return Outcome(path, stem, "failed" if error else "done", result, error, time.monotonic() - start)
+
+
+def _require_none_refused(outcomes: list[Outcome], n: int, *, skip_refused: bool) -> None:
+    refused = [outcome for outcome in outcomes if outcome.state == "refused"]
+    if not refused or (skip_refused and len(refused) < n):
+        return
+    if n == 1 and isinstance(refused[0].error, CropsegError):
+        raise refused[0].error
+    lines = [str(outcome.error) for outcome in refused]
+    raise InputError(
+        f"{len(refused)} of {n} rasters cannot be segmented, and nothing was done:\n" + "\n".join(lines),
+        remedy="mend these or leave them out; --skip-refused does the others",
+    )
+
+
+def find_rasters(rasters: Iterable[str | Path]) -> list[str]:
+    """Files, URLs, folders and patterns → rasters, each once, in the order given.
+
+    Raises
+    ------
+    InputError
+        If a folder or a pattern holds none.
+    """
+    found: dict[object, str] = {}
+    for given in map(str, rasters):
+        for path in _expanded(given):
+            found.setdefault(path if is_remote(path) else Path(path).resolve(), path)
+    if not found:
+        raise InputError(
+            "no raster is given", remedy="name files, folders, or patterns such as 'flights/*.tif'"
+        )
+    return list(found.values())
+
+
+def _expanded(given: str) -> Iterator[str]:
+    if is_remote(given) or Path(given).is_file():
+        yield given
+        return
+    is_folder = Path(given).is_dir()
+    if not is_folder and not glob.has_magic(given):
+        yield given  # a subdataset, or a name that is refused in its place
+        return
+    names = map(str, Path(given).iterdir()) if is_folder else glob.iglob(given, recursive=True)  # noqa: PTH207 - from any root
+    paths = sorted(p for p in map(Path, names) if p.is_file() and not p.name.startswith("."))
+    if is_folder:
+        paths = [p for p in paths if p.suffix.lower() in RASTER_SUFFIXES]
+    paths = [p for p in paths if not p.name.endswith(_OWN_OUTPUTS)]
+    if not paths:
+        kinds = f" ({', '.join(sorted(RASTER_SUFFIXES))})" if is_folder else ""
+        raise InputError(f"{given}: holds no raster{kinds}", remedy="check the folder, or quote the pattern")
+    yield from map(str, paths)
+
+
+def distinct_stems(paths: list[str]) -> list[str]:
+    """How the names of each raster's outputs begin: its own name, with those of folders where that is shared.
+
+    >>> distinct_stems(["a/x.tif", "b/x.tif", "b/y.tif"])
+    ['a_x', 'b_x', 'y']
+    """
+    parts = [_name_parts(path) for path in paths]
+    depths = [1] * len(paths)
+    while True:
+        stems = ["_".join(p[-depth:]) for p, depth in zip(parts, depths, strict=True)]
+        # Case as well: some disks do not tell it apart.
+        shared = {stem for stem, n in Counter(map(str.casefold, stems)).items() if n > 1}
+        deeper = [
+            k for k, stem in enumerate(stems) if stem.casefold() in shared and depths[k] < len(parts[k])
+        ]
+        if not deeper:
+            break
+        for k in deeper:
+            depths[k] += 1
+    seen: Counter[str] = Counter()
+    for k, stem in enumerate(stems):
+        seen[stem.casefold()] += 1
+        if stem.casefold() in shared:  # one folder, names that differ in their suffix alone
+            stems[k] = f"{stem}_{seen[stem.casefold()]}"
+    return stems
+
+
+def _name_parts(path: str) -> list[str]:
+    """The folders of a raster and its own name."""
+    if is_remote(path):
+        folders = path.split("?", maxsplit=1)[0].rsplit("://", maxsplit=1)[-1].split("/")[:-1]
+    else:
+        folders = list(Path(path).resolve().parts[1:-1])
+    return [*filter(None, folders), raster_stem(path)]
+
+
+class _Journal:
+    """Which rasters of an unfinished call are done, and with what arguments; hidden beside the outputs."""
+
+    def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
+        self._path, self._arguments = path, arguments
+        self._done: dict[str, str] = {}
+        with suppress(OSError, ValueError):
+            self._done = dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def has(self, raster: str, stem: str) -> bool:
+        return (
+            stem in self._done
+            and self._done[stem] == self._digest(raster)
+            and (self._path.parent / f"{stem}_mask.tif").exists()
+        )
+
+    def note(self, raster: str, stem: str) -> None:
+        self._done[stem] = self._digest(raster)
+        draft = self._path.with_suffix(".draft")
+        try:
+            draft.write_text(json.dumps(self._done), encoding="utf-8")
+            draft.replace(self._path)
+        except OSError as err:
+            raise OutputError(f"{self._path}: cannot be written ({err.strerror})") from err
+
+    def delete(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _digest(self, raster: str) -> str:
+        """What the raster's outputs depend on: its pixels and all arguments but where they are computed."""
+        from cropseg_geo.preflight import Options, prepare
+
+        names = Options.__dataclass_fields__
+        options = {name: value for name, value in self._arguments.items() if name in names}
+        others = {
+            name: value
+            for name, value in self._arguments.items()
+            if name not in names and name not in ("workers", "store")
+        }
+        facts = (
+            prepare(raster, Options(**options)).plan.fingerprint,
+            sorted(options.items(), key=str),
+            others,
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""Many orthomosaics in one call: names, refusals before any work, failures that stop nobody else."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from rasters import scene, write_raster
+from typer.testing import CliRunner
+
+import cropseg_geo as cg
+from cropseg_geo.cli import app
+from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted
+from cropseg_geo.pipeline.season import distinct_stems, find_rasters
+
+SMALL = scene(120, 130)
+
+
+@pytest.fixture
+def flights(tmp_path):
+    """Two folders with a raster of the same name, and another raster in the second."""
+    for folder in ("may", "june"):
+        (tmp_path / folder).mkdir()
+        write_raster(tmp_path / folder / "field.tif", SMALL)
+    return tmp_path, write_raster(tmp_path / "june" / "late.tif", SMALL)
+
+
+def test_names_that_are_shared_are_told_apart_by_their_folders():
+    paths = ["/s/may/field.tif", "/s/june/field.tif", "/s/june/other.tif", "/t/june/field.tif"]
+    assert distinct_stems(paths) == ["may_field", "s_june_field", "other", "t_june_field"]
+    assert distinct_stems(["/s/a.tif", "/s/a.vrt", "/s/A.jp2"]) == ["s_a_1", "s_a_2", "s_A_3"]
+    assert distinct_stems(["https://h/1/o.tif", "https://h/2/o.tif?x=/3"]) == ["1_o", "2_o"]
+    assert len(set(distinct_stems(["/b_a/x.tif", "/c/x.tif", "/c/c_x.tif"]))) == 3
+
+
+def test_folders_and_patterns_are_found_once_and_our_own_outputs_are_not(flights):
+    folder, late = flights
+    (folder / "june" / "field_mask.tif").write_bytes(b"")
+    (folder / "june" / "notes.txt").write_bytes(b"")
+    june = str(folder / "june" / "field.tif")
+    found = find_rasters([june, folder / "june", f"{folder}/*/field.tif", "s3://b/x.tif"])
+    assert found == [june, str(late), str(folder / "may" / "field.tif"), "s3://b/x.tif"]
+    (folder / "empty").mkdir()
+    for nothing in (folder / "empty", f"{folder}/*.jp2"):
+        with pytest.raises(InputError, match="holds no raster"):
+            find_rasters([nothing])
+
+
+def test_a_refused_one_refuses_all_before_any_work_unless_it_is_skipped(flights, tmp_path):
+    folder, _ = flights
+    write_raster(folder / "may" / "plain.tif", SMALL[:1])
+    out, events = tmp_path / "out", []
+    with pytest.raises(InputError, match=r"1 of 2 rasters cannot(?s:.*)plain\.tif") as refused:
+        cg.segment_many([folder / "may"], out, listener=events.append)
+    assert "--skip-refused" in refused.value.remedy
+    assert not events
+    assert not list(out.iterdir())
+    outcomes = cg.segment_many([folder / "may"], out, skip_refused=True)
+    assert [outcome.state for outcome in outcomes] == ["done", "refused"]
+    assert (out / "field_mask.tif").exists()
+
+
+def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_again(
+    flights, tmp_path, monkeypatch
+):
+    folder, _ = flights
+    out, events = tmp_path / "out", []
+    from cropseg_geo.pipeline import season
+
+    whole = season.segment
+
+    def failing(raster, *args, **options):
+        if "late" in raster:
+            raise OutputError("the disk is full", remedy="buy another")
+        return whole(raster, *args, **options)
+
+    monkeypatch.setattr(season, "segment", failing)
+    given = [folder / "may", folder / "june"]
+    outcomes = cg.segment_many(given, out, listener=events.append)
+    assert [(o.stem, o.state) for o in outcomes] == [
+        ("may_field", "done"),
+        ("june_field", "done"),
+        ("late", "failed"),
+    ]
+    started = [event.number for event in events if isinstance(event, RasterStarted)]
+    finished = [(event.state, event.message) for event in events if isinstance(event, RasterFinished)]
+    assert started == [1, 2, 3]
+    assert finished[2][0] == "failed"
+    assert "the disk is full" in finished[2][1]
+
+    monkeypatch.setattr(season, "segment", whole)
+    with pytest.raises(InputError, match=r"may_field_mask\.tif"):  # another option: what is done is not kept
+        cg.segment_many(given, out, threshold=0.7)
+    again = []
+    outcomes = cg.segment_many(given, out, listener=again.append)
+    assert [outcome.state for outcome in outcomes] == ["kept", "kept", "done"]
+    assert sum(isinstance(e, StageStarted) and e.stage == "segment" for e in again) == 1
+    assert not list(out.glob(".*"))
+    with pytest.raises(InputError, match="already holds"):
+        cg.segment_many(given, out)
+
+
+def test_the_command_ends_with_a_table_and_says_by_its_exit_code_that_one_failed(flights):
+    folder, _ = flights
+    runner, out = CliRunner(), folder / "out"
+    command = ["segment", str(folder / "may"), f"{folder}/june/f*.tif", "-o", str(out), "--lanes", "1"]
+    done = runner.invoke(app, [*command, "--events"])
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["number"] for line in lines if line["event"] == "raster_started"] == [1, 2]
+    assert lines[-1]["event"] == "season"
+    assert [row["state"] for row in lines[-1]["rasters"]] == ["done", "done"]
+    assert sorted(p.name for p in out.glob("*_mask.tif")) == ["june_field_mask.tif", "may_field_mask.tif"]
+    write_raster(folder / "may" / "plain.tif", SMALL[:1])
+    again = runner.invoke(app, [*command, "-q", "--overwrite", "--skip-refused"])
+    assert again.exit_code == 1
+    for part in ("refused", "2 of 3 rasters are segmented"):
+        assert part in again.stdout
