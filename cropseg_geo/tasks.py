@@ -121,19 +121,19 @@ def _installed(name: str) -> str:
 
 def _missing() -> list[str]:
     """Packages that this one needs and that are not installed, and files of them that are gone."""
-    needed = ["cropseg-geo", *_required()]
-    gone = [name for name in needed[1:] if not _installed(name)]
-    return gone + [file for name in needed if name not in gone for file in _lost_files(name)]
+    needed = _required()
+    gone = [name for name, is_certain in needed.items() if is_certain and not _installed(name)]
+    return gone + [file for name in ("cropseg-geo", *needed) for file in _lost_files(name)]
 
 
-def _required() -> list[str]:
-    """The packages that this one cannot do without here, as its own installation says."""
+def _required() -> dict[str, bool]:
+    """The packages that this one needs, as its installation says; False where that depends on the system."""
     try:
         requirements = metadata.requires("cropseg-geo") or []
     except metadata.PackageNotFoundError:  # a checkout that is on the path but not installed
-        return []
-    # What has a marker is for an extra or for another system.
-    return [name[0] for line in requirements if ";" not in line and (name := _NAME.match(line))]
+        return {}
+    names = {line: name[0] for line in requirements if (name := _NAME.match(line))}
+    return {name: ";" not in line for line, name in names.items() if "extra ==" not in line}
 
 
 def _lost_files(name: str) -> list[str]:
