@@ -106,6 +106,7 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
     BOOK.to_csv(folder / "Feldbuch ä.csv", index=False, sep=";", decimal=",")
     book = {"FIELD_BOOK": str(folder / "Feldbuch ä.csv")}
     bare = {name: point.partition(" ")[0] for name, point in LINE.items()}
+    cornered = {"ROWS": 2, "COLUMNS": 3, "CORNERS": str(folder / "corners.gpkg")}
     stays = {"TEMPLATE": PLOTS, "MASK": str(SAMPLE / "field_truth.tif")}
 
     def made(name: str, **parameters: object) -> list:
@@ -113,7 +114,9 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
 
     return [
         ("line", "run", made("line", **SIZES, **LINE, **NUMBERS)),
-        ("corners", "run", made("corners", ROWS=2, COLUMNS=3, CORNERS=str(folder / "corners.gpkg"))),
+        ("corners", "run", made("corner plots", **cornered)),
+        ("too tight", "run", made("never", **cornered, LENGTH=3.6)),
+        ("put up with", "run", made("tight", **cornered, LENGTH=3.6, TOLERANCE=1.5)),
         ("field book", "run", made("book", **SIZES, **LINE, **NUMBERS, **book)),
         ("snapped", "run", made("snapped", **SIZES, **LINE, MASK=mask)),
         ("template", "run", made("template", TEMPLATE=PLOTS, **LINE)),

@@ -35,6 +35,13 @@ def test_plots_are_made_in_exact_sizes_from_a_line_and_from_corners(told):
     assert told["corners"]["results"]["MISFIT"] < 0.01
 
 
+def test_corners_that_do_not_fit_are_refused_with_a_parameter_that_lets_them_pass(told):
+    assert "TOLERANCE" in told["too tight"]["error"]
+    made = written(told["put up with"])
+    assert len(made) == 6
+    assert made.total_bounds[3] - made.total_bounds[1] == pytest.approx(7.2, abs=0.01)
+
+
 def test_a_field_book_adds_its_columns_whatever_its_letters(told):
     theirs = written(told["field book"]).set_index("plot_id")
     theirs.index = theirs.index.astype(int)

@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     "event",
     [
+        events.RasterStarted("a.tif", 1, 2),
+        events.RasterFinished("a.tif", "failed", "no"),
         events.StageStarted("segment", 512, "px"),
         events.StageAdvanced("segment", 5),
         events.StageFinished("segment"),

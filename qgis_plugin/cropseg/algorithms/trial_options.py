@@ -19,7 +19,8 @@ from ..moved import ANY_GEOMETRY
 from ..translation import tr
 from .base import EngineAlgorithm
 
-CORNERS, POINT_A, POINT_B, SIDE, TURN = "CORNERS", "POINT_A", "POINT_B", "SIDE", "TURN"
+CORNERS, POINT_A, POINT_B = "CORNERS", "POINT_A", "POINT_B"
+SIDE, TURN, TOLERANCE = "SIDE", "TURN", "TOLERANCE"
 ORDER, START, FIRST, STEP = "ORDER", "START", "FIRST", "STEP"
 PLOT_NAME, BY_BLOCK = "PLOT_NAME", "BY_BLOCK"
 
@@ -113,12 +114,18 @@ def add_numbering_options(algorithm: EngineAlgorithm) -> None:
 
 
 def add_line_options(algorithm: EngineAlgorithm) -> None:
-    """What bends the line from A to B to a trial: SIDE and TURN."""
+    """How the trial lies to its points: SIDE, TURN and TOLERANCE."""
     algorithm.add_choice(
         SIDE, tr("Further rows lie"), SIDES, tr("Left or right of the line from A to B."), is_advanced=True
     )
     algorithm.add_number(
         TURN, tr("Turn (°)"), tr("A further turn, counter-clockwise."), 0.0, lowest=None, is_advanced=True
+    )
+    algorithm.add_number(
+        TOLERANCE,
+        tr("Error of corners (m)"),
+        tr("How far a corner may lie from where the trial would have it. Empty: half a metre."),
+        is_advanced=True,
     )
 
 
@@ -153,6 +160,8 @@ def site_arguments(
     """Where the trial lies; None where nothing says it. Raises QgsProcessingException."""
     side = algorithm.parameterAsEnumString(parameters, SIDE, context)
     turn = {"rotate_deg": algorithm.parameterAsDouble(parameters, TURN, context)}
+    if (tolerance := algorithm.number(parameters, TOLERANCE, context)) is not None:
+        turn["tolerance_m"] = tolerance
     if algorithm.given(parameters, CORNERS):
         source = algorithm.parameterAsSource(parameters, CORNERS, context)
         if source is None:

@@ -34,7 +34,7 @@ def report(engine: Engine | None, fit: Fit) -> str:
         lines.append(
             f"Engine      {engine.version} ({engine.kind}), Python {engine.python_version}: {engine.python}"
         )
-        lines += [f"  {name} {version or 'missing'}" for name, version in engine.packages]
+        lines += [f"  {name} {version or 'not installed'}" for name, version in engine.packages]
     if (log := _last_log()) is not None:
         text = log.read_text(encoding="utf-8", errors="replace")
         lines += ["", f"Last log: {log}", text[-_LOG_CHARACTERS:]]

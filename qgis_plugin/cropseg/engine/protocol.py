@@ -25,6 +25,24 @@ class Job:
 
 
 @dataclass(frozen=True)
+class RasterStarted:
+    """Of several rasters, the next one begins: number ``number`` of ``of``."""
+
+    raster: str
+    number: int
+    of: int
+
+
+@dataclass(frozen=True)
+class RasterFinished:
+    """Of several rasters, one is through: its state in a word, and why."""
+
+    raster: str
+    state: str
+    message: str
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage begins; ``total`` counts ``unit`` (``"px"``, ``"plot"``)."""
 
@@ -90,6 +108,8 @@ class Unknown:
 
 
 _KINDS = {
+    "raster_started": RasterStarted,
+    "raster_finished": RasterFinished,
     "stage_started": StageStarted,
     "stage_advanced": StageAdvanced,
     "stage_finished": StageFinished,

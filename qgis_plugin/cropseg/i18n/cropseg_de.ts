@@ -844,6 +844,14 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Eine weitere Drehung, gegen den Uhrzeigersinn.</translation>
     </message>
     <message>
+      <source>Error of corners (m)</source>
+      <translation>Fehler der Ecken (m)</translation>
+    </message>
+    <message>
+      <source>How far a corner may lie from where the trial would have it. Empty: half a metre.</source>
+      <translation>Wie weit eine Ecke von dort liegen darf, wo der Versuch sie hätte. Leer: ein halber Meter.</translation>
+    </message>
+    <message>
       <source>ROWS and COLUMNS are needed, or a TEMPLATE.</source>
       <translation>ROWS und COLUMNS werden gebraucht, oder ein TEMPLATE.</translation>
     </message>
