@@ -21,12 +21,23 @@ from harness import Column, FailedError, Row, number, outputs, save, watch
 
 MODEL = "canopy-s"
 TILE_PX = 512
-TRIES, TRY_S = 3, 3.0
-PRECISIONS = ("fp32", "bf16")
+TRIES, TRY_S = 3, 1.5
+SETTINGS = {
+    "cpu": (
+        ("openvino", "fp32"),
+        ("openvino", "bf16"),
+        ("onnxruntime", "fp32"),
+        ("torch", "fp32"),
+        ("torch", "bf16"),
+    ),
+    "cuda": (("torch", "fp32"), ("torch", "bf16")),
+}
+"""Backend and precision, by device."""
 COLUMNS = (
+    Column("Backend", lambda row: row["backend"]),
     Column("Precision", lambda row: row["precision"]),
-    Column("Lanes (threads that predict)", lambda row: str(row["lanes"])),
-    Column("Computes as", lambda row: row["device"]),
+    Column("Lanes", lambda row: str(row["lanes"])),
+    Column("Computes on", lambda row: row["computes"]),
     number("Tile MP/s", "mp_s", 2),
 )
 
@@ -36,28 +47,35 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     outputs(parser)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--device", default="cpu", choices=SETTINGS)
+    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(rate(*options.child)))
         return
-    save("forward", forward_rates(options.device), COLUMNS, options.out, model=MODEL)
+    save("forward", forward_rates(options.device), COLUMNS, options, model=MODEL)
 
 
-def forward_rates(device: str = "cpu") -> list[Row]:
-    """A row for every setting."""
+def forward_rates(device: str, *, precision: str = "") -> list[Row]:
+    """A row for every setting of a device, or for those in one precision."""
     rows = []
-    for precision in PRECISIONS:
+    for backend, computed_in in SETTINGS[device]:
         for lanes in sorted({1, os.cpu_count() or 1}):
-            row: Row = {"precision": precision, "lanes": lanes}
-            command = [sys.executable, Path(__file__), "--child", device, precision, str(lanes)]
+            if precision not in ("", computed_in):
+                continue
+            row: Row = {"backend": backend, "precision": computed_in, "lanes": lanes}
+            child = ["--child", device, backend, computed_in, str(lanes)]
             try:
-                row |= json.loads(watch(command).lines[-1][1])
+                row |= json.loads(watch([sys.executable, Path(__file__), *child]).lines[-1][1])
             except FailedError as failure:
                 row |= {"failed": str(failure)}
             rows.append(row)
     return rows
+
+
+def base_rates(device: str) -> list[Row]:
+    """What efficiencies are measured against: all settings that compute what the product does by default."""
+    return forward_rates(device, precision="fp32" if device == "cpu" else "")
 
 
 def best(rows: list[Row]) -> float:
@@ -65,18 +83,16 @@ def best(rows: list[Row]) -> float:
     return max(row["mp_s"] for row in rows if "failed" not in row)
 
 
-def rate(device: str, precision: str, threads: str) -> Row:
+def rate(device: str, backend: str, precision: str, lanes: str) -> Row:
     """Tile MP/s of so many threads that predict tile by tile."""
-    from cropseg_geo.model.predictor import TorchPredictor
-    from cropseg_geo.model.zoo import find_model
+    from cropseg_geo.model.backends import choose_predictor
 
-    lanes = int(threads)
-    predictor = TorchPredictor(find_model(MODEL), device=device, precision=precision)
+    predictor = choose_predictor(MODEL, backend=backend, device=device, precision=precision)
     tile = np.random.default_rng(0).random((1, 3, TILE_PX, TILE_PX), dtype=np.float32)
     predictor.predict(tile)
     fastest = 0.0
     for _ in range(TRIES):
-        counts = [0] * lanes
+        counts = [0] * int(lanes)
         begin = time.perf_counter()
 
         def work(lane: int, counts: list[int] = counts, until: float = begin + TRY_S) -> None:
@@ -84,14 +100,14 @@ def rate(device: str, precision: str, threads: str) -> Row:
                 predictor.predict(tile)
                 counts[lane] += 1
 
-        running = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
-        for thread in running:
+        threads = [threading.Thread(target=work, args=(lane,)) for lane in range(len(counts))]
+        for thread in threads:
             thread.start()
-        for thread in running:
+        for thread in threads:
             thread.join()
         pixels = sum(counts) * TILE_PX**2
         fastest = max(fastest, pixels / 1e6 / (time.perf_counter() - begin))
-    return {"device": predictor.describe(), "mp_s": fastest}
+    return {"computes": predictor.describe(), "mp_s": fastest}
 
 
 if __name__ == "__main__":

@@ -172,15 +172,22 @@ def arguments(doc: str, *, sizes: Sequence[int]) -> argparse.ArgumentParser:
 
 
 def outputs(parser: argparse.ArgumentParser) -> None:
-    """``--out``, which they share."""
+    """The options that are about the JSON."""
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "runs" / "benchmarks", help="for the JSON")
+    parser.add_argument("--add", action="store_true", help="to the JSON; else it is replaced")
 
 
-def save(name: str, rows: list[Row], columns: Sequence[Column], out: Path, **facts: object) -> None:
+def save(
+    name: str, rows: list[Row], columns: Sequence[Column], options: argparse.Namespace, **facts: object
+) -> None:
     """Write ``NAME.json`` with the rows, the command and the machine; print the rows as a table."""
+    path = options.out / f"{name}.json"
+    if options.add and path.exists():
+        new = {_subject(row) for row in rows}
+        rows = [row for row in json.loads(path.read_text())["rows"] if _subject(row) not in new] + rows
+        rows.sort(key=lambda row: row["size"])
     report = {
         "benchmark": name,
-        "command": f"uv run python {Path(sys.argv[0]).resolve().relative_to(ROOT)} {' '.join(sys.argv[1:])}",
         "date": datetime.date.today().isoformat(),
         "commit": _commit(),
         "machine": machine(),
@@ -188,15 +195,14 @@ def save(name: str, rows: list[Row], columns: Sequence[Column], out: Path, **fac
         **facts,
         "rows": rows,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    options.out.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print(f"\n{table(rows, columns)}", flush=True)
 
 
-def earlier(name: str, out: Path) -> list[Row]:
-    """The rows of a report that was saved before; none without one."""
-    path = out / f"{name}.json"
-    return list(json.loads(path.read_text())["rows"]) if path.exists() else []
+def _subject(row: Row) -> tuple[object, ...]:
+    """What a row is about: the same subject measured again replaces it."""
+    return tuple(row.get(key) for key in ("size", "method", "device"))
 
 
 def table(rows: Iterable[Row], columns: Sequence[Column]) -> str:

@@ -19,13 +19,14 @@ from pathlib import Path
 
 import rasterio
 from environments import environment
-from forward import best, forward_rates
-from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, earlier, number, save, watch
+from forward import base_rates, best
+from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, number, save, watch
 from rasters import orthomosaic
 from scale import counted, segment_command
 
 MODEL = "canopy-s"
 OURS = "cropseg segment"
+BARE = "bare forward pass, valid pixels once"
 CONTESTANTS = Path(__file__).parent / "contestants"
 COLUMNS = (
     Column("Method", lambda row: row["method"]),
@@ -35,7 +36,7 @@ COLUMNS = (
     number("Raster MP/s", "raster_mp_s", 2),
     number("Valid MP/s", "valid_mp_s", 2),
     PEAK,
-    Column("Ours is faster by", lambda row: f"{row['times_ours']:.1f} ×"),
+    Column("Time ÷ ours", lambda row: f"{row['times_ours']:.2f}"),
     Column("Valid pixels unlike ours", lambda row: f"{row['unlike']:.2%}"),
 )
 
@@ -75,7 +76,7 @@ def peer(name: str, file: str) -> Method:
 
 METHODS: dict[str, Method] = {
     OURS: ours(),
-    f"{OURS}, fp32": ours("--precision", "fp32"),
+    f"{OURS} --backend torch": ours("--backend", "torch"),
     "plain script": script,
     "geoai-py": peer("geoai", "run_geoai.py"),
     "geo-inference": peer("geo-inference", "run_geo_inference.py"),
@@ -87,29 +88,35 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), metavar="NAME")
     parser.add_argument("--limit-gb", type=float, default=20, help="a method above this memory is ended")
     parser.add_argument("--limit-s", type=float, default=1800, help="a method is ended after this time")
-    parser.add_argument("--resume", action="store_true", help="keep what the JSON has; measure the rest")
     options = parser.parse_args()
-    rows = earlier("peers", options.out) if options.resume else []
+    # Ours always runs: the others are compared with it.
+    names = [name for name in METHODS if name in {OURS, *options.methods}]
     options.cache.mkdir(parents=True, exist_ok=True)
-    forward = forward_rates()
+    facts = {"model": MODEL, "forward": base_rates("cpu"), "peers": peer_versions(options.cache)}
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.cache) as folder:
         network = exported(Path(folder))
         for size in options.sizes:
-            raster = orthomosaic(size, options.cache)
-            reference = Path(folder) / f"ours_{size}.tif"
-            for name in wanted(options, rows, size):
+            raster, reference = orthomosaic(size, options.cache), Path(folder) / "ours.tif"
+            base: Row = {}
+            for name in names:
                 task = Task(network, raster, Path(folder) / "out", options.cache)
-                row = {"method": name, "size": size} | result(name, task, reference, options)
-                rows = [old for old in rows if (old["method"], old["size"]) != (name, size)] + [row]
-                facts = {"model": MODEL, "forward": forward, "peers": peer_versions(options.cache)}
-                save("peers", arranged(rows, best(forward)), COLUMNS, options.out, **facts)
+                row = result(name, task, reference, options)
+                if name == OURS:
+                    base = row
+                    rows.append({"method": BARE, "size": size} | bare(row, best(facts["forward"])))
+                if {"work_s"} <= row.keys() & base.keys():
+                    row["times_ours"] = row["work_s"] / base["work_s"]
+                rows.append({"method": name, "size": size} | row)
+            save("peers", rows, COLUMNS, options, **facts)
 
 
-def wanted(options: argparse.Namespace, rows: list[Row], size: int) -> list[str]:
-    """The methods to run at a size; ours whenever there are others, which are compared with its mask."""
-    measured = {row["method"] for row in rows if row["size"] == size and "failed" not in row}
-    names = [name for name in options.methods if name not in measured]
-    return sorted({OURS, *names} if names else (), key=list(METHODS).index)
+def bare(ours_: Row, forward_mp_s: float) -> Row:
+    """The time of the network alone for the valid pixels, once each."""
+    if "failed" in ours_:
+        return ours_
+    seconds = ours_["valid_mp"] / forward_mp_s
+    return {"work_s": seconds, "valid_mp_s": forward_mp_s, "times_ours": seconds / ours_["work_s"]}
 
 
 def result(name: str, task: Task, reference: Path, options: argparse.Namespace) -> Row:
@@ -151,30 +158,6 @@ def unlike(mask: Path, reference: Path) -> int:
             expected = ours_.read(1, window=window)
             count += int(((theirs.read(1, window=window) != expected) & (expected != 255)).sum())
     return count
-
-
-def arranged(rows: list[Row], forward_mp_s: float) -> list[Row]:
-    """By size and method, with how much faster ours is; the bare forward pass comes before each size."""
-    result: list[Row] = []
-    for size in sorted({row["size"] for row in rows}):
-        at_size = {row["method"]: row for row in rows if row["size"] == size and row["method"] in METHODS}
-        base = at_size.get(OURS, {})
-        if "valid_mp" in base:
-            seconds = base["valid_mp"] / forward_mp_s
-            result.append(
-                {"method": "bare forward, valid pixels once", "size": size, "work_s": seconds,
-                 "valid_mp_s": forward_mp_s, "times_ours": seconds / base["work_s"]}
-            )  # fmt: skip
-        for name in METHODS:
-            if name in at_size:
-                row = at_size[name]
-                times = (
-                    {"times_ours": row["work_s"] / base["work_s"]}
-                    if {"work_s"} <= row.keys() & base.keys()
-                    else {}
-                )
-                result.append(row | times)
-    return result
 
 
 def exported(folder: Path) -> Path:

@@ -1,17 +1,15 @@
-"""Statistics of 5,000 plots on a mask: ours, exactextract alone, rasterstats (where it is installed).
+"""Statistics of 5,000 plots on a mask: ours, exactextract alone, rasterstats.
 
-uv run python tests/benchmarks/plots.py --size 4096
+    uv run python tests/benchmarks/plots.py --sizes 4096 8192 16384
 
-Mask and plots are made first, from a seed; each contender runs in a process of its own, files to table,
-imports not counted. Prints JSON: seconds, the ratio to exactextract, the largest difference in coverage.
+Mask and plots are made first, from a seed; each contender runs in processes of its own, files to table,
+imports not counted; the fastest of its runs counts. Difference is the largest in any plot's coverage to
+exactextract's.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -21,8 +19,19 @@ import numpy as np
 import rasterio
 import shapely
 from affine import Affine
+from environments import environment
+from harness import PEAK, ROOT, SIZE, Column, FailedError, Row, arguments, number, save, watch
 
 GSD_M = 0.01
+BARE = "exactextract alone"
+COLUMNS = (
+    Column("Method", lambda row: row["method"]),
+    SIZE,
+    number("Time, s", "seconds", 2),
+    Column("÷ exactextract alone", lambda row: f"{row['ratio']:.2f}"),
+    PEAK,
+    Column("Largest difference of coverage", lambda row: f"{row['difference']:.1e}"),
+)
 
 TIMED = """
 import sys, time, json
@@ -34,7 +43,7 @@ print(json.dumps({{"seconds": time.perf_counter() - start, "coverage": [float(c)
 """
 
 CONTENDERS = {
-    "exactextract alone": (
+    BARE: (
         "import geopandas, rasterio; from exactextract import exact_extract",
         "frame = geopandas.read_file(plots)\n"
         "table = exact_extract(mask, frame, ['mean'], include_cols=['plot_id'], output='pandas')\n"
@@ -106,49 +115,46 @@ def make_field(folder: Path, size_px: int, n_plots: int) -> tuple[Path, Path, Pa
     return mask, plots, prob
 
 
-def run(code: tuple[str, str], arguments: list[str]) -> dict | None:
-    """Seconds and coverage of one contender; None where it is not installed."""
-    script = TIMED.format(imports=code[0], work=code[1])
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
-    if done.returncode:
-        if "No module named" in done.stderr:
-            return None
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout)
+def measured(name: str, files: list[str], cache: Path, repeats: int) -> tuple[Row, np.ndarray]:
+    """The fastest of some runs of a contender, and its coverage by plot."""
+    imports, work = CONTENDERS[name]
+    script = TIMED.format(imports=imports, work=work)
+    try:
+        python = environment(name, cache).python if name == "rasterstats" else sys.executable
+        variables = {} if name == "rasterstats" else {"PYTHONPATH": str(ROOT)}
+        runs = [watch([python, "-c", script, *files], environment=variables) for _ in range(repeats)]
+    except FailedError as failure:
+        return {"failed": str(failure)}, np.empty(0)
+    told = [json.loads(run.lines[-1][1]) for run in runs]
+    row = {"seconds": min(t["seconds"] for t in told), "peak_mb": min(run.peak_mb for run in runs)}
+    return row, np.array(told[0]["coverage"])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=4096, help="side of the mask (px)")
+    parser = arguments(__doc__, sizes=(4096, 8192, 16384))
     parser.add_argument("--plots", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=3, help="runs of each; the fastest counts")
-    parser.add_argument("--only", default="", help="contenders whose name holds this text")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="contenders whose names hold one of these texts"
+    )
     options = parser.parse_args()
-    report: dict[str, object] = {"size_px": options.size, "plots": options.plots}
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [str(p) for p in make_field(Path(folder), options.size, options.plots)]
-        bare = None
-        for name, code in CONTENDERS.items():
-            if options.only not in name and name != "exactextract alone":
-                continue
-            # Taken in turns with others on the machine, the fastest run says most about the code.
-            results = [run(code, arguments) for _ in range(options.repeats)]
-            if results[0] is None:
-                report[name] = "not installed"
-                continue
-            seconds = min(r["seconds"] for r in results)
-            coverage = np.array(results[0]["coverage"])
-            bare = bare or (seconds, coverage)
-            report[name] = {
-                "seconds": round(seconds, 2),
-                "ratio": round(seconds / bare[0], 2),
-                "largest_difference": float(np.abs(coverage - bare[1]).max()),
-            }
-    print(json.dumps(report, indent=2))
+    names = [n for n in CONTENDERS if n == BARE or any(text in n for text in options.only)]
+    rows: list[Row] = []
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            files = [str(path) for path in make_field(Path(folder), size, options.plots)]
+            bare, expected = measured(BARE, files, options.cache, options.repeats)
+            for name in names:
+                row, coverage = (
+                    (bare, expected)
+                    if name == BARE
+                    else measured(name, files, options.cache, options.repeats)
+                )
+                if "seconds" in row and "seconds" in bare:
+                    row["ratio"] = row["seconds"] / bare["seconds"]
+                    row["difference"] = float(np.abs(coverage - expected).max())
+                rows.append({"method": name, "size": size} | row)
+        save("plots", rows, COLUMNS, options, plots=options.plots, repeats=options.repeats)
 
 
 if __name__ == "__main__":

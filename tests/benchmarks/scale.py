@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rasterio
-from forward import best, forward_rates
-from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, earlier, number, save, table, watch
+from forward import base_rates, best
+from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, number, save, table, watch
 from rasters import orthomosaic
 
 MODEL = "canopy-s"
@@ -51,24 +51,20 @@ def main() -> None:
     parser = arguments(__doc__, sizes=(4096, 8192, 16384))
     parser.add_argument("--devices", nargs="+", default=["cpu", "cuda"], help="one that is missing says so")
     parser.add_argument("--lanes", type=int, help="as in cropseg segment")
-    parser.add_argument("--resume", action="store_true", help="keep what the JSON has; measure the rest")
     options = parser.parse_args()
-    rows = earlier("scale", options.out) if options.resume else []
-    forward = {device: forward_rates(device) for device in options.devices if is_there(device)}
+    rows: list[Row] = []
+    forward = {device: base_rates(device) for device in options.devices if is_there(device)}
     extra = ["--lanes", str(options.lanes)] if options.lanes else []
     for device in options.devices:
         for size in options.sizes if device in forward else options.sizes[-1:]:
-            if any((row["size"], row["device"]) == (size, device) and "failed" not in row for row in rows):
-                continue
             row: Row = {"size": size, "device": device}
             if device in forward:
                 raster = orthomosaic(size, options.cache)
                 row |= measure(raster, options.cache, best(forward[device]), ["--device", device, *extra])
             else:
                 row["failed"] = NOT_THERE
-            rows = [r for r in rows if (r["size"], r["device"]) != (size, device)] + [row]
-            rows.sort(key=lambda row: (row["device"], row["size"]))
-            save("scale", rows, COLUMNS, options.out, model=MODEL, forward=forward)
+            rows.append(row)
+            save("scale", rows, COLUMNS, options, model=MODEL, forward=forward)
     print(table(rows, STAGES))
 
 

@@ -1,36 +1,33 @@
 """Mask file → GeoPackage of canopy polygons: ours beside rasterio.features.shapes + geopandas and GDAL.
 
-Makes its own masks, the same for everyone, and prints JSON: wall time, peak memory, polygons, and their area
-÷ the mask's. One command:
+    uv run python tests/benchmarks/vectors.py --sizes 4096 8192 16384
 
-uv run python tests/benchmarks/vectors.py --size 4096 --size 8192 --size 16384 -o vectors.json
+Makes its own masks, the same for everyone. Wall time counts from the start of a process to the finished file,
+imports included. Area is the polygons' ÷ the mask's.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
+from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, number, save, watch
 
 GSD_M = 0.01
 STRIP_PX = 512
 CELL_PX = 48
 """Distance of plants: half a metre between rows and in the row."""
 
-OURS = """
+OURS = "ours"
+OUR_CODE = """
 import sys, cropseg_geo
 cropseg_geo.vectorize(sys.argv[1], sys.argv[2])
 """
 
-RASTERIO = """
+RASTERIO_CODE = """
 import sys, geopandas, rasterio, shapely
 from rasterio import features
 with rasterio.open(sys.argv[1]) as mask:
@@ -44,6 +41,18 @@ with rasterio.open(sys.argv[1]) as mask:
 frame["area_m2"] = frame.area
 frame.to_file(sys.argv[2], layer="canopy", driver="GPKG")
 """
+
+
+COLUMNS = (
+    Column("Method", lambda row: row["method"]),
+    SIZE,
+    WALL,
+    PEAK,
+    Column("Time ÷ ours", lambda row: f"{row['times_ours']:.2f}"),
+    Column("Polygons", lambda row: f"{row['polygons']:,}"),
+    Column("Area", lambda row: f"{row['area_ratio']:.6f}"),
+    number("File, MB", "file_mb"),
+)
 
 
 def write_mask(path: Path, size: int) -> int:
@@ -103,8 +112,8 @@ def _draw(strip: np.ndarray, row: float, col: float, radius: float, leaves: int,
 def contestants(mask: Path, out: Path) -> dict[str, list[str]]:
     """Name → command."""
     runs = {
-        "ours": [sys.executable, "-c", OURS, str(mask), str(out)],
-        "rasterio + geopandas": [sys.executable, "-c", RASTERIO, str(mask), str(out)],
+        OURS: [sys.executable, "-c", OUR_CODE, str(mask), str(out)],
+        "rasterio + geopandas": [sys.executable, "-c", RASTERIO_CODE, str(mask), str(out)],
     }
     gdal = shutil.which("gdal_polygonize.py") or shutil.which("gdal_polygonize")
     if gdal:
@@ -115,50 +124,52 @@ def contestants(mask: Path, out: Path) -> dict[str, list[str]]:
     return runs
 
 
-def measured(command: list[str], out: Path, canopy_m2: float) -> dict[str, object]:
-    """Run one contestant; wall time (s), peak memory (MB), polygons, and area ÷ the mask's."""
+def measured(command: list[str], out: Path, canopy_m2: float) -> Row:
+    """Run one contestant and look at what it wrote."""
     import pyogrio
 
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    if status:
-        return {"failed": os.waitstatus_to_exitcode(status)}
+    out.unlink(missing_ok=True)
+    try:
+        run = watch(command)
+    except FailedError as failure:
+        return {"failed": str(failure)}
     frame = pyogrio.read_dataframe(out, layer="canopy", columns=[])
     return {
-        "wall_s": round(wall, 2),
-        "cpu_s": round(usage.ru_utime + usage.ru_stime, 2),
-        "peak_rss_mb": usage.ru_maxrss // 1024,
+        "wall_s": run.wall_s,
+        "cpu_s": run.cpu_s,
+        "peak_mb": run.peak_mb,
         "polygons": len(frame),
-        "area_ratio": round(float(frame.area.sum()) / canopy_m2, 9),
-        "file_mb": round(out.stat().st_size / 1e6, 1),
+        "area_ratio": float(frame.area.sum()) / canopy_m2,
+        "file_mb": out.stat().st_size / 1e6,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, action="append", help="side of a mask (px); repeat for more")
-    parser.add_argument("--only", action="append", help="contestants to run; all by default")
-    parser.add_argument("-o", "--out", type=Path, help="JSON to write; printed as well")
-    arguments = parser.parse_args()
-    report: dict[str, object] = {"cores": os.cpu_count(), "masks": {}}
+    parser = arguments(__doc__, sizes=(4096, 8192, 16384))
+    parser.add_argument("--only", nargs="+", help="contestants to run; all by default")
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each in turn; the fastest counts")
+    options = parser.parse_args()
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        for size in arguments.size or [4096, 8192, 16384]:
+        out = Path(folder) / "out.gpkg"
+        for size in options.sizes:
             mask = Path(folder) / f"mask_{size}.tif"
             canopy_m2 = write_mask(mask, size) * GSD_M**2
-            results = {}
-            for name, command in contestants(mask, Path(folder) / "out.gpkg").items():
-                if arguments.only and name not in arguments.only:
-                    continue
-                (Path(folder) / "out.gpkg").unlink(missing_ok=True)
-                results[name] = measured(command, Path(folder) / "out.gpkg", canopy_m2)
-            report["masks"][str(size)] = {"canopy_m2": round(canopy_m2, 4)} | results
+            commands = contestants(mask, out)
+            names = [name for name in commands if not options.only or name in options.only]
+            tries = [
+                {name: measured(commands[name], out, canopy_m2) for name in names}
+                for _ in range(options.repeats)
+            ]
+            fastest = {
+                name: min((t[name] for t in tries), key=lambda row: row.get("wall_s", 0)) for name in names
+            }
+            ours = fastest.get(OURS, {}).get("wall_s")
+            for name, row in fastest.items():
+                times = {"times_ours": row["wall_s"] / ours} if ours and "wall_s" in row else {}
+                rows.append({"method": name, "size": size} | row | times)
             mask.unlink()
-    text = json.dumps(report, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+            save("vectors", rows, COLUMNS, options, repeats=options.repeats)
 
 
 if __name__ == "__main__":
