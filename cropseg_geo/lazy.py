@@ -80,6 +80,11 @@ def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
 def _arrays(pixels: xr.DataArray) -> tuple[da.Array, da.Array]:
     """Values (C, H, W) and validity (H, W), both dask arrays."""
     values = da.asarray(pixels.data)
+    if values.dtype.kind not in "uif":
+        raise InputError(
+            f"the array holds {values.dtype} values",
+            remedy="give integers or decimals, for example .astype('u1')",
+        )
     nodata = pixels.attrs.get("_FillValue", pixels.attrs.get("nodata", pixels.encoding.get("_FillValue")))
     valid = da.ones(values.shape[1:], chunks=values.chunks[1:], dtype=bool)
     if nodata is not None and not np.isnan(nodata):

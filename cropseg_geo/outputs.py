@@ -175,17 +175,30 @@ def publish(drafts: Outputs, final: Outputs, listener: Listener) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a finished file its final name, in one step. Raises OutputError."""
+    """Give a finished file its final name, in one step. Raises OutputError.
+
+    Law: under a final name there is the old file or the whole new one, whenever the power goes.
+    """
     if target.exists():
         require_unused(target)
     try:
-        with source.open("rb") as file:
-            os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+        _sync(source)
         source.replace(target)
+        if os.name != "nt":  # where a folder cannot be opened
+            _sync(target.parent)
     except OSError as err:
         raise OutputError(
             f"{target}: cannot be written ({err.strerror})", remedy="close programs that use it and try again"
         ) from err
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager

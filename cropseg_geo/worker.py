@@ -32,6 +32,11 @@ from cropseg_geo.errors import CropsegError, InputError, ResourceError
 from cropseg_geo.events import Event, to_json
 from cropseg_geo.tasks import PROTOCOL, TASKS, Arguments
 
+MAX_JOB_CHARS = 1_000_000
+"""Largest job. One with thousands of corners has some hundred thousand."""
+
+_MAX_JOB_BYTES = 4 * MAX_JOB_CHARS + 4
+
 DONE, FAILED, NO_JOB, STOPPED = 0, 1, 2, 130
 
 
@@ -52,6 +57,8 @@ def parse_job(text: str) -> Job:
         If it is not one, or speaks another version of the protocol.
     """
     remedy = 'expected {"protocol": 1, "task": "segment", "arguments": {…}}'
+    if len(text) > MAX_JOB_CHARS:
+        raise InputError(f"the job has more than {MAX_JOB_CHARS:,} characters", remedy=remedy)
     try:
         job = json.loads(text)
     except (ValueError, RecursionError) as err:
@@ -192,7 +199,7 @@ def _stop_at_eof() -> None:
 
 def _read_line() -> str:
     line = bytearray()
-    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+    while not line.endswith(b"\n") and len(line) <= _MAX_JOB_BYTES and (byte := os.read(0, 1)):
         line += byte
     return line.decode("utf-8")
 
@@ -210,9 +217,12 @@ def main(argv: list[str] | None = None) -> None:
         signal.signal(number, _interrupt)
     try:
         if options.job:
-            text = options.job.read_text(encoding="utf-8")
+            with options.job.open("rb") as file:
+                text = file.read(_MAX_JOB_BYTES).decode("utf-8")
         else:
-            text = _read_line() if options.stop_at_eof else sys.stdin.buffer.read().decode("utf-8")
+            text = (
+                _read_line() if options.stop_at_eof else sys.stdin.buffer.read(_MAX_JOB_BYTES).decode("utf-8")
+            )
         if options.stop_at_eof:
             threading.Thread(target=_stop_at_eof, name="cropseg-stdin", daemon=True).start()
         code = run(text, out)

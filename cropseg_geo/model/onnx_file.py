@@ -31,6 +31,19 @@ INPUT, OUTPUT = "images", "logits"
 """Names of the graph's ends: standardised images (N, C, H, W), and logits (N, K, H, W); float32 both."""
 
 _METADATA = 14
+_EXTERNAL = (13, 14)
+"""Fields of a tensor that say that, and where, its data lie elsewhere."""
+
+_WITHIN = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+"""Messages within messages, by field, down to tensors."""
+
 _VARINT, _BYTES = 0, 2
 _FIXED = {1: 8, 5: 4}
 """Kinds of values: their bytes where they do not say it themselves."""
@@ -67,7 +80,8 @@ def load_graph(path: Path) -> bytes:
     Raises
     ------
     ModelError
-        If the file cannot be read, or its graph is not the one that the digest was made of.
+        If the file cannot be read, its graph is not the one that the digest was made of, or it names other
+        files for its tensors: no digest covers those, and a library would open what they name.
     """
     try:
         content = path.read_bytes()
@@ -79,6 +93,11 @@ def load_graph(path: Path) -> bytes:
             f"damaged model {path}: digest mismatch, found {found[:12]}…, "
             f"its metadata says {expected[:12] or 'nothing'}…",
             remedy=FETCH_AGAIN,
+        )
+    if _points_elsewhere(content, 0, len(content), "model", path):
+        raise ModelError(
+            f"{path} keeps tensors in other files (external data)",
+            remedy="save the model as one file, for example with onnx.save(model, path)",
         )
     return content
 
@@ -125,6 +144,21 @@ def deepness_metadata(card: ModelCard) -> dict[str, str]:
         "seg_small_segment": 0,
     }
     return {key: json.dumps(value) for key, value in facts.items()}
+
+
+def _points_elsewhere(content: Buffer, at: int, end: int, kind: str, path: Path) -> bool:
+    """True if a message, or one within it, is a tensor whose data lie outside of the file."""
+    for number, _, start, stop in _fields(content, at, end, path):
+        if kind == "tensor":
+            if number in _EXTERNAL:
+                return True
+        elif (inner := _WITHIN[kind].get(number)) is not None:
+            try:
+                if _points_elsewhere(content, start, stop, inner, path):
+                    return True
+            except RecursionError as err:
+                raise _no_onnx(path) from err
+    return False
 
 
 def _digest(content: Buffer, path: Path) -> str:

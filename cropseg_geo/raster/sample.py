@@ -15,6 +15,8 @@ _PATCHES = 144
 _PATCH_PX = 48
 _SEED = 20260
 _SCAN_PX = 2048
+_SCAN_MOST_PX = 10**11
+"""Pixels that are looked at in search of a valid one: minutes. A few bytes can claim far more."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def sample_raster(source: GdalSource, extent: Window) -> Sample:
     Raises
     ------
     InputError
-        If the extent holds no valid pixel at all (then, and only then, all of it is read).
+        If the extent holds no valid pixel at all (then, and only then, all of it is read), or none was seen
+        and it is too large to be read as a whole.
     ReadError
         If a patch cannot be decoded.
     """
@@ -51,6 +54,12 @@ def sample_raster(source: GdalSource, extent: Window) -> Sample:
             pixels, valid = source.read(patch)
             n_valid, n_seen = n_valid + int(valid.sum()), n_seen + valid.size
             values.append(pixels[:, valid].astype(np.float64))
+    if n_valid == 0 and extent.size > _SCAN_MOST_PX:
+        raise InputError(
+            f"{source.info.path}: none of {n_seen:,} pixels looked at is valid, and {extent.size:,} are too "
+            "many to look at all of them before the work",
+            remedy="restrict the work to where the field is, with --bbox or --aoi",
+        )
     if n_valid == 0 and not _any_valid(source, extent):
         raise InputError(
             f"{source.info.path}: not one of its {extent.size:,} pixels here is valid "
