@@ -182,8 +182,10 @@ def _is_alive(holder: Holder) -> bool:
     import psutil
 
     try:
+        process = psutil.Process(holder.pid)
         # The start as well: numbers of processes come round again.
-        return bool(abs(psutil.Process(holder.pid).create_time() - holder.started) < 2)
+        is_same = abs(process.create_time() - holder.started) < 2
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,8 @@ from cropseg_geo.errors import InputError, OutputError
 
 _RECORD = "run.json"
 _BLOCKS = "blocks.zarr"
+
+Stamp = list[int]
 
 _WORDS = {
     "source": "the raster (it has changed since)",
@@ -111,7 +113,8 @@ class RunFolder:
         """
         try:
             self.path.mkdir(exist_ok=True)
-            self._record()
+            self._remove_drafts()
+            self._record({})
         except OSError as err:
             raise OutputError(
                 f"{self.path}: cannot be written ({err.strerror})", remedy="choose another --out folder"
@@ -119,9 +122,7 @@ class RunFolder:
         try:
             yield self.path
         except BaseException:
-            for draft in (p for p in self.path.iterdir() if p.is_file() and p.name != _RECORD):
-                with suppress(OSError):  # still open in a library call that cannot be stopped
-                    draft.unlink()
+            self._remove_drafts()
             if not self.store.holds_anything():
                 _discard(self.path)
             raise
@@ -129,17 +130,25 @@ class RunFolder:
 
     def record_published(self, files: dict[Path, Path | None]) -> None:
         """Say which files (by their final names) come from which drafts, before the first is put in place."""
-        stamps = {final.name: _stamp(draft) if draft else None for final, draft in files.items()}
-        self._record(published=stamps)
+        self._record({final.name: _stamp(draft) if draft else None for final, draft in files.items()})
+
+    def _remove_drafts(self) -> None:
+        for draft in (p for p in self.path.iterdir() if p.is_file() and p.name != _RECORD):
+            with suppress(OSError):  # still open in a library call that cannot be stopped
+                draft.unlink()
 
     @cached_property
     def _recorded(self) -> dict[str, Any]:
         store = None if self.store_url is None else self._store_path
         return {"facts": self.plan.facts, "store": store}
 
-    def _record(self, **more: Any) -> None:
+    def _record(self, stamps: Mapping[str, Stamp | None]) -> None:
+        """Write ``run.json``; stamps are added to those of earlier attempts, whose files may be there still."""
+        published = _read_record(self.path).get("published", {})
+        for name, stamp in stamps.items():
+            published[name] = [*published.get(name, []), stamp]
         draft = self.path / f"{_RECORD}.draft"
-        draft.write_text(json.dumps({**self._recorded, **more}), encoding="utf-8")
+        draft.write_text(json.dumps({**self._recorded, "published": published}), encoding="utf-8")
         draft.replace(self.path / _RECORD)
 
 
@@ -147,9 +156,9 @@ def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:
     """Names of files that a run had put in place when it was stopped, and that nobody has changed since."""
     names = set[str]()
     for folder in _folders(out, stem):
-        for name, stamp in _read_record(folder).get("published", {}).items():
+        for name, stamps in _read_record(folder).get("published", {}).items():
             with suppress(OSError):
-                if stamp is None or _stamp(out / name) == stamp:
+                if None in stamps or _stamp(out / name) in stamps:
                     names.add(name)
     return frozenset(names)
 
@@ -190,7 +199,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamp(path: Path) -> Stamp:
     """Tells a file from others; renaming keeps it."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
