@@ -143,7 +143,7 @@ class RunFolder:
         return {"facts": self.plan.facts, "store": store}
 
     def _record(self, stamps: Mapping[str, Stamp | None]) -> None:
-        """Write ``run.json``; stamps are added to those of earlier attempts, whose files may be there still."""
+        """Write ``run.json``; stamps are added to those of earlier attempts, whose files may be left."""
         published = _read_record(self.path).get("published", {})
         for name, stamp in stamps.items():
             published[name] = [*published.get(name, []), stamp]

@@ -75,6 +75,7 @@ class Runs:
 
     def stop(self) -> None:
         self.starter.stdin.close()
+        self.starter.stdout.close()
         self.starter.wait()
 
 
