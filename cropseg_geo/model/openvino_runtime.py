@@ -99,6 +99,8 @@ class OpenvinoRuntime:
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
             "INFERENCE_NUM_THREADS": 1,
             "NUM_STREAMS": 1,
+            # Else all networks of a process are bound to the same core, and lanes wait for each other.
+            "ENABLE_CPU_PINNING": False,
         }
         return core.compile_model(model, "CPU", options).create_infer_request()
 
