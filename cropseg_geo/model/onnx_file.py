@@ -31,8 +31,8 @@ INPUT, OUTPUT = "images", "logits"
 """Names of the graph's ends: standardised images (N, C, H, W), and logits (N, K, H, W); float32 both."""
 
 _METADATA = 14
-_EXTERNAL = (13, 14)
-"""Fields of a tensor that say that, and where, its data lie elsewhere."""
+_EXTERNAL = 13
+"""The field of a tensor that says where its data lie, if not in the file."""
 
 _WITHIN = {
     "model": {7: "graph", 25: "function"},
@@ -150,7 +150,7 @@ def _points_elsewhere(content: Buffer, at: int, end: int, kind: str, path: Path)
     """True if a message, or one within it, is a tensor whose data lie outside of the file."""
     for number, _, start, stop in _fields(content, at, end, path):
         if kind == "tensor":
-            if number in _EXTERNAL:
+            if number == _EXTERNAL:
                 return True
         elif (inner := _WITHIN[kind].get(number)) is not None:
             try:
