@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cropseg_geo.errors import InputError
@@ -18,6 +18,13 @@ _WORDS = {
     NoneType: "null",
 }  # fmt: skip
 _NOT_FROM_OUTSIDE = frozenset({"listener", "return"})
+
+
+class _Frame:
+    """Stands for frames, which cannot come from outside: their library need not be imported to say so."""
+
+
+_FRAMES = {"gpd": SimpleNamespace(GeoDataFrame=_Frame)}
 
 
 class _MisfitError(Exception):
@@ -43,7 +50,8 @@ def bind(
     InputError
         For an unknown name, a missing argument, or a value of another type.
     """
-    hints = {n: h for n, h in get_type_hints(function).items() if n not in _NOT_FROM_OUTSIDE}
+    known = get_type_hints(function, localns=_FRAMES)
+    hints = {n: h for n, h in known.items() if n not in _NOT_FROM_OUTSIDE}
     parameters = inspect.signature(function).parameters
     hints = {n: h for n, h in hints.items() if parameters[n].kind is not inspect.Parameter.VAR_KEYWORD}
     required = [n for n in hints if parameters[n].default is inspect.Parameter.empty]

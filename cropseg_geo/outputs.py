@@ -23,8 +23,6 @@ from cropseg_geo.paths import is_there
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
 
 if TYPE_CHECKING:  # a mask is vectorized without the engine: what it needs is loaded where a run needs it
-    from odc.geo.geobox import GeoBox
-
     from cropseg_geo.preflight import Preflight
 
 CANOPY_FORMATS = ("gpkg", "fgb", "parquet", "geojson")
@@ -246,26 +244,20 @@ def _remove(draft: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def output_grid(ready: Preflight) -> GeoBox:
-    """The grid that masks and probabilities are written on."""
-    from odc.geo.geobox import GeoBox
-
+def output_ground(ready: Preflight) -> Ground:
+    """The grid that masks and probabilities are written on, and metres on it."""
     transform = ready.info.transform if ready.writes_source_grid else ready.source.transform
     extent = ready.output_extent
-    return GeoBox(extent.shape, transform @ transform.translation(extent.col, extent.row), ready.info.crs)
-
-
-def output_ground(ready: Preflight) -> Ground:
-    """Metres on the output grid."""
-    return Ground(output_grid(ready).transform, ready.info.crs, *ready.output_extent.shape)
+    corner = transform @ transform.translation(extent.col, extent.row)
+    return Ground(corner, ready.info.crs, *extent.shape)
 
 
 def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
     """What the mask and the probability raster look like."""
-    grid, card, tags = output_grid(ready), ready.card, provenance(ready)
+    ground, card, tags = output_ground(ready), ready.card, provenance(ready)
     mask = CogLayout(
-        shape=(grid.height, grid.width),
-        transform=grid.transform,
+        shape=(ground.height, ground.width),
+        transform=ground.transform,
         crs=ready.info.crs,
         overview_resampling="mode",
         descriptions=("class",),
@@ -275,7 +267,7 @@ def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
     names = card.classes if ready.plan.channels > 1 else card.classes[-1:]
     prob = CogLayout(
         shape=mask.shape,
-        transform=grid.transform,
+        transform=ground.transform,
         crs=ready.info.crs,
         overview_resampling="average",
         descriptions=tuple(f"probability of {name}" for name in names),

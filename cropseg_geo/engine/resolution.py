@@ -16,7 +16,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Region, wanted_mask
@@ -257,6 +256,8 @@ class _View:
         at_rows = (window.row + np.arange(window.height) + 0.5) * rows - 0.5 - row
         at_cols = (window.col + np.arange(window.width) + 0.5) * cols - 0.5 - col
         where = np.meshgrid(at_rows, at_cols, indexing="ij")
+        from scipy import ndimage  # for those who ask for it
+
         return np.asarray(ndimage.map_coordinates(seen, where, order=1, mode="nearest"), dtype=np.float32)
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from cropseg_geo.grid import Window
 
@@ -53,6 +52,8 @@ def _nearest_valid(valid: npt.NDArray[np.bool_], rows: Longs, cols: Longs) -> tu
     Exact distances of pixels take five times as long, and a few pixels more or less do not matter to what
     only serves as context.
     """
+    from scipy import ndimage  # a quarter of a second, which a raster without nodata does not wait for
+
     height, width = (-(-n // _CELL_PX) for n in valid.shape)
     padded = np.zeros((height * _CELL_PX, width * _CELL_PX), dtype=bool)
     padded[: valid.shape[0], : valid.shape[1]] = valid

@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import geopandas as gpd
+from typing import TYPE_CHECKING, Any
 
 from cropseg_geo.engine.blend import Fixed, joined
 from cropseg_geo.engine.finish import Drafts, PixelCounts, source_steps, working_steps, write_rasters
@@ -25,14 +24,19 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
 from cropseg_geo.outputs import Outputs, output_ground, provenance, raster_layouts
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.stats import write_csv
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.bands import BAND_NAMES, Bands, open_bands
 from cropseg_geo.raster.cog import CogWriter
+from cropseg_geo.raster.heights import Heights
 from cropseg_geo.raster.mask import GrowingMask, Mask
+from cropseg_geo.vector.options import Outlines
+
+if TYPE_CHECKING:  # tiles are inferred before frames are needed
+    import geopandas as gpd
+
+    from cropseg_geo.plots.layout import Plots
 
 GPU_BATCH = 8
 
@@ -53,8 +57,10 @@ def make_drafts(
     ready: Preflight,
     store: BlockStore,
     drafts: Outputs,
-    canopy: CanopyOptions,
     *,
+    outlines: Outlines,
+    layout: Plots | None,
+    heights: Heights | None,
     workers: Workers,
     listener: Listener,
 ) -> Made:
@@ -79,7 +85,8 @@ def make_drafts(
         _beside(mask, prob) as pool,
     ):
         growing = GrowingMask(output_ground(ready), mask, prob)
-        layers = pool.submit(_write_layers, ready, drafts, growing, canopy, listener)
+        write = partial(_write_layers, outlines=outlines, layout=layout, heights=heights, listener=listener)
+        layers = pool.submit(write, ready, drafts, growing)
         blended = joined(
             computed_blocks(job, workers=workers, progress=progress),
             job.plan.blocks,
@@ -141,12 +148,23 @@ def _steps(ready: Preflight, blended: Iterator[tuple[Window, Fixed]], work: Path
 
 
 def _write_layers(
-    ready: Preflight, drafts: Outputs, mask: Mask, canopy: CanopyOptions, listener: Listener
+    ready: Preflight,
+    drafts: Outputs,
+    mask: Mask,
+    *,
+    outlines: Outlines,
+    layout: Plots | None,
+    heights: Heights | None,
+    listener: Listener,
 ) -> tuple[int, gpd.GeoDataFrame | None]:
     """Mask → canopy layer, and with plots their layer and table, in the work folder."""
+    # Here, in a thread of its own: these take half a second to import, while the first tiles are inferred.
+    from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
+    from cropseg_geo.plots.stats import write_csv
+
     common: dict[str, Any] = {
         "classes": ready.card.classes,
-        "options": canopy,
+        "options": CanopyOptions(outlines, layout, heights, ready.card.colours),
         "tags": provenance(ready),
         "listener": listener,
     }

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import geopandas as gpd
+from typing import TYPE_CHECKING, Any
 
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
-from cropseg_geo.layers import CanopyOptions
 from cropseg_geo.locks import locked, refuse_locked
 from cropseg_geo.outputs import (
     Outputs,
@@ -21,8 +18,6 @@ from cropseg_geo.outputs import (
     require_writable,
 )
 from cropseg_geo.pipeline.drafting import Made, make_drafts
-from cropseg_geo.pipeline.vectorization import maybe_heights
-from cropseg_geo.plots.layout import Plots, read_plots
 from cropseg_geo.preflight import (
     Options,
     Preflight,
@@ -31,10 +26,16 @@ from cropseg_geo.preflight import (
     with_chosen_gsd,
     with_local_model,
 )
+from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.info import is_remote
 from cropseg_geo.raster.source import handles_released
 from cropseg_geo.runs import RunFolder, published_by_unfinished
 from cropseg_geo.vector.options import Outlines
+
+if TYPE_CHECKING:  # tiles are inferred before frames are needed
+    import geopandas as gpd
+
+    from cropseg_geo.plots.layout import Plots
 
 
 @dataclass(frozen=True)
@@ -166,9 +167,17 @@ def segment(
         run.require_no_other(overwrite=overwrite)
         with run.opened() as work:
             drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
-            canopy = CanopyOptions(outlines or Outlines(), layout, heights, ready.card.colours)
             listener = one_at_a_time(listener)
-            made = make_drafts(ready, run.store, drafts, canopy, workers=workers, listener=listener)
+            made = make_drafts(
+                ready,
+                run.store,
+                drafts,
+                outlines=outlines or Outlines(),
+                layout=layout,
+                heights=heights,
+                workers=workers,
+                listener=listener,
+            )
             for lock in locks:
                 lock.require_held()
             moves = dict[Path, Path | None](zip(final.paths, drafts.paths, strict=True))
@@ -225,13 +234,9 @@ def decide(
     stem = stem or ready.info.stem
     final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
     page = folder / f"{stem}_report.html" if report else None
-    layout = None
-    decided = Decided(stem, ready, layout, final, page)
+    decided = Decided(stem, ready, None, final, page)
     refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
-    if plots is not None:
-        layout = read_plots(
-            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
-        )
+    layout = _read_plots(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     require_writable(folder)
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
@@ -247,6 +252,23 @@ def _seen_by_all(raster: str | Path, options: dict[str, Any]) -> tuple[str | Pat
         raster = Path(raster).resolve()
     model = Path(options.get("model", ""))
     return raster, options | ({"model": model.resolve()} if model.is_file() else {})
+
+
+def _read_plots(
+    plots: str | Path | gpd.GeoDataFrame | None,
+    ready: Preflight,
+    *,
+    plot_id: str | None,
+    plots_crs: str | None,
+    listener: Listener,
+) -> Plots | None:
+    if plots is None:
+        return None
+    from cropseg_geo.plots.layout import read_plots
+
+    return read_plots(
+        plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+    )
 
 
 def _write_report(
@@ -297,11 +319,7 @@ def check(
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
     workers = workers or Workers()
     ready = prepare(raster, with_local_model(Options(**options), listener))
-    layout = None
-    if plots is not None:
-        layout = read_plots(
-            plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
-        )
+    layout = _read_plots(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     ready = with_chosen_gsd(ready, listener)
     require_space(ready, Path(out), workers.lane_count)
     return make_forecast(ready, Path(out), lanes=workers.lane_count, n_plots=len(layout) if layout else None)

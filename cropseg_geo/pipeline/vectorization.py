@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import geopandas as gpd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, ignore
-from cropseg_geo.ground import Ground
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs import drafted
 from cropseg_geo.plots.layout import read_plots
-from cropseg_geo.raster.heights import Heights, open_heights
+from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask
 from cropseg_geo.vector.formats import require_format
 from cropseg_geo.vector.options import Outlines
@@ -89,27 +86,6 @@ def vectorize(
                 tags=_tags(mask, source.mask.tags()),
                 listener=listener,
             )
-
-
-@contextmanager
-def maybe_heights(dsm: str | Path | None, dtm: str | Path | None, ground: Ground) -> Iterator[Heights | None]:
-    """Open heights where a surface model is given.
-
-    Raises
-    ------
-    InputError
-        For a terrain model alone, and as :func:`cropseg_geo.raster.heights.open_heights`.
-    """
-    if dsm is None:
-        if dtm is not None:
-            raise InputError(
-                f"{dtm}: a terrain model alone says nothing of the canopy",
-                remedy="add the surface model, --dsm FILE",
-            )
-        yield None
-        return
-    with open_heights(dsm, dtm, ground=ground) as heights:
-        yield heights
 
 
 def _tags(mask: str | Path, tags: dict[str, str]) -> dict[str, str]:

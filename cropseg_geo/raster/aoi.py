@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyogrio
 import shapely
 from affine import Affine
 from rasterio.features import geometry_mask
@@ -70,6 +69,8 @@ def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
     InputError
         If the file is no vector file, has no CRS or no polygon, or lies wholly beside the raster.
     """
+    import pyogrio  # with pandas in its wake, which only an area of interest has to wait for
+
     source, _, layer = str(path).partition("|layername=")
     try:
         frame = pyogrio.read_dataframe(source, layer=layer or None, columns=[])

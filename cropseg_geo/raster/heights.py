@@ -94,6 +94,27 @@ class _Model:
 
 
 @contextmanager
+def maybe_heights(dsm: str | Path | None, dtm: str | Path | None, ground: Ground) -> Iterator[Heights | None]:
+    """Open heights where a surface model is given.
+
+    Raises
+    ------
+    InputError
+        For a terrain model alone, and as :func:`open_heights`.
+    """
+    if dsm is None:
+        if dtm is not None:
+            raise InputError(
+                f"{dtm}: a terrain model alone says nothing of the canopy",
+                remedy="add the surface model, --dsm FILE",
+            )
+        yield None
+        return
+    with open_heights(dsm, dtm, ground=ground) as heights:
+        yield heights
+
+
+@contextmanager
 def open_heights(dsm: str | Path, dtm: str | Path | None, *, ground: Ground) -> Iterator[Heights]:
     """Open a surface and a terrain model for reading on a mask's grid.
 

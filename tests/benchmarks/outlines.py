@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import trace
 from cropseg_geo.vector.options import Outline, Outlines
+from cropseg_geo.vector.trace import trace
 from sample_tiles.field import GSD_M, Field
 from sample_tiles.render import canopy
 

@@ -10,7 +10,7 @@ from pyproj import CRS
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Warned
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import read_plots
+from cropseg_geo.plots.layout import read_plots
 
 UTM = "EPSG:32633"
 GROUND = Ground(Affine(1, 0, 500_000, 0, -1, 5_000_100), CRS.from_user_input(UTM).to_wkt(), 100, 100)

@@ -12,8 +12,11 @@ from pyproj import CRS
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import Extras, StatsOptions, plot_stats, read_plots
 from cropseg_geo.plots.indices import BAND_NAMES
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.options import StatsOptions
+from cropseg_geo.plots.quantities import Extras
+from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.raster import bands as raster_bands
 from tests.plots.array_mask import ArrayMask
 

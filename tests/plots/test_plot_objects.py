@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pyproj import CRS
 
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import StatsOptions, plot_stats, read_plots
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.options import StatsOptions
+from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.vector.trace import trace
 from tests.plots.array_mask import ArrayMask
 

@@ -11,7 +11,9 @@ from pyproj import CRS
 from shapely import affinity
 
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import StatsOptions, plot_stats, read_plots
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.options import StatsOptions
+from cropseg_geo.plots.stats import plot_stats
 from tests.plots.array_mask import ArrayMask
 
 GSD = 0.01

@@ -19,7 +19,8 @@ from pyproj import CRS, Geod
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import Plots, plot_stats, read_plots, write_csv
+from cropseg_geo.plots.layout import Plots, read_plots
+from cropseg_geo.plots.stats import plot_stats, write_csv
 from tests.plots.array_mask import ArrayMask
 
 UTM = CRS.from_epsg(32633).to_wkt()

@@ -19,7 +19,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT, Template
-from cropseg_geo.plots import read_plots
+from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.numbering import Numbering
 from cropseg_geo.plots.site import Site
 from cropseg_geo.plots.trial import Trial

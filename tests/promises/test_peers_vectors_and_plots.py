@@ -25,7 +25,7 @@ from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.site import Site
 from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.plots.trial import Trial
-from cropseg_geo.vector import trace
+from cropseg_geo.vector.trace import trace
 
 GSD = 0.01
 NORTH_UP = Affine(GSD, 0, ORIGIN[0], 0, -GSD, ORIGIN[1])

@@ -15,8 +15,9 @@ import shapely
 from pyproj import CRS
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.vector import CANOPY, CanopyBatch, GeoPackageWriter, plots_layer
-from cropseg_geo.vector.layers import canopy_columns, with_classes
+from cropseg_geo.vector.canopy import CanopyBatch
+from cropseg_geo.vector.geopackage import GeoPackageWriter
+from cropseg_geo.vector.layers import CANOPY, canopy_columns, plots_layer, with_classes
 
 UTM = CRS.from_epsg(32633).to_wkt()
 

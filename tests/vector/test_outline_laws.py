@@ -16,8 +16,10 @@ from scipy import ndimage
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import CanopyBatch, simplify, split, trace
+from cropseg_geo.vector import simplify, split
+from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.trace import trace
 
 UTM = CRS.from_epsg(32633).to_wkt()
 SQUARE = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)

@@ -17,9 +17,11 @@ from cropseg_geo.events import Event, Warned
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.mask import open_mask
-from cropseg_geo.vector import CanopyBatch, split, trace
+from cropseg_geo.vector import split
+from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.source import threshold_of
+from cropseg_geo.vector.trace import trace
 
 LOCAL = CRS.from_proj4("+proj=tmerc +lat_0=50 +lon_0=15 +k=1 +datum=WGS84").to_wkt()
 PIXELS = Affine(1, 0, 0, 0, -1, 0)

@@ -14,8 +14,10 @@ from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import CanopyBatch, seams, trace
+from cropseg_geo.vector import seams
+from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.trace import trace
 
 # True to scale around its origin, so that a pixel of 1 m is 1 m².
 LOCAL = CRS.from_proj4("+proj=tmerc +lat_0=50 +lon_0=15 +k=1 +datum=WGS84").to_wkt()

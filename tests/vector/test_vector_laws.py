@@ -15,7 +15,8 @@ from pyproj import CRS
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import CanopyBatch, trace
+from cropseg_geo.vector.canopy import CanopyBatch
+from cropseg_geo.vector.trace import trace
 
 UTM = CRS.from_epsg(32633).to_wkt()
 SQUARE = Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)
