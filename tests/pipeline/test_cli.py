@@ -48,7 +48,19 @@ def test_segment_then_stats_and_vectorize_agree(field, tmp_path):
     runner = CliRunner()
     mask, prob = str(out / "field_mask.tif"), str(out / "field_prob.tif")
     stats = runner.invoke(
-        app, ["plots", "stats", mask, str(plots), "--prob", prob, "-o", str(tmp_path / "s.csv")]
+        app,
+        [
+            "plots",
+            "stats",
+            mask,
+            str(plots),
+            "--prob",
+            prob,
+            "--raster",
+            str(raster),
+            "-o",
+            str(tmp_path / "s.csv"),
+        ],
     )
     assert stats.exit_code == 0, stats.output
     assert (tmp_path / "s.csv").read_text() == (out / "field_plots.csv").read_text()
@@ -122,7 +134,8 @@ def test_ctrl_c_stops_leaves_no_half_file_and_the_same_command_goes_on(tmp_path)
     with subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True) as process:
         advanced = 0
         for line in process.stdout:
-            advanced += json.loads(line)["event"] == "stage_advanced"
+            event = json.loads(line)
+            advanced += event["event"] == "stage_advanced" and event["stage"] == "segment"
             if advanced == 2:
                 break
         process.send_signal(signal.SIGINT)
