@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from cropseg_geo.engine.blend import Sums
@@ -72,7 +72,9 @@ class Progress:
         self.listener(StageFinished(STAGE))
 
 
-def computed_blocks(job: Job, *, workers: Workers, progress: Progress) -> Iterator[tuple[Block, Sums]]:
+def computed_blocks(
+    job: Job, *, workers: Workers, progress: Progress
+) -> Generator[tuple[Block, Sums], None, None]:
     """The blocks of a job, row by row, with the sums over their footprints.
 
     They come as soon as they are computed, and the next ones are computed meanwhile.

@@ -19,6 +19,9 @@ from cropseg_geo.model.onnx_file import load_graph, read_onnx_card
 Pixels = npt.NDArray[np.float32]
 Shape = tuple[int, int]
 
+_first_call = threading.Lock()
+_called = threading.Event()
+
 
 def import_openvino() -> Any:  # Any: a library without types
     """OpenVINO without its converter.
@@ -60,7 +63,7 @@ class OpenvinoRuntime:
         """Scaled values (N, C, H, W) → logits (N, K, H, W), float32 both."""
         shape: Shape = (batch.shape[2], batch.shape[3])
         try:
-            with self._request(shape) as request:
+            with _first_alone(), self._request(shape) as request:
                 return np.concatenate([self._forward(request, tile) for tile in batch])
         except RuntimeError as err:
             raise InferenceError(
@@ -103,6 +106,22 @@ class OpenvinoRuntime:
             "ENABLE_CPU_PINNING": False,
         }
         return core.compile_model(model, "CPU", options).create_infer_request()
+
+
+@contextmanager
+def _first_alone() -> Iterator[None]:
+    """The first call of a process is made alone; the others wait for it.
+
+    OpenVINO's bindings set up their view of NumPy within the first call. When two threads are in it, one
+    waits for the other's set-up and keeps the interpreter's lock, which the other needs: both wait forever.
+    """
+    if not _called.is_set():
+        with _first_call:
+            if not _called.is_set():
+                yield
+                _called.set()
+                return
+    yield
 
 
 def load_openvino(weights: Path, precision: str) -> OpenvinoRuntime:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,16 +83,13 @@ def make_drafts(
         CogWriter(work / "mask.spool", mask_layout) as mask,
         CogWriter(work / "prob.spool", prob_layout) as prob,
         _beside(mask, prob) as pool,
+        # Else the lanes would go on for as long as somebody holds the error that stopped the writing.
+        closing(computed_blocks(job, workers=workers, progress=progress)) as blocks,
     ):
         growing = GrowingMask(output_ground(ready), mask, prob)
         write = partial(_write_layers, outlines=outlines, layout=layout, heights=heights, listener=listener)
         layers = pool.submit(write, ready, drafts, growing)
-        blended = joined(
-            computed_blocks(job, workers=workers, progress=progress),
-            job.plan.blocks,
-            job.plan.channels,
-            job.plan.extent,
-        )
+        blended = joined(blocks, job.plan.blocks, job.plan.channels, job.plan.extent)
         counts = write_rasters(
             _watching(layers, _steps(ready, blended, work)),
             Drafts(mask, prob),

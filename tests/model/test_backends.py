@@ -12,7 +12,7 @@ import rasterio
 from test_onnx_file import CARD, graph
 
 from cropseg_geo.errors import InferenceError, InputError, ModelError, ResourceError
-from cropseg_geo.model import backends
+from cropseg_geo.model import backends, openvino_runtime
 from cropseg_geo.model.backends import choose_predictor, onnx_form
 from cropseg_geo.model.onnx_file import save_onnx
 from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
@@ -185,3 +185,28 @@ def test_they_say_where_and_how_they_compute(predictor):
 def test_openvinos_converter_and_telemetry_are_never_imported():
     choose_predictor("canopy-s", backend="openvino")
     assert not [name for name in sys.modules if name.startswith(("openvino_telemetry", "openvino.tools.ovc"))]
+
+
+def test_openvinos_first_call_in_a_process_is_made_alone_and_later_ones_side_by_side(monkeypatch):
+    """Its bindings' set-up deadlocks when two threads are in it."""
+    calls, together = [], threading.Barrier(3)
+
+    class Request:
+        def infer(self, values, **_):
+            calls.append("in")
+            if calls == ["in"]:
+                threading.Event().wait(0.1)
+            else:
+                together.wait(30)
+            calls.append("out")
+            return {0: values[0]}
+
+    monkeypatch.setattr(openvino_runtime, "_called", threading.Event())
+    monkeypatch.setattr(openvino_runtime.OpenvinoRuntime, "_compile", lambda self, shape: Request())
+    band = np.zeros((1, 1, 1), np.float32)
+    runtime = openvino_runtime.OpenvinoRuntime(b"", band, band + 1, "fp32", "none")
+    tile = np.zeros((1, 1, 8, 8), np.float32)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(out.shape == tile.shape for out in pool.map(lambda _: runtime.predict(tile), range(4)))
+    assert calls[:2] == ["in", "out"]
+    assert calls[2:5] == ["in"] * 3

@@ -1,0 +1,115 @@
+"""A run that is stopped in any of its threads ends with the error, leaves no thread behind, and can go on."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from importlib import import_module
+
+import pytest
+from fakes import logits_of
+from rasters import scene, write_raster
+
+import cropseg_geo as cg
+from cropseg_geo.errors import CropsegError, InferenceError, InputError, OutputError
+from cropseg_geo.events import StageAdvanced, ignore
+from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
+from cropseg_geo.raster.cog import CogWriter
+
+
+class FullDisk:
+    """A file that takes no more bytes."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+
+def failing(function, error, *, after):
+    """``function``, whose calls fail after so many."""
+    calls = []
+
+    def wrapped(*args, **kwargs):
+        calls.append(1)
+        if len(calls) > after:
+            raise error
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def stop_reading(patch):
+    from cropseg_geo.engine import lanes
+
+    patch.setattr(lanes, "read_block", failing(lanes.read_block, InputError("rows are unreadable"), after=4))
+
+
+def stop_inference(patch):
+    for kind in (OnnxPredictor, TorchPredictor):
+        patch.setattr(kind, "predict", failing(kind.predict, RuntimeError("no such device"), after=3))
+
+
+def stop_writing(patch):
+    write, calls = CogWriter.write, []
+
+    def filling(self, window, values):
+        calls.append(1)
+        if len(calls) == 4:
+            self._file = FullDisk(self._file)
+        write(self, window, values)
+
+    patch.setattr(CogWriter, "write", filling)
+
+
+def stop_tracing(patch):
+    trace = import_module("cropseg_geo.vector.trace")
+    broken = failing(trace.row_of_blocks, OutputError("the layer cannot be written"), after=0)
+    patch.setattr(trace, "row_of_blocks", broken)
+
+
+def ctrl_c(event):
+    if isinstance(event, StageAdvanced):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("stop", "listener", "error", "message"),
+    [
+        (stop_reading, ignore, InputError, "rows are unreadable"),
+        (stop_inference, ignore, InferenceError, "no such device"),
+        (stop_writing, ignore, OutputError, "(?i)no space left"),
+        (stop_tracing, ignore, OutputError, "the layer cannot be written"),
+        (lambda patch: None, ctrl_c, KeyboardInterrupt, None),
+    ],
+    ids=["reading", "inference", "disk full", "tracing", "Ctrl-C"],
+)
+def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
+    tmp_path, monkeypatch, stop, listener, error, message
+):
+    for kind in (OnnxPredictor, TorchPredictor):
+        monkeypatch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    raster = write_raster(tmp_path / "field.tif", scene(700, 1100), tiled=True)
+    options = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
+    straight = cg.segment(raster, tmp_path / "straight", **options)
+
+    with monkeypatch.context() as patch:
+        stop(patch)
+        with pytest.raises(error, match=message) as stopped:
+            cg.segment(raster, tmp_path / "out", listener=listener, **options)
+    # While somebody holds the error: what it refers to must not keep the run going.
+    assert not [t.name for t in threading.enumerate() if t.name.startswith("cropseg")]
+    if isinstance(stopped.value, CropsegError):
+        assert not [p for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")]
+
+    resumed = cg.segment(raster, tmp_path / "out", **options)
+    # One tile is one block here: what was finished is not inferred again.
+    again, kept = resumed.summary.tiles_inferred, resumed.summary.blocks_resumed
+    assert (again + kept, kept > 0) == (straight.summary.tiles_inferred, True)
+    for a, b in zip(resumed.outputs.paths[:2], straight.outputs.paths[:2], strict=True):
+        assert a.read_bytes() == b.read_bytes()
