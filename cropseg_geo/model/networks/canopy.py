@@ -13,6 +13,7 @@ from cropseg_geo.errors import ModelError
 from cropseg_geo.model.networks.decoder import PixelDecoder, Refinement
 from cropseg_geo.model.networks.fusion import fuse_batch_norms
 from cropseg_geo.model.networks.outlines import GuidedOutlines
+from cropseg_geo.model.networks.prior import ColourPrior
 
 
 class Details(nn.Module):
@@ -35,8 +36,8 @@ class Details(nn.Module):
 class CanopyNet(nn.Module):
     """Encoder pyramid (1/2 to 1/32) → pixel decoder to 1/2 → (details) → 3 × 3 classifier → full size.
 
-    It holds no global pooling and no position code: a pixel's logits depend on its surroundings only, so
-    a crop gives the same result as the whole, away from the crop's rim.
+    Without ``colour_prior`` it holds no global pooling and no position code: a pixel's logits depend on its
+    surroundings only. With it, one threshold of colour is the whole image's.
 
     Parameters
     ----------
@@ -66,6 +67,9 @@ class CanopyNet(nn.Module):
     guide_radius
         Window (px at half resolution) in which the probabilities are fitted to the pixels' own colours, for
         images standardised to −1–1; 0 leaves that out. See :mod:`cropseg_geo.model.networks.outlines`.
+    colour_prior
+        Weight of the colour index that the network's logits are added to, for images standardised to −1–1; 0
+        leaves it out. See :mod:`cropseg_geo.model.networks.prior`.
 
     Raises
     ------
@@ -86,6 +90,7 @@ class CanopyNet(nn.Module):
         output: str = "bilinear",
         detail_width: int = 0,
         guide_radius: int = 0,
+        colour_prior: float = 0.0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -107,6 +112,7 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
+        self.prior = ColourPrior(colour_prior) if colour_prior else None
         self.outlines = GuidedOutlines(guide_radius) if guide_radius else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
@@ -121,6 +127,8 @@ class CanopyNet(nn.Module):
             logits = F.pixel_shuffle(logits, 2)
         else:
             logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
+        if self.prior is not None:
+            logits = self.prior(images, logits)
         if self.outlines is None or self.training:  # it has nothing to learn
             return logits
         finished: Tensor = self.outlines(images, logits)

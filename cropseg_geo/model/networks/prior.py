@@ -1,0 +1,70 @@
+"""A colour index as the network's starting point: what it says where training says nothing.
+
+A small network that is trained on few crops takes the look of their soils for what soil is, and calls clods,
+algae or stones of another field vegetation. A colour index with a threshold of the picture's own knows
+nothing of leaves, but carries over to fields that nobody has seen. So the index is put on the logits, and the
+network learns what has to be added to it: dry leaves, shade, litter, algae. No weights of its own.
+
+Source: excess green, D. M. Woebbecke et al. (1995), Transactions of the ASAE 38(1); the threshold by iterated
+means, T. W. Ridler and S. Calvard (1978), IEEE Transactions on Systems, Man and Cybernetics 8(8). Ours: the
+scale in units of the distance between both groups, and its place on the logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ROUNDS = 8
+"""Of the threshold's iteration; the last ones move it by less than a grey level."""
+
+LEAST_CONTRAST = 0.1
+"""Distance of the groups' means, as a share of the mean brightness, below which the picture counts as one
+group: noise must not be stretched to vegetation and soil."""
+
+REACH = 1.5
+"""The index ends here, in distances between the groups."""
+
+_DARK = 0.02
+
+
+class ColourPrior(nn.Module):
+    """Adds the standardised excess green of the image to the logits of the classes but the first.
+
+    Parameters
+    ----------
+    weight
+        Logits for each distance between the means of the greener and the less green pixels.
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W), H and W even → (N, classes, H, W)."""
+        told = self.weight * standardised_green(images)
+        return torch.cat([logits[:, :1] - told / 2.0, logits[:, 1:] + told / 2.0], dim=1)
+
+
+@torch.no_grad()
+def standardised_green(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) on −1–1 → (N, 1, H, W): excess green, 0 at the threshold of each image's own.
+
+    1 is the distance between the means of the pixels above and below the threshold.
+    """
+    colours = (images.float() + 1.0) / 2.0
+    green = 3.0 * colours[:, 1:2] - colours.sum(dim=1, keepdim=True)
+    seen = F.avg_pool2d(green, 2)
+    everything = seen.mean(dim=(2, 3), keepdim=True)
+    threshold, distance = everything, torch.zeros_like(everything)
+    for _ in range(ROUNDS):
+        above = (seen > threshold).to(seen.dtype)
+        share = above.mean(dim=(2, 3), keepdim=True)
+        sum_above = (seen * above).mean(dim=(2, 3), keepdim=True)
+        high = sum_above / share.clamp(min=1e-4)
+        low = (everything - sum_above) / (1.0 - share).clamp(min=1e-4)
+        threshold, distance = (high + low) / 2.0, high - low
+    least = LEAST_CONTRAST * (colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK)
+    return ((green - threshold) / torch.maximum(distance, least)).clamp(-REACH, REACH)
