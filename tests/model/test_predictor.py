@@ -222,7 +222,7 @@ def test_weights_of_another_network_are_refused(tmp_path, tiles):
 
 
 def test_far_pixels_do_not_matter():
-    """No global pooling and no position code: a far change leaves a pixel's logits alone."""
+    """No position code, and without a colour prior no global pooling: a far change leaves logits alone."""
     network = random_network()
     image = torch.rand(1, 3, 64, 1536)
     changed = image.clone()

@@ -98,6 +98,11 @@ def without_doubt(recipe: Recipe) -> Recipe:
     return replace(recipe, doubted=())
 
 
+def without_prior(recipe: Recipe) -> Recipe:
+    """The recipe whose network starts from nothing but pixels, not from a colour index."""
+    return replace(recipe, network={k: v for k, v in recipe.network.items() if k != "colour_prior"})
+
+
 def guided(recipe: Recipe) -> Recipe:
     """The recipe whose finished model fits its outlines to the image."""
     return replace(recipe, finish={"guide_radius": 4})
@@ -119,6 +124,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
     Variant("guided", "outlines fitted to the image's colours", guided),
+    Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),
     Variant("no-heights", "without labels from heights", without("heights")),
     Variant("plus-heights", "with labels from heights, where the recipe has none", plus("heights", 0.15)),
@@ -127,6 +133,14 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no-imagenet", "random initial weights", from_nothing),
     Variant("no-peanut", "the peanut field held out", without("peanut")),
     Variant("no-soybean", "the soybean field held out (one potted soybean stays)", without("growingsoy")),
+    Variant(
+        "no-peanut-prior", "peanut held out, no colour index", lambda r: without_prior(without("peanut")(r))
+    ),
+    Variant(
+        "no-soybean-prior",
+        "soybean held out, no colour index",
+        lambda r: without_prior(without("growingsoy")(r)),
+    ),
     Variant("no-peanut-simulator", "peanut held out, no generated crops", without("peanut", "simulator")),
     Variant(
         "no-soybean-simulator", "soybean held out, no generated crops", without("growingsoy", "simulator")

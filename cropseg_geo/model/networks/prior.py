@@ -27,6 +27,8 @@ REACH = 1.5
 """The index ends here, in distances between the groups."""
 
 _DARK = 0.02
+_EMPTY = 1e-5
+"""Share of the picture that every group counts as the picture's mean: a group of no pixels has no other."""
 
 
 class ColourPrior(nn.Module):
@@ -63,8 +65,8 @@ def standardised_green(images: Tensor) -> Tensor:
         above = (seen > threshold).to(seen.dtype)
         share = above.mean(dim=(2, 3), keepdim=True)
         sum_above = (seen * above).mean(dim=(2, 3), keepdim=True)
-        high = sum_above / share.clamp(min=1e-4)
-        low = (everything - sum_above) / (1.0 - share).clamp(min=1e-4)
+        high = (sum_above + _EMPTY * everything) / (share + _EMPTY)
+        low = (everything - sum_above + _EMPTY * everything) / (1.0 - share + _EMPTY)
         threshold, distance = (high + low) / 2.0, high - low
     least = LEAST_CONTRAST * (colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK)
     return ((green - threshold) / torch.maximum(distance, least)).clamp(-REACH, REACH)

@@ -1,0 +1,88 @@
+"""The colour index under a network's logits: against a slow direct computation, and where it must keep quiet."""
+
+import numpy as np
+import pytest
+import torch
+
+from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.networks.prior import REACH, ColourPrior, standardised_green
+
+SOIL, LEAF = (0.45, 0.35, 0.25), (0.25, 0.5, 0.2)
+
+
+def image_of(colours):
+    """(H, W, 3) colours on 0–1 → (1, 3, H, W) on −1–1."""
+    return torch.from_numpy(np.asarray(colours, dtype=np.float32)).permute(2, 0, 1)[None] * 2 - 1
+
+
+def field(*, leaf=LEAF, soil=SOIL, noise=0.0, side=64, gain=1.0):
+    """The left quarter leaf, the rest soil."""
+    colours = np.empty((side, side, 3))
+    colours[:] = soil
+    colours[:, : side // 4] = leaf
+    colours += np.random.default_rng(1).normal(0, noise, colours.shape) if noise else 0
+    return image_of(np.clip(colours * gain, 0, 1))
+
+
+def slow(image):
+    """The definition, in float64: Ridler and Calvard's threshold on 2 × 2 means."""
+    colours = (image[0].double().numpy() + 1) / 2
+    green = 2 * colours[1] - colours[0] - colours[2]
+    h, w = green.shape
+    seen = green.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
+    threshold = seen.mean()
+    for _ in range(8):
+        high, low = seen[seen > threshold].mean(), seen[seen <= threshold].mean()
+        threshold = (high + low) / 2
+    return np.clip((green - threshold) / max(high - low, 0.1 * (colours.mean() + 0.02)), -REACH, REACH)
+
+
+def test_two_colours_lie_half_a_distance_to_either_side_of_the_threshold():
+    found = standardised_green(field())[0, 0]
+    assert torch.allclose(found[:, :16], torch.tensor(0.5), atol=1e-3)
+    assert torch.allclose(found[:, 16:], torch.tensor(-0.5), atol=1e-3)
+
+
+def test_it_is_what_a_slow_direct_computation_gives():
+    image = field(noise=0.05)
+    np.testing.assert_allclose(standardised_green(image)[0, 0], slow(image), atol=1e-4)
+
+
+@pytest.mark.parametrize("colour", [SOIL, LEAF, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)])
+def test_an_image_of_one_colour_leaves_the_logits_alone(colour):
+    logits = torch.randn(1, 2, 32, 32)
+    told = ColourPrior(5.0)(field(leaf=colour, soil=colour, side=32), logits)
+    torch.testing.assert_close(told, logits, atol=1e-3, rtol=0)
+
+
+def test_noise_on_one_colour_is_not_stretched_to_vegetation_and_soil():
+    image = field(leaf=SOIL, noise=0.004)
+    assert standardised_green(image).abs().mean() < 0.3
+
+
+@pytest.mark.parametrize("gain", [0.25, 0.5, 1.5])
+def test_dusk_is_treated_as_noon(gain):
+    torch.testing.assert_close(standardised_green(field(gain=gain)), standardised_green(field()))
+
+
+def test_each_image_of_a_batch_has_its_own_threshold():
+    first, second = field(noise=0.05), field(leaf=SOIL, soil=LEAF, noise=0.05, gain=0.5)
+    together = standardised_green(torch.cat([first, second]))
+    torch.testing.assert_close(together, torch.cat([standardised_green(first), standardised_green(second)]))
+
+
+def test_every_class_but_the_first_rises_alike():
+    logits = torch.randn(1, 4, 64, 64)
+    moved = ColourPrior(4.0)(field(), logits) - logits
+    torch.testing.assert_close(moved[:, 1], -moved[:, 0])
+    assert all(torch.allclose(moved[:, k], moved[:, 1], atol=1e-5) for k in (2, 3))
+
+
+def test_a_network_that_says_nothing_gives_the_index():
+    network = build_network("canopy", classes=2, encoder="mobilenetv2_100", colour_prior=5.0).eval()
+    for parameter in network.get_submodule("classifier").parameters():
+        parameter.data.zero_()
+    with torch.no_grad():
+        vegetation = network(field()).argmax(dim=1)[0]
+    assert vegetation[:, :16].all()
+    assert not vegetation[:, 16:].any()
