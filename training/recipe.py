@@ -131,7 +131,7 @@ CANOPY_M = replace(
     # Leaves of few pixels, as drones see them: at 0.3–3 mm/px the pictures have few of them.
     augmentation=Augmentation(far=0.2, far_scale=(0.1, 0.5), ready_scale=(0.5, 1.4)),
     average_teaches=True,
-    steps=1000,
+    steps=700,
 )
 
 # Stage 2 of the small network, distilled: it learns from canopy-m's opinion as much as from the masks.
@@ -152,7 +152,7 @@ CANOPY_S = replace(
         "guesses": 0.15,
     },
     doubted=("mixed-growingsoy", "mixed-peanut"),
-    steps=900,
+    steps=800,
 )
 
 # What ablations change one thing of: small crops and few steps, some four minutes a run on two cores.

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.predictor import TorchPredictor
+from cropseg_geo.model.backends import choose_predictor, onnx_form
+from cropseg_geo.model.predictor import Predictor, TorchPredictor
 from sample_tiles.field import Field
 from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
@@ -23,6 +24,7 @@ from training.export import export
 from training.fit import Places, fit, require_run_of
 from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
+from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
 from training.simulator import write_corpus
 from training.start import CHECKPOINT
@@ -150,15 +152,23 @@ def _label_by_height(folder: Path, workshop: Workshop, _run: str) -> None:
     label_orthomosaic(opened, folder, options=Options(), provenance=provenance)
 
 
+def _teacher(run: str, workshop: Workshop) -> Predictor:
+    """A run's model in the form that is fastest here: teaching is many looks at every picture."""
+    weights = finished_model(run, workshop)
+    if onnx_form(weights) is None:
+        export_onnx(weights)
+    return choose_predictor(weights, device=workshop.device)
+
+
 def _guess(folder: Path, workshop: Workshop, run: str) -> None:
-    teacher = TorchPredictor(finished_model(run, workshop), device=workshop.device)
+    teacher = _teacher(run, workshop)
     pictures = find_pictures(workshop.data)
     with _bar(f"{run} labels unlabelled pictures", len(pictures)) as advance:
         teach_unlabelled(teacher, pictures, folder, screen=workshop.screen, on_picture=advance)
 
 
 def _mix(folder: Path, workshop: Workshop, run: str) -> None:
-    teacher = TorchPredictor(finished_model(run, workshop), device=workshop.device)
+    teacher = _teacher(run, workshop)
     pairs = read_pairs(workshop.data, split="train")
     with _bar(f"{run} looks at the labelled pictures", len(pairs)) as advance:
         teach_labelled(teacher, pairs, folder, on_picture=advance)
