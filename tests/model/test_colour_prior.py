@@ -1,4 +1,4 @@
-"""The colour index under a network's logits: against a slow direct computation, and where it must keep quiet."""
+"""The colour index under a network's logits: against a slow computation, and where it must keep quiet."""
 
 import numpy as np
 import pytest
