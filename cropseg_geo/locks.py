@@ -12,6 +12,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
@@ -156,16 +157,21 @@ def _make(lock: Path, holder: Holder) -> bool:
 
 
 def _remove_stale(lock: Path, found: Holder | None) -> None:
-    """Move a stale lock away; one that somebody else has taken meanwhile is put back."""
-    aside = lock.with_name(f"{lock.name}.{uuid4().hex}")
+    """Remove a stale lock, one process at a time: between the look and the removal it stays what it is."""
+    guard = lock.with_name(f"{lock.name}.takeover")
     try:
-        lock.rename(aside)
-    except FileNotFoundError:
+        guard.touch(exist_ok=False)
+    except FileExistsError:
+        with suppress(FileNotFoundError):
+            if _disk_now(lock.parent) - guard.stat().st_mtime > EXPIRY_S:  # its process died in these lines
+                guard.unlink()
+        time.sleep(0.01)
         return
-    if read_holder(aside) != found:
-        with suppress(OSError):
-            os.link(aside, lock)
-    aside.unlink(missing_ok=True)
+    try:
+        if read_holder(lock) == found:
+            lock.unlink(missing_ok=True)
+    finally:
+        guard.unlink(missing_ok=True)
 
 
 def _is_stale(lock: Path, holder: Holder | None) -> bool:
