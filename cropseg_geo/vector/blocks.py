@@ -19,12 +19,13 @@ from cropseg_geo.vector.source import MaskSource, read_classes, read_probability
 class PaddedBlock:
     """A block's pixels with one more row above and one more column to the left.
 
-    ``pixels`` (h + 1, w + 1) are classes (or plants), with another row (column) of background where the
+    ``pixels`` (h + 1, w + 1) are classes, with another row (column) of background where the
     block is the last one: the vertices on the raster's lower and right rim belong to it. ``prob`` (h, w)
     or None.
     ``padded_prob`` is the probability at ``pixels``, NaN at nodata and off the raster; ``occupied``
     (h + 1, w + 1) counts at each vertex of the window the pixels of the raster above and to the left of it
-    that are not background. Both are None where nobody asked for them.
+    that are not background. Both are None where nobody asked for them. Where plants are parted, ``pixels``
+    are numbers of plants, and ``classes`` their classes.
     """
 
     window: Window
@@ -32,6 +33,12 @@ class PaddedBlock:
     prob: Singles | None
     padded_prob: Singles | None = None
     occupied: Longs | None = None
+    classes: Bytes | None = None
+
+    @property
+    def class_id(self) -> Bytes:
+        """The class of each of ``pixels``."""
+        return np.asarray(self.pixels, np.uint8) if self.classes is None else self.classes
 
     @property
     def is_last_row(self) -> bool:

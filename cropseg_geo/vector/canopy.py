@@ -10,14 +10,14 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from cropseg_geo.vector.arrays import Bytes, Floats, Geometries, Longs
+from cropseg_geo.vector.arrays import Bools, Bytes, Floats, Geometries, Longs
 from cropseg_geo.vector.corners import Components, Corners
-from cropseg_geo.vector.marks import Places, drawn
+from cropseg_geo.vector.filled import Stretches, stretches_within
+from cropseg_geo.vector.marks import drawn
 from cropseg_geo.vector.measures import GroundField, Shapes, pixel_shapes, ring_areas_m2, ring_shapes
 from cropseg_geo.vector.options import Outlines
-from cropseg_geo.vector.rings import Rings, corners_left, in_scan_order, measure, rings_of, total_inside
+from cropseg_geo.vector.rings import Rings, measure, rings_of, total_inside
 from cropseg_geo.vector.seams import Pieces
-from cropseg_geo.vector.split import ProbabilityOf, plants_of
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,15 @@ class Known:
 
 @dataclass(frozen=True)
 class BatchMaker:
-    """Makes batches of complete components, as the options draw them.
-
-    ``centre`` is the middle of the raster (row and column, px), each an array of one.
-    """
+    """Makes batches of complete components, as the options draw them."""
 
     transform: Affine
     crs: str
     field: GroundField
-    centre: tuple[Floats, Floats]
     classes: tuple[str, ...]
     options: Outlines
 
-    def make(self, pieces: Pieces, components: Components, prob_of: ProbabilityOf) -> CanopyBatch:
+    def make(self, pieces: Pieces, components: Components) -> CanopyBatch:
         """``pieces`` are all of ``components``, their corners in scan order."""
         corners, minimum_m2 = pieces.corners, self.options.min_area_m2
         own_px, shapes = pixel_shapes(corners, len(components), self.field)
@@ -106,33 +102,29 @@ class BatchMaker:
                 corners = corners.take(is_kept[corners.component])
             rings = rings_of(corners)
             return self._batch(rings, shapes.take(rings.component), own_px[rings.component], known)
-        places = Places.concatenated([]) if pieces.marks is None else pieces.marks.places
         rings = rings_of(corners)
         if pieces.marks is not None:
-            rings = drawn(rings, places)
-        rings = self._with_holes_filled(rings, corners)
-        if self.options.objects == "split" and len(rings.component):
-            whole = corners_left(rings, corners)
-            across_m, down_m, _ = self.field.at(*self.centre).T
-            aspect = float(down_m[0] / across_m[0])
-            parts = plants_of(whole, corners, known.class_id, known.mean_prob, prob_of, aspect)
-            corners, known = in_scan_order(parts.corners), Known(parts.class_id, parts.mean_prob)
-            rings = drawn(rings_of(corners), Places.concatenated([places, parts.places]))
+            rings = drawn(rings, pieces.marks.places)
+        rings = rings.take(~self._is_filled(rings, corners))
         pixels = measure(corners.take(rings.corner), len(known.class_id)).pixels[rings.component]
         shapes = ring_shapes(rings, self.field)
         is_kept = shapes.area_m2 >= minimum_m2
         return self._batch(rings.take_polygons(is_kept), shapes.take(is_kept), pixels[is_kept], known)
 
-    def make_unordered(self, pieces: Pieces, components: Components, prob_of: ProbabilityOf) -> CanopyBatch:
-        return self.make(Pieces(in_scan_order(pieces.corners), pieces.marks), components, prob_of)
+    def filled_pixels(self, pieces: Pieces, components: Components) -> Stretches:
+        """The pixels in the holes that the options fill; of the same pieces as :meth:`make`."""
+        rings = rings_of(pieces.corners)
+        as_drawn = rings if pieces.marks is None else drawn(rings, pieces.marks.places)
+        return stretches_within(rings, self._is_filled(as_drawn, pieces.corners), components.class_id)
 
-    def _with_holes_filled(self, rings: Rings, corners: Corners) -> Rings:
-        """Without holes of the background alone, up to the limit."""
+    def _is_filled(self, rings: Rings, corners: Corners) -> Bools:
+        """Which rings are holes of the background alone, up to the limit."""
         limit = self.options.fill_holes_m2
         if limit == 0.0 or corners.occupied is None:
-            return rings
+            return np.zeros(len(rings.ring_ends) - 1, np.bool_)
         is_empty = total_inside(rings, corners, corners.occupied) == 0
-        return rings.take(rings.is_shell | ~is_empty | (np.abs(ring_areas_m2(rings, self.field)) > limit))
+        is_small = np.abs(ring_areas_m2(rings, self.field)) <= limit
+        return np.asarray(~rings.is_shell & is_empty & is_small)
 
     def _batch(self, rings: Rings, shapes: Shapes, pixels: Longs, known: Known) -> CanopyBatch:
         """``shapes`` and ``pixels`` are of the polygons of ``rings``, ``known`` is of components."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cropseg_geo.vector.arrays import Bools, Bytes, Floats, Ints, Singles
+from cropseg_geo.vector.arrays import Bools, Bytes, Floats, Singles
 from cropseg_geo.vector.blocks import PaddedBlock
 from cropseg_geo.vector.marks import Places
 
@@ -55,9 +55,10 @@ def edges_of(block: PaddedBlock, threshold: float | None) -> Edges:
     lying, standing = pixels[:-1] != pixels[1:], pixels[:, :-1] != pixels[:, 1:]
     if threshold is None or prob is None:
         return Edges(lying, standing, lying, standing, Places.concatenated([]))
-    is_down, down = _crossings(lying, pixels[:-1], pixels[1:], prob[:-1], prob[1:], threshold)
+    classes = block.class_id
+    is_down, down = _crossings(lying, classes[:-1], classes[1:], prob[:-1], prob[1:], threshold)
     is_right, right = _crossings(
-        standing, pixels[:, :-1], pixels[:, 1:], prob[:, :-1], prob[:, 1:], threshold
+        standing, classes[:, :-1], classes[:, 1:], prob[:, :-1], prob[:, 1:], threshold
     )
     i, j = np.nonzero(is_down)
     k, m = np.nonzero(is_right)
@@ -69,8 +70,8 @@ def edges_of(block: PaddedBlock, threshold: float | None) -> Edges:
 
 def _crossings(
     is_edge: Bools,
-    before: Bytes | Ints,
-    after: Bytes | Ints,
+    before: Bytes,
+    after: Bytes,
     prob_before: Singles,
     prob_after: Singles,
     threshold: float,

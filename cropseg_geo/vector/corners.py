@@ -177,7 +177,8 @@ def corners_of(block: PaddedBlock) -> Found:
     above_right, below_right = flat[below], flat[below + width]
     first_px = np.concatenate([np.flatnonzero(starts[0]), below[is_start_below] + width])
     is_joined = (above_right == below_right) & (above_right != 0)
-    components, component = _components(flat[first_px], run_above[is_joined], run_below[is_joined])
+    run_class = block.class_id.ravel()[first_px]
+    components, component = _components(run_class, run_above[is_joined], run_below[is_joined])
     runs = Runs(starts, first_px, component)
 
     # Padding's first column has no vertex of ours; its breaks only join runs.

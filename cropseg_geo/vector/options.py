@@ -22,8 +22,7 @@ class Outlines:
         follows the probability's level line at the mask's threshold, between the pixels' centres (on the
         pixels' edges at nodata, at the raster's rim and between classes, and in masks of several classes).
     objects
-        ``"touching"``: plants that touch are one polygon; ``"split"`` parts them at their necks. Not
-        together with ``simplify_m``.
+        ``"touching"``: plants that touch are one polygon; ``"split"`` parts them at their necks.
     min_area_m2
         Smallest polygon (m² on the ground), holes not counted; after joining and splitting.
     fill_holes_m2
@@ -61,11 +60,6 @@ class Outlines:
                     f"the {name} is {number} {unit}; expected 0 or more",
                     remedy="give it in metres or square metres on the ground, for example 0.01",
                 )
-        if self.objects == "split" and self.simplify_m > 0.0:
-            raise InputError(
-                "plants that are parted cannot be simplified as well: cuts would end beside the outline",
-                remedy="choose --objects split or --simplify, not both",
-            )
 
 
 AS_TRACED = Outlines()

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order
 
-from cropseg_geo.grid import Window
 from cropseg_geo.vector.arrays import Bools, Floats, Ints, Longs
 from cropseg_geo.vector.corners import Corners, connected
 
@@ -31,9 +30,6 @@ _IS_LOWER_END = np.array([1, 1, 0, 0, 0, 0, 1, 1], np.bool_)
 _IS_BELOW = np.array([0, 0, 1, 1, 0, 0, 1, 1], np.bool_)
 _IS_RIGHT_OF = np.array([0, 1, 0, 1, 0, 1, 0, 1], np.bool_)
 _LEAVES_HORIZONTALLY = np.array([0, 1, 1, 0, 1, 0, 0, 1], np.bool_)
-
-# What a convex corner at a self-touch becomes where the pixels of the ring beyond are filled.
-_FILLED_ACROSS = np.array([5, 4, 7, 6, 4, 5, 6, 7], np.uint8)
 
 _ACROSS = np.where(_IS_RIGHT_END, 1.0, -1.0)
 _DOWN = np.where(_IS_LOWER_END, 1.0, -1.0)
@@ -243,25 +239,3 @@ def _end_to_end(successor: Ints, first: Longs) -> npt.NDArray[np.int64]:
     graph = csr_array((np.ones(n), chained, np.arange(n + 1, dtype=np.int32)), shape=(n, n))
     path = breadth_first_order(graph, int(first[0]), directed=True, return_predecessors=False)
     return np.asarray(path, np.int64)
-
-
-def corners_left(rings: Rings, corners: Corners) -> Corners:
-    """The corners of what ``rings``, some of those of ``corners``, enclose; in scan order."""
-    is_left = np.zeros(len(corners), np.bool_)
-    is_left[rings.corner] = True
-    kind = corners.kind.copy()
-    for one, other in (touches := _self_touches(corners)), touches[::-1]:
-        # The pixels of the other ring are filled: what touched in a vertex is a concave corner now.
-        alone = one[is_left[one] & ~is_left[other]]
-        kind[alone] = _FILLED_ACROSS[kind[alone]]
-    filled = Corners(corners.row, corners.col, kind, corners.component)
-    return filled.take(is_left)
-
-
-def painted(corners: Corners, window: Window) -> Ints:
-    """The pixels of whole components (h, w): their numbers from 1, 0 elsewhere."""
-    height, width = window.shape
-    steps = np.zeros((height + 1, width + 1), np.int32)
-    value = _TURN[corners.kind].astype(np.int32) * (corners.component + np.int32(1))
-    np.add.at(steps, (corners.row - window.row, corners.col - window.col), value)
-    return np.cumsum(np.cumsum(steps, axis=0, dtype=np.int32), axis=1, dtype=np.int32)[:-1, :-1]

@@ -49,9 +49,11 @@ def simplified(block: PaddedBlock, edges: Edges, places: Places, tolerance_px: f
 
 def _partition(block: PaddedBlock) -> Corners:
     height, width = block.pixels.shape
-    padded = np.zeros((height + 2, width + 2), np.uint8)
-    padded[1:-1, 1:-1] = block.pixels + 1  # the background is a class like others
-    return corners_of(PaddedBlock(Window(0, 0, height, width), padded, None)).corners
+    padded = np.zeros((height + 2, width + 2), np.int32)
+    padded[1:-1, 1:-1] = block.pixels
+    padded[1:-1, 1:-1] += 1  # the background is a part like others
+    is_part = (padded > 0).astype(np.uint8)
+    return corners_of(PaddedBlock(Window(0, 0, height, width), padded, None, classes=is_part)).corners
 
 
 def _rim_places(edges: Edges) -> Places:

@@ -9,11 +9,11 @@ follows the block size and the outlines that are still open, not the raster's si
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence, Sized
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -21,30 +21,36 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import simplify, split
-from cropseg_geo.vector.arrays import Singles
+from cropseg_geo.vector import simplify
+from cropseg_geo.vector.ahead import in_order
 from cropseg_geo.vector.blocks import Above, PaddedBlock, Wanted, row_of_blocks
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.contour import edges_of, places_of
-from cropseg_geo.vector.corners import Found, corners_of
+from cropseg_geo.vector.corners import Components, Found, corners_of
+from cropseg_geo.vector.cuts import Cuts
+from cropseg_geo.vector.filled import FilledMask, Stretches
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import AS_TRACED, Outlines
+from cropseg_geo.vector.rings import in_scan_order
 from cropseg_geo.vector.seams import Frontier, OpenPart, Pieces, join
 from cropseg_geo.vector.simplify import simplified
-from cropseg_geo.vector.source import MaskSource, read_probability, threshold_of
-from cropseg_geo.vector.split import is_small_enough
+from cropseg_geo.vector.source import MaskSource, threshold_of
+from cropseg_geo.vector.split import cuts_of
 
 STAGE = "vectorize"
 MAX_BLOCK_PX = 32_768
 """Pixels of a block are counted in 32 bits."""
 
 
-@dataclass(frozen=True)
-class _Traced:
-    """One block: its complete polygons, and what reaches its rims."""
+_Made = TypeVar("_Made", bound=Sized)
 
-    batch: CanopyBatch
+
+@dataclass(frozen=True)
+class _Traced(Generic[_Made]):
+    """One block: what was made of its complete components, and what reaches its rims."""
+
+    made: _Made
     part: OpenPart
     above: Above
     size_px: int
@@ -52,11 +58,13 @@ class _Traced:
 
 @dataclass(frozen=True)
 class _Work:
-    """How a run is cut into blocks, the probability its outlines follow, and what blocks have to hold."""
+    """How a run is cut into blocks, the probability its outlines follow, the blocks that are traced at the
+    same time, and where plants are parted."""
 
     block_px: int
     level: float | None
-    wanted: Wanted
+    threads: int
+    cuts: Cuts | None = None
 
 
 def trace(
@@ -74,9 +82,9 @@ def trace(
     Parameters
     ----------
     source
-        The mask and, where there is one, its probability. Read from the caller's thread only, and once
-        (where plants are parted, the probability of those that seams cut is read again). Contours need
-        its ``threshold``; see :func:`cropseg_geo.vector.source.threshold_of`.
+        The mask and, where there is one, its probability. Read from the caller's thread only, and once;
+        where plants are parted, the mask is read before as well. Contours need its ``threshold``, see
+        :func:`cropseg_geo.vector.source.threshold_of`.
     ground
         Where the pixels are; its size must be the source's.
     classes
@@ -87,8 +95,8 @@ def trace(
         Side of the blocks (px): bounds the memory, never changes the polygons. Simplification has blocks
         of its own.
     listener
-        Told of the stage ``"vectorize"`` in pixels, and warned where contours cannot be followed or areas
-        are too large to be parted.
+        Told of the stage ``"vectorize"`` in pixels, once for each time that they are gone through, and
+        warned where contours cannot be followed.
     threads
         Blocks that are traced at the same time while the next one is read; does not change the result.
 
@@ -106,15 +114,9 @@ def trace(
     """
     _check(source, ground, block_px)
     level = _level(source, options, listener)
-    wanted = Wanted(padded_prob=level is not None, occupied=options.fill_holes_m2 > 0.0)
+    maker = BatchMaker(ground.transform, ground.crs, GroundField.over(ground), tuple(classes), options)
     side = simplify.TILE_PX if options.simplify_m > 0.0 else block_px
-    if options.objects == "split":
-        side = min(side, math.isqrt(split.LARGEST_PX))
-    work = _Work(side, level, wanted)
-    centre = np.array([ground.height / 2]), np.array([ground.width / 2])
-    field = GroundField.over(ground)
-    maker = BatchMaker(ground.transform, ground.crs, field, centre, tuple(classes), options)
-    return _trace(source, maker, work, listener, threads)
+    return _stage(source, maker, _Work(side, level, max(1, threads)), listener)
 
 
 def _check(source: MaskSource, ground: Ground, block_px: int) -> None:
@@ -145,54 +147,70 @@ def _level(source: MaskSource, options: Outlines, listener: Listener) -> float |
     return threshold
 
 
-def _trace(
-    source: MaskSource, maker: BatchMaker, work: _Work, listener: Listener, threads: int
-) -> Iterator[CanopyBatch]:
-    frontier, above = Frontier.at_top(source.width), Above.top(source.width)
-    n_classes, n_whole = len(maker.classes), 0
-    listener(StageStarted(STAGE, source.height * source.width, "px"))
-    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="trace") as pool:
-        for row in range(0, source.height, work.block_px):
-            parts: list[OpenPart] = []
-            pieces: list[Above] = []
-            blocks = row_of_blocks(source, row, work.block_px, above, n_classes, work.wanted)
-            for traced in _in_order(pool, blocks, maker, work, threads + 1):
-                parts.append(traced.part)
-                pieces.append(traced.above)
-                listener(StageAdvanced(STAGE, traced.size_px))
-                if len(traced.batch):
-                    yield traced.batch
-            above = above.followed_by(pieces)
-            frontier, closed, components = join(frontier, parts)
-            if not len(components):
-                continue
-            if maker.options.objects == "split":
-                n_whole += int(np.count_nonzero(~is_small_enough(closed.corners, len(components))))
-            if len(batch := maker.make_unordered(closed, components, partial(read_probability, source))):
-                yield batch
-    if n_whole:
-        listener(Warned(f"{n_whole} connected areas are too large to be parted into plants and stay whole"))
+def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listener) -> Iterator[CanopyBatch]:
+    """The stage of one pass, or of those that are needed to part plants as well."""
+    options, size_px = maker.options, source.height * source.width
+    is_split, fills = options.objects == "split", options.fill_holes_m2 > 0.0
+    listener(StageStarted(STAGE, size_px * (1 + is_split + (is_split and fills)), "px"))
+
+    def advance(px: int) -> None:
+        listener(StageAdvanced(STAGE, px))
+
+    if is_split:
+        if fills:
+            # Holes first: what lies around one is no neck.
+            holes = Stretches.concatenated(_trace(source, maker, work, maker.filled_pixels, advance))
+            source = FilledMask(source, holes)
+            maker = replace(maker, options=replace(options, fill_holes_m2=0.0))
+        middle = maker.field.at(np.array([source.height / 2]), np.array([source.width / 2]))
+        across_m, down_m, _ = middle[0].tolist()
+        cuts = cuts_of(
+            source, len(maker.classes), down_m / across_m, threads=work.threads, on_progress=advance
+        )
+        work = replace(work, cuts=cuts)
+    yield from _trace(source, maker, work, maker.make, advance)
     listener(StageFinished(STAGE))
 
 
-def _in_order(
-    pool: ThreadPoolExecutor,
-    blocks: Iterator[tuple[PaddedBlock, Above]],
+def _trace(
+    source: MaskSource,
     maker: BatchMaker,
     work: _Work,
-    ahead: int,
-) -> Iterator[_Traced]:
-    """Traces blocks on the pool, at most ``ahead`` at a time, and yields them in their order."""
-    waiting: deque[Future[_Traced]] = deque()
-    for block, above in blocks:
-        waiting.append(pool.submit(_trace_block, block, above, maker, work))
-        if len(waiting) >= ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    make: Callable[[Pieces, Components], _Made],
+    advance: Callable[[int], None],
+) -> Iterator[_Made]:
+    """What ``make`` makes of complete components, block by block, but for what is empty."""
+    frontier, above = Frontier.at_top(source.width), Above.top(source.width)
+    wanted = Wanted(padded_prob=work.level is not None, occupied=maker.options.fill_holes_m2 > 0.0)
+    with ThreadPoolExecutor(work.threads, thread_name_prefix="trace") as pool:
+        for row in range(0, source.height, work.block_px):
+            parts: list[OpenPart] = []
+            pieces: list[Above] = []
+            blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
+            traced = partial(_trace_block, maker=maker, work=work, make=make)
+            for found in in_order(pool, blocks, traced, work.threads + 1):
+                parts.append(found.part)
+                pieces.append(found.above)
+                advance(found.size_px)
+                if len(found.made):
+                    yield found.made
+            above = above.followed_by(pieces)
+            frontier, closed, components = join(frontier, parts)
+            if len(components):
+                closed = Pieces(in_scan_order(closed.corners), closed.marks)
+                if len(made := make(closed, components)):
+                    yield made
 
 
-def _trace_block(block: PaddedBlock, above: Above, maker: BatchMaker, work: _Work) -> _Traced:
+def _trace_block(
+    item: tuple[PaddedBlock, Above],
+    maker: BatchMaker,
+    work: _Work,
+    make: Callable[[Pieces, Components], _Made],
+) -> _Traced[_Made]:
+    block, above = item
+    if work.cuts is not None:
+        block = work.cuts.parted(block)
     found = corners_of(block)
     n = len(found.components)
     is_open = np.zeros(n, np.bool_)
@@ -205,21 +223,14 @@ def _trace_block(block: PaddedBlock, above: Above, maker: BatchMaker, work: _Wor
         found.components.take(is_open),
         found.rims.relabelled(number),
     )
-    closed = pieces.of(~is_open, number)
-    batch = maker.make(closed, found.components.take(~is_open), partial(_within, block))
-    return _Traced(batch, part, above, block.window.size)
-
-
-def _within(block: PaddedBlock, window: Window) -> Singles | None:
-    """The probability of a window of the block."""
-    row, col = window.row - block.window.row, window.col - block.window.col
-    return None if block.prob is None else block.prob[row : row + window.height, col : col + window.width]
+    made = make(pieces.of(~is_open, number), found.components.take(~is_open))
+    return _Traced(made, part, above, block.window.size)
 
 
 def _marks(block: PaddedBlock, found: Found, maker: BatchMaker, work: _Work) -> Marks | None:
     """Where the block's outlines are drawn through; None where they follow the pixels."""
     simplify_m, window = maker.options.simplify_m, block.window
-    if work.level is None and simplify_m == 0.0 and maker.options.objects == "touching":
+    if work.level is None and simplify_m == 0.0 and work.cuts is None:
         return None
     edges = edges_of(block, work.level)
     places = places_of(edges)

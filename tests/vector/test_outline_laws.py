@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import simplify, split
+from cropseg_geo.vector import basins, simplify, split
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.trace import trace
@@ -195,14 +195,16 @@ def plants(draw):
     st.sampled_from([7, 16, 33]),
     st.sampled_from(["pixel", "contour"]),
     fills,
-    st.sampled_from([300, 1500, split.LARGEST_PX]),
+    st.sampled_from([5, 11, 24]),
 )
-def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, fill, largest_px):
+def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, fill, tile_px):
     options = {"outline": outline, "fill_holes_m2": fill}
+    whole = traced(source, objects="split", **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(split, "LARGEST_PX", largest_px)
+        # Neither the blocks nor the tiles that plants are looked for in change a plant.
+        patch.setattr(split, "TILE_PX", tile_px)
         parted = traced(source, block_px, objects="split", **options)
-        assert rows(parted) == rows(traced(source, objects="split", **options))
+    assert rows(parted) == rows(whole)
     found = geometries(parted)
     assert shapely.is_valid(found).all()
     assert shapely.coverage_is_valid(found)
@@ -211,6 +213,42 @@ def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, 
     if outline == "pixel":
         assert shapely.area(found).sum() == pytest.approx(shapely.area(together).sum())
     assert sum(b.pixels.sum() for b in parted) == sum(b.pixels.sum() for b in traced(source, **options))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    plants(),
+    st.sampled_from([7, 16, 64]),
+    st.sampled_from(["pixel", "contour"]),
+    fills,
+    st.sampled_from([0.4, 1.0, 3.0]),
+)
+def test_law_8_holds_for_plants_that_are_parted_and_simplified(source, tile_px, outline, fill, simplify_m):
+    options = {"outline": outline, "fill_holes_m2": fill, "objects": "split"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simplify, "TILE_PX", tile_px)
+        after = traced(source, simplify_m=simplify_m, **options)
+    whole, fewer = geometries(traced(source, **options)), geometries(after)
+    assert len(whole) == len(fewer)
+    assert shapely.is_valid(fewer).all()
+    assert shapely.coverage_is_valid(fewer)
+    change = abs(shapely.area(fewer).sum() - shapely.area(whole).sum())
+    assert change <= simplify_m**2 * shapely.get_num_coordinates(whole).sum()
+    for b in after:
+        np.testing.assert_allclose(b.area_m2, shapely.area(b.geometry), rtol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(plants(), st.sampled_from([2, 3, 6]), st.sampled_from([0.7, 1.0, 1.9]))
+def test_plants_are_those_of_a_watershed_over_the_whole_mask_at_once(source, reach_px, aspect):
+    """Tiles, whose distances end at their margin, beside one tile that holds everything."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(basins, "REACH_PX", reach_px)
+        whole = split.cuts_of(source, len(CLASSES), aspect)
+        patch.setattr(split, "TILE_PX", 6)
+        tiled = split.cuts_of(source, len(CLASSES), aspect, threads=2)
+    np.testing.assert_array_equal(tiled.lying, whole.lying)
+    np.testing.assert_array_equal(tiled.standing, whole.standing)
 
 
 @settings(max_examples=40, deadline=None)

@@ -255,11 +255,6 @@ def test_plants_that_stand_one_pixel_apart_do_not_overlap_when_simplified():
     assert shapely.union_all(found).area == pytest.approx(shapely.area(found).sum())
 
 
-def test_simplified_and_parted_at_once_is_refused():
-    with pytest.raises(InputError, match="parted cannot be simplified"):
-        Outlines(objects="split", simplify_m=0.1)
-
-
 # Parting
 
 
@@ -286,13 +281,23 @@ def test_a_plant_without_a_neck_stays_whole():
     assert len(traced(field, objects="split")[0]) == 1
 
 
-def test_areas_above_the_bound_stay_whole_with_a_warning(monkeypatch):
-    monkeypatch.setattr(split, "LARGEST_PX", 400)
-    events: list[Event] = []
-    field = thresholded(np.clip(0.5 + np.maximum(disc(60, 11, 30, 18), disc(60, 11, 30, 38)) / 4, 0, 1))
-    batches = traced(field, objects="split", block_px=16, listener=events.append)
-    assert sum(map(len, batches)) == 1
-    assert any(isinstance(e, Warned) and e.message.startswith("1 connected area") for e in events)
+def test_a_canopy_that_spans_many_tiles_is_parted_into_all_of_its_plants(monkeypatch):
+    monkeypatch.setattr(split, "TILE_PX", 32)
+    row, col = np.indices((200, 300)) % 20 - 9.5
+    field = Field((np.hypot(row, col) < 10.4).astype(np.uint8))  # 150 discs, each touching four others
+    assert len(traced(field, block_px=64)[0]) == 1
+    batches = traced(field, objects="split", block_px=64)
+    assert sum(map(len, batches)) == 150
+    assert len({int(p) for b in batches for p in b.pixels}) == 1
+
+
+def test_plants_that_are_parted_and_simplified_still_share_their_necks():
+    inside = np.maximum(disc(60, 11, 30, 18), disc(60, 11, 30, 38))
+    field = thresholded(np.clip(0.5 + inside / 4, 0, 1))
+    one, other = (g for b in traced(field, objects="split", simplify_m=2.0) for g in b.geometry)
+    assert shapely.get_num_coordinates([one, other]).sum() < 30
+    assert one.intersection(other).length == pytest.approx(2 * np.sqrt(11**2 - 10**2), abs=4)
+    assert shapely.coverage_is_valid([one, other])
 
 
 # Degenerate masks
@@ -305,6 +310,7 @@ EVERY_WAY = [
     {"simplify_m": 1.0},
     {"outline": "contour", "simplify_m": 1.0, "fill_holes_m2": 5.0},
     {"objects": "split", "outline": "contour", "fill_holes_m2": 5.0},
+    {"objects": "split", "outline": "contour", "fill_holes_m2": 5.0, "simplify_m": 1.0},
 ]
 
 
@@ -333,7 +339,7 @@ def test_one_pixel_is_one_polygon_however_it_is_drawn(options):
     assert polygon.intersects(shapely.Point(4.5, -4.5))
 
 
-@pytest.mark.parametrize("options", EVERY_WAY[:3] + EVERY_WAY[-1:])
+@pytest.mark.parametrize("options", [*EVERY_WAY[:3], EVERY_WAY[5]])
 def test_a_hundred_thousand_specks_are_drawn_in_seconds(options):
     row, col = np.indices((512, 512))
     start = time.process_time()
