@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,15 @@ IN_FLIGHT = 4 * TILES_A_BLOCK
 """Tiles of the blocks that two lanes, and the reader before them, may have open."""
 
 WAYS = ("kill", "power cut", "Ctrl-C", "SIGTERM", "disk full", "memory")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A signal to a run that has logged so many tiles, so much later."""
+
+    sign: int
+    tiles: int
+    seconds: float
 
 
 class Runs:
@@ -53,21 +63,29 @@ class Runs:
         self.expected = contents(folder / "straight")
         self.tiles = len(self.log("straight"))
 
-    def run(self, out: Path, *, kill_after: float | None = None, sign=signal.SIGKILL, **trouble) -> int:
+    def run(self, out: Path, *, stop: Stop | None = None, **trouble) -> int:
         """A run's exit code; a negative one is a signal's."""
         job = {"raster": str(self.raster), "out": str(out), "log": str(self.folder / f"{out.name}.log")}
         self.starter.stdin.write(json.dumps(job | trouble) + "\n")
         self.starter.stdin.flush()
         pid = json.loads(self.starter.stdout.readline())["pid"]
-        killer = None
-        if kill_after is not None:
-            killer = threading.Timer(kill_after, send, (pid, sign))
-            killer.start()
+        ended = threading.Event()
+        if stop is not None:
+            sender = threading.Thread(target=self._send, args=(pid, out.name, stop, ended))
+            sender.start()
         code = json.loads(self.starter.stdout.readline())["code"]
-        if killer is not None:
-            killer.cancel()
-            killer.join()
+        ended.set()
+        if stop is not None:
+            sender.join()
         return code
+
+    def _send(self, pid: int, name: str, stop: Stop, ended: threading.Event) -> None:
+        """By progress rather than by the clock: a busy machine does not move the moments."""
+        while len(self.log(name)) < stop.tiles and not ended.is_set():
+            ended.wait(0.002)
+        if not ended.wait(stop.seconds):
+            with suppress(ProcessLookupError):
+                os.kill(pid, stop.sign)
 
     def log(self, name: str) -> list[str]:
         log = self.folder / f"{name}.log"
@@ -77,11 +95,6 @@ class Runs:
         self.starter.stdin.close()
         self.starter.stdout.close()
         self.starter.wait()
-
-
-def send(pid: int, sign: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, sign)
 
 
 def contents(out: Path) -> dict[str, object]:
@@ -112,18 +125,25 @@ def cut_power(out: Path, rng: np.random.Generator) -> int:
     return len(last)
 
 
+def random_stop(runs: Runs, name: str, way: str, rng: np.random.Generator) -> Stop:
+    """Any moment: while tiles are inferred, before the first or after the last of them."""
+    sign = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}.get(way, signal.SIGKILL)
+    logged, after = len(runs.log(name)), rng.random() < 0.3
+    left = max(1, runs.tiles - logged)
+    tiles = max(logged, runs.tiles) if after else logged + int(rng.integers(left))
+    return Stop(sign, tiles, rng.uniform(0, 0.2 if after else 0.02))
+
+
 def stop_and_go_on(runs: Runs, name: str, way: str, rng: np.random.Generator) -> dict[str, object]:
     """Stop a run one to three times in one way, let it finish, and judge what came of it."""
     out, stops, damaged = runs.folder / name, 0, 0
-    moments = rng.uniform(0.02, 1.05, rng.integers(1, 4)) * runs.seconds
-    for moment in moments:
+    for _ in range(rng.integers(1, 4)):
         if way == "disk full":
             code = runs.run(out, file_bytes=int(rng.integers(600, 30_000)))
         elif way == "memory":
             code = runs.run(out, fails_at=len(runs.log(name)) + int(rng.integers(1, runs.tiles)))
         else:
-            sign = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM}.get(way, signal.SIGKILL)
-            code = runs.run(out, kill_after=moment, sign=sign)
+            code = runs.run(out, stop=random_stop(runs, name, way, rng))
         if code == 0:
             break
         assert code in (1, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT), (way, code)
