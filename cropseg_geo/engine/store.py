@@ -169,7 +169,7 @@ class BlockStore:
         """True if at least one block is done; False too where the store was never made."""
         try:
             return bool(self._sums.nchunks_initialized)
-        except (OSError, KeyError, ValueError):
+        except (OSError, KeyError, ValueError, ImportError):
             return False
 
 

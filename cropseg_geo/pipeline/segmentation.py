@@ -151,6 +151,7 @@ def segment(
         report=report,
         overwrite=overwrite,
         stem=stem,
+        store=store,
         workers=workers,
         listener=listener,
         **options,

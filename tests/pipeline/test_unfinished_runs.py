@@ -1,0 +1,152 @@
+"""A stopped run of another raster, model or options is refused, never mixed; the same one goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import rasterio.shutil
+from rasters import ORIGIN, scene, write_plots, write_raster
+
+import cropseg_geo as cg
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import StageAdvanced
+from cropseg_geo.preflight import Options, prepare
+from cropseg_geo.raster.source import close_handle
+
+OPTIONS = {"tile_px": 64, "overlap_px": 16, "workers": cg.Workers(lanes=1)}
+
+
+class StoppedError(Exception):
+    """Stands for Ctrl-C."""
+
+
+def stopped_run(raster, out, **options) -> None:
+    """Leaves finished blocks behind."""
+
+    def stop(event):
+        if isinstance(event, StageAdvanced):
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        cg.segment(raster, out, listener=stop, **(OPTIONS | options))
+
+
+@pytest.fixture
+def field(tmp_path):
+    return write_raster(tmp_path / "field.tif", scene(300, 310), compress="deflate")
+
+
+CHANGES = {
+    "overlap_px": (32, "other tiles"),
+    "tile_px": (128, "other tiles"),
+    "gsd_m": (0.012, "other tiles or another GSD"),
+    "bands": ((3, 2, 1), "another bands"),
+    "scale": ((0.0, 200.0), "another scale"),
+    "bbox": ((ORIGIN[0], ORIGIN[1] - 2, ORIGIN[0] + 2, ORIGIN[1]), "another extent"),
+    "model": ("canopy-m", "another model"),
+    "alpha_band": (3, "another alpha"),
+}
+
+
+def test_every_option_that_blocks_depend_on_is_noticed(field, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    stopped_run(field, out)
+    left = sorted(p for p in out.rglob("*") if p.is_file())
+    for name, (value, words) in CHANGES.items():
+        changed = OPTIONS | {name: value}
+        if name == "alpha_band":
+            changed["bands"] = (1, 2, 3)
+        with pytest.raises(InputError, match=f"unfinished run of 'field' is there, of .*{words}") as refused:
+            cg.segment(field, out, **changed)
+        assert "--overwrite to discard it" in refused.value.remedy
+    assert sorted(p for p in out.rglob("*") if p.is_file()) == left
+    done = cg.segment(field, out, **OPTIONS)
+    assert done.summary.blocks_resumed >= 1
+    assert sorted(out.iterdir()) == sorted(done.outputs.paths)
+
+
+def test_what_blocks_do_not_depend_on_may_change(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    stopped_run(field, tmp_path / "out")
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.2, 0.2, 2, 2)], plot_id=[1])
+    done = cg.segment(
+        field, tmp_path / "out", threshold=0.4, plots=plots, **(OPTIONS | {"workers": cg.Workers(lanes=2)})
+    )
+    assert done.summary.blocks_resumed >= 1
+
+
+def test_a_changed_raster_is_noticed_and_a_discarded_run_leaves_nothing(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out = tmp_path / "out"
+    stopped_run(field, out)
+    os.utime(field, (1_700_000_000, 1_700_000_000))
+    with pytest.raises(InputError, match=r"the raster \(it has changed since\)"):
+        cg.segment(field, out, **OPTIONS)
+    done = cg.segment(field, out, overwrite=True, **OPTIONS)
+    assert done.summary.blocks_resumed == 0
+    assert sorted(out.iterdir()) == sorted(done.outputs.paths)
+
+
+def test_pixels_that_change_behind_a_files_size_and_time_are_noticed(tmp_path):
+    """As an address or a careful copy hides it."""
+    pixels = scene(300, 310)
+    raster = write_raster(tmp_path / "field.tif", pixels)
+    before, stat = prepare(raster), raster.stat()
+    write_raster(raster, pixels[:, ::-1])
+    os.utime(raster, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert raster.stat().st_size == stat.st_size
+    close_handle()  # as in another process
+    after = prepare(raster)
+    assert after.info.fingerprint == before.info.fingerprint
+    assert after.plan.fingerprint != before.plan.fingerprint
+
+
+def test_the_sources_of_a_vrt_count_and_the_place_of_a_file_does_not(field, tmp_path):
+    vrt = tmp_path / "mosaic.vrt"
+    rasterio.shutil.copy(field, vrt, driver="VRT")
+    before = prepare(vrt)
+    stat = field.stat()
+    os.utime(field, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    assert prepare(vrt).plan.fingerprint != before.plan.fingerprint
+
+    (tmp_path / "moved").mkdir()
+    here = prepare(field, Options(**{k: v for k, v in OPTIONS.items() if k != "workers"}))
+    there = shutil.copy2(field, tmp_path / "moved")
+    assert prepare(there, here.options).plan.fingerprint == here.plan.fingerprint
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "zeros"])
+def test_a_store_whose_description_was_damaged_is_begun_anew(field, tmp_path, monkeypatch, damage):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out = tmp_path / "out"
+    stopped_run(field, out)
+    (description,) = out.glob(".*/blocks.zarr/zarr.json")
+    data = description.read_bytes()
+    description.write_bytes({"empty": b"", "half": data[: len(data) // 2], "zeros": bytes(len(data))}[damage])
+    done = cg.segment(field, out, **OPTIONS)
+    straight = cg.segment(field, tmp_path / "straight", **OPTIONS)
+    assert done.outputs.mask.read_bytes() == straight.outputs.mask.read_bytes()
+
+
+def test_blocks_kept_elsewhere_are_taken_up_and_removed_at_the_end(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    for store in (f"file://{tmp_path}/elsewhere", str(tmp_path / "elsewhere"), "memory://elsewhere"):
+        out = tmp_path / "out"
+        stopped_run(field, out, store=store)
+        with pytest.raises(InputError, match="another --store"):
+            cg.segment(field, out, **OPTIONS)
+        done = cg.segment(field, out, store=store, **OPTIONS)
+        assert done.summary.blocks_resumed >= 1
+        assert sorted(out.iterdir()) == sorted(done.outputs.paths)
+        from fsspec.core import url_to_fs
+
+        filesystem, path = url_to_fs(store)
+        assert not filesystem.find(path)
+        shutil.rmtree(out)
+    with pytest.raises(InputError, match="install"):
+        cg.segment(field, tmp_path / "out", store="s3://bucket/place", **OPTIONS)
+    assert not np.any(list((tmp_path / "out").glob("*.tif")))
