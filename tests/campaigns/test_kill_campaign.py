@@ -111,7 +111,7 @@ def cut_power(out: Path, rng: np.random.Generator) -> int:
     chunks = [p for p in out.rglob("*") if p.is_file() and re.fullmatch(r"\d+", p.name)]
     last = sorted(chunks, key=lambda p: p.stat().st_mtime_ns)[-2:]
     for chunk in last:
-        data = bytearray(chunk.read_bytes())
+        data = bytearray(chunk.read_bytes()) or bytearray(1)
         kind, at = rng.integers(4), int(rng.integers(len(data)))
         if kind == 0:
             data = data[:at]
