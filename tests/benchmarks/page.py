@@ -21,6 +21,7 @@ import matplotlib
 import peers
 import plots
 import scale
+import startup
 import vectors
 from harness import ROOT, Column, Row, table
 from matplotlib import pyplot
@@ -33,6 +34,7 @@ TABLES: dict[str, tuple[str, Sequence[Column]]] = {
     "peers": ("peers", peers.COLUMNS),
     "scale": ("scale", scale.COLUMNS),
     "stages": ("scale", scale.STAGES),
+    "startup": ("startup", startup.COLUMNS),
     "vectors": ("vectors", vectors.COLUMNS),
     "plots": ("plots", plots.COLUMNS),
 }

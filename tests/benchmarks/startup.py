@@ -1,6 +1,6 @@
 """How long a user waits: from the start of the process to help, to a check, to the first tile of a run.
 
-    uv run python tests/benchmarks/startup.py --out startup.json
+    uv run python tests/benchmarks/startup.py
 
 Every command starts a new process several times, after one that fills the disk's cache; the fastest and the
 median are told. The first tile of ``segment`` is done when its logits are there.
@@ -9,20 +9,20 @@ median are told. The first tile of ``segment`` is done when its logits are there
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from harness import ROOT, Column, Row, number, outputs, save
 
-ROOT = Path(__file__).resolve().parents[2]
 FIELD = ROOT / "sample_tiles" / "field.tif"
+COLUMNS = (
+    Column("Command", lambda row: row["method"]),
+    number("Fastest, s", "fastest_s", 2),
+    number("Median, s", "median_s", 2),
+)
 
 TO_FIRST_TILE = """
 import os
@@ -41,27 +41,27 @@ COMMAND = "import sys; from cropseg_geo.cli import main; main()"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    outputs(parser)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path)
-    args = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         segment = ["segment", str(FIELD), "-o", folder, "--overwrite", "-q"]
         cases = {
             "python alone": ("pass", []),
             "cropseg --help": (COMMAND, ["--help"]),
             "cropseg check": (COMMAND, ["check", str(FIELD)]),
-            "segment, first tile, OpenVINO": (TO_FIRST_TILE, [*segment, "--backend", "openvino"]),
-            "segment, first tile, ONNX Runtime": (TO_FIRST_TILE, [*segment, "--backend", "onnxruntime"]),
-            "segment, first tile, torch": (TO_FIRST_TILE, [*segment, "--backend", "torch"]),
+            "segment to its first tile, OpenVINO": (TO_FIRST_TILE, [*segment, "--backend", "openvino"]),
+            "the same, ONNX Runtime": (TO_FIRST_TILE, [*segment, "--backend", "onnxruntime"]),
+            "the same, torch": (TO_FIRST_TILE, [*segment, "--backend", "torch"]),
         }
-        rows = {name: timed(code, arguments, args.repeats) for name, (code, arguments) in cases.items()}
-    if args.out:
-        args.out.write_text(json.dumps({"cores": os.cpu_count(), "runs": rows}, indent=2) + "\n")
-    table = Table("command", "fastest (s)", "median (s)")
-    for name, row in rows.items():
-        table.add_row(name, f"{row['fastest_s']:.2f}", f"{row['median_s']:.2f}")
-    Console().print(table)
+        rows: list[Row] = [
+            {"method": name, **timed(code, arguments, options.repeats)}
+            for name, (code, arguments) in cases.items()
+        ]
+    save("startup", rows, COLUMNS, options)
 
 
 def timed(code: str, arguments: list[str], repeats: int) -> dict[str, float]:

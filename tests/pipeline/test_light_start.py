@@ -1,0 +1,36 @@
+"""A run with a shipped model imports neither torch nor what else it has no use for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIELD = Path(__file__).resolve().parents[2] / "sample_tiles" / "field.tif"
+
+RUN = """
+import json, sys
+from cropseg_geo.cli import app
+from cropseg_geo.model import backends
+
+backends.has_gpu = lambda: False  # this is about processors
+app(sys.argv[1:], standalone_mode=False)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+NEEDLESS = {
+    "torch", "torchvision", "timm", "safetensors", "onnx", "distributed", "dask.array", "xarray", "odc.geo",
+    "openvino_telemetry", "openvino.tools.ovc",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", ["auto", "onnxruntime"])
+def test_a_run_imports_no_torch_and_nothing_that_it_has_no_use_for(tmp_path, backend):
+    box = "565820,5705380,565825,5705384"
+    command = ["segment", str(FIELD), "-o", str(tmp_path), "-q", "--bbox", box, "--backend", backend]
+    done = subprocess.run([sys.executable, "-c", RUN, *command], check=True, capture_output=True, text=True)
+    modules = set(json.loads(done.stdout.splitlines()[-1]))
+    assert (tmp_path / "field_mask.tif").is_file()
+    assert {"openvino", "onnxruntime"} & modules == {"openvino" if backend == "auto" else backend}
+    assert not NEEDLESS & modules
