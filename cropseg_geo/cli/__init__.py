@@ -59,7 +59,8 @@ def _root(
 
 def main() -> None:
     """Entry point: run the app and turn what goes wrong into an exit code."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Not by way of SIGINT: a shell that starts a command in the background has it ignored.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except CropsegError as err:

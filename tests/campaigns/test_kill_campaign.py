@@ -198,4 +198,5 @@ def test_law_10_at_many_moments(runs, capsys):
         for way in WAYS:
             each = repeated[way] / max(stops[way], 1)
             print(f"  {way}: {stops[way]} stops, {each:.1f} tiles repeated for each")
+    assert all(stops[way] for way in WAYS)
     assert stops["kill"] + stops["power cut"] >= 50 or "CROPSEG_KILLS" in os.environ

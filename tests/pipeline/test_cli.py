@@ -147,3 +147,20 @@ def test_ctrl_c_stops_leaves_no_half_file_and_the_same_command_goes_on(tmp_path)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout.splitlines()[-1])["summary"]["blocks_resumed"] >= 2
     assert sorted(p.name for p in out.iterdir()) == ["big.gpkg", "big_mask.tif", "big_prob.tif"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_sigterm_stops_a_run_in_the_background_where_shells_have_ctrl_c_ignored(tmp_path):
+    raster = write_raster(tmp_path / "big.tif", scene(3000, 3000), tiled=True)
+    out = tmp_path / "out"
+    args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit that
+    try:
+        process = subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        next(iter(process.stdout))
+        process.terminate()
+        assert process.wait(timeout=60) == 130
+    assert not [p for p in out.iterdir() if not p.name.startswith(".")]
