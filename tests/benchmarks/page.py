@@ -105,14 +105,14 @@ def draw_peers(rows: list[Row]) -> None:
         bars(axis, rows, lambda row, k=key, f=factor: row[k] * f)
         axis.set_title(title, loc="left")
         if at == 0:
-            axis.legend(fontsize=8)
+            legend_below(axis)
 
 
 def draw_vectors(rows: list[Row]) -> None:
     _, axes = pyplot.subplots(1, 2, figsize=(9, 3.2))
     bars(axes[0], rows, lambda row: row["wall_s"])
     axes[0].set_title("Mask to GeoPackage, s", loc="left")
-    axes[0].legend(fontsize=8)
+    legend_below(axes[0])
     bars(axes[1], rows, lambda row: row["peak_mb"] / 1e3)
     axes[1].set_title("Peak memory, GB", loc="left")
 
@@ -127,10 +127,18 @@ def draw_scale(rows: list[Row]) -> None:
         axis.plot(gigapixels, values, "o-", color=COLOURS[0])
         axis.set(xscale="log", xlabel="gigapixels", ylim=(0, 1.25 * max(values)))
         axis.set_title(title, loc="left")
+        axis.set_xticks(gigapixels, [f"{value:.2g}" for value in gigapixels])
+        axis.minorticks_off()
+        axis.margins(x=0.15)
         for row, value in zip(rows, values, strict=True):
             axis.annotate(
                 f"{row['size']}²", (row["gp"], value), (0, 7), textcoords="offset points", ha="center"
             )
+
+
+def legend_below(axis: Axes) -> None:
+    """The names of the methods in one line under both plots, where no bar is."""
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.12), ncols=5)
 
 
 def bars(axis: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
