@@ -146,7 +146,7 @@ class OnnxPredictor:
     backend
         ``"openvino"`` or ``"onnxruntime"``.
     precision
-        ``"fp32"``, or ``"bf16"`` with OpenVINO: the network in bf16, what follows it in fp32.
+        ``"fp32"``, or ``"bf16"`` with OpenVINO: all of it in bf16, which changes masks visibly.
     """
 
     weights: Path

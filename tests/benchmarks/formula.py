@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cropseg_geo import Workers, segment
+from cropseg_geo import Workers, preflight, segment
 from cropseg_geo.console import event_listener, print_result
 from cropseg_geo.model.card import ModelCard
-from cropseg_geo.preflight import Preflight
+from cropseg_geo.model.weights import read_card
+from cropseg_geo.model.zoo import find_model
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class GreennessPredictor:
     """Excess green of every eighth pixel, so that it costs next to nothing and draws whole plants."""
 
     card: ModelCard
+
+    identity = {"backend": "formula"}  # noqa: RUF012  # read only
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         red, green, blue = batch[:, :, ::8, ::8].transpose(1, 0, 2, 3)
@@ -42,7 +45,7 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--lanes", type=int)
     args = parser.parse_args()
-    Preflight.predictor = property(lambda ready: GreennessPredictor(ready.card))  # type: ignore[assignment]
+    preflight.choose_predictor = lambda model, **_: GreennessPredictor(read_card(find_model(model)))
     with event_listener(as_json=True, quiet=False) as listener:
         workers = Workers(lanes=args.lanes)
         result = segment(args.raster, args.out, overwrite=True, workers=workers, listener=listener)

@@ -165,6 +165,7 @@ def test_an_error_in_a_lane_is_raised_where_blocks_are_drawn_and_leaves_no_threa
     assert not [t for t in threading.enumerate() if t.name.startswith("cropseg-")]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.floats(0.001, 1))
 def test_filling_takes_only_valid_pixels_and_leaves_them_alone(seed, height, width, share):
     rng = np.random.default_rng(seed)

@@ -165,6 +165,7 @@ def test_a_disk_that_refuses_is_told_with_a_remedy(tmp_path):
     assert "disk space" in refused.value.remedy
 
 
+@settings(deadline=None)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(1, 40))
 def test_every_tile_comes_once_whatever_the_windows(height, width, side, step):
     collector = TileCollector(height, width, side)
