@@ -94,7 +94,7 @@ def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
     for kind in (OnnxPredictor, TorchPredictor):
         monkeypatch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
-    raster = write_raster(tmp_path / "field.tif", scene(700, 1100), tiled=True)
+    raster = write_raster(tmp_path / "field.tif", scene(1500, 2200), tiled=True)
     options = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
     straight = cg.segment(raster, tmp_path / "straight", **options)
 
