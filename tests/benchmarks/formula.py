@@ -26,7 +26,11 @@ class GreennessPredictor:
 
     card: ModelCard
 
-    identity = {"backend": "formula"}  # noqa: RUF012  # read only
+    backend, device, precision = "formula", "cpu", "fp32"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        return {"backend": self.backend}
 
     def predict(self, batch: np.ndarray) -> np.ndarray:
         red, green, blue = batch[:, :, ::8, ::8].transpose(1, 0, 2, 3)
