@@ -11,7 +11,6 @@ Chunks are put in place whole (renamed, or put as objects); what a power cut mak
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,9 +19,9 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
-from cropseg_geo.engine.blend import Fixed, Sums, normalised
+from cropseg_geo.engine.blend import Sums
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.grid import Block, BlockGrid, Window
+from cropseg_geo.grid import Block, BlockGrid
 
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
 
@@ -171,36 +170,3 @@ class BlockStore:
             return bool(self._sums.nchunks_initialized)
         except (OSError, KeyError, ValueError, ImportError):
             return False
-
-
-def blended_blocks(store: BlockStore, extent: Window) -> Iterator[tuple[Window, Fixed]]:
-    """Blended steps (C, H, W) of every block that meets ``extent``, row by row, clipped to it.
-
-    Each chunk is read once. What reaches into the next row of blocks is carried in one strip of
-    ``overlap_px`` rows.
-    """
-    grid, overlap = store.blocks, store.blocks.tiles.overlap_px
-    rows, cols = grid.shape
-    strip = np.zeros((store.channels, overlap, grid.tiles.width + overlap), dtype=np.uint32)
-    for i in range(rows):
-        next_strip = np.zeros_like(strip)
-        carried = np.zeros((store.channels, store.chunk_px, overlap), dtype=np.uint32)
-        for j in range(cols):
-            block = grid.block(i, j)
-            window = block.window
-            if not grid.footprint(block) & extent:
-                carried[:] = 0
-                continue
-            sums = store.read(block)
-            height, width = window.shape
-            right, below = (min(overlap, store.chunk_px - n) for n in (width, height))
-            own = sums[:, :height, :width].copy()
-            own[:, :overlap] += strip[:, : min(overlap, height), window.slices[1]]
-            own[:, :, :overlap] += carried[:, :height, : min(overlap, width)]
-            carried = np.zeros_like(carried)
-            carried[:, :height, :right] = sums[:, :height, width : width + right]
-            reach = slice(window.col, window.col_stop + right)
-            next_strip[:, :below, reach] += sums[:, height : height + below, : width + right]
-            if inside := window & extent:
-                yield inside, normalised(own[:, *inside.relative_to(window).slices])
-        strip = next_strip

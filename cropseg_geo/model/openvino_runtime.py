@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cropseg_geo.errors import InferenceError, ResourceError
+from cropseg_geo.errors import InferenceError
 from cropseg_geo.model.onnx_file import load_graph, read_onnx_card
 
 Pixels = npt.NDArray[np.float32]
@@ -54,7 +54,6 @@ class OpenvinoRuntime:
     graph: bytes
     mean: Pixels
     std: Pixels
-    precision: str
     name: str
     _idle: dict[Shape, list[Any]] = field(default_factory=dict, repr=False)  # Any: OpenVINO's requests
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -73,7 +72,7 @@ class OpenvinoRuntime:
 
     def describe(self) -> str:
         """``"cpu, fp32, OpenVINO 2026.4"``."""
-        return f"cpu, {self.precision}, {self.name}"
+        return f"cpu, fp32, {self.name}"
 
     def _forward(self, request: Any, tile: Pixels) -> Pixels:
         values = (tile[None] - self.mean) / self.std
@@ -99,7 +98,7 @@ class OpenvinoRuntime:
         model = core.read_model(self.graph)
         model.reshape([1, len(self.mean[0]), *shape])
         options = {
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": 1,
             "NUM_STREAMS": 1,
             # Else all networks of a process are bound to the same core, and lanes wait for each other.
@@ -124,36 +123,21 @@ def _first_alone() -> Iterator[None]:
     yield
 
 
-def load_openvino(weights: Path, precision: str) -> OpenvinoRuntime:
+def load_openvino(weights: Path) -> OpenvinoRuntime:
     """A runtime for an ONNX file.
 
     Raises
     ------
     ModelError
         If the file is damaged.
-    ResourceError
-        If the processor does not compute in the precision.
     """
-    if precision == "bf16":
-        require_bf16()
     card, openvino = read_onnx_card(weights), import_openvino()
     return OpenvinoRuntime(
         graph=load_graph(weights),
         mean=_per_band(card.mean),
         std=_per_band(card.std),
-        precision=precision,
         name=f"OpenVINO {'.'.join(openvino.__version__.split('.')[:2])}",
     )
-
-
-def require_bf16() -> None:
-    """Raise ResourceError where the processor does not compute in bf16."""
-    core = import_openvino().Core()
-    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise ResourceError(
-            "this machine's processor does not compute in bf16 (AVX512-BF16 or AMX)",
-            remedy="use --precision fp32",
-        )
 
 
 def _per_band(values: tuple[float, ...]) -> Pixels:

@@ -145,18 +145,15 @@ class OnnxPredictor:
         An ``.onnx`` file with a card.
     backend
         ``"openvino"`` or ``"onnxruntime"``.
-    precision
-        ``"fp32"``, or ``"bf16"`` with OpenVINO: all of it in bf16, which changes masks visibly.
     """
 
     weights: Path
     backend: str
-    precision: str = "fp32"
 
-    device = "cpu"
+    device, precision = "cpu", "fp32"
 
-    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str, str]]:
-        return (OnnxPredictor, (self.weights, self.backend, self.precision))
+    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str]]:
+        return (OnnxPredictor, (self.weights, self.backend))
 
     @cached_property
     def card(self) -> ModelCard:
@@ -179,7 +176,7 @@ class OnnxPredictor:
         ModelError
             If the file is damaged.
         ResourceError
-            If this machine does not have the backend, or cannot compute in the precision.
+            If this machine does not have the backend.
         """
         require_fitting(batch, self.card)
         return self._runtime().predict(batch)
@@ -191,9 +188,7 @@ class OnnxPredictor:
     def _runtime(self) -> Runtime:
         from cropseg_geo.model.backends import load_onnx_runtime
 
-        return shared_runtime(
-            self, lambda: load_onnx_runtime(self.weights, backend=self.backend, precision=self.precision)
-        )
+        return shared_runtime(self, lambda: load_onnx_runtime(self.weights, backend=self.backend))
 
 
 FilePredictor = TorchPredictor | OnnxPredictor

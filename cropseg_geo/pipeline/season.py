@@ -16,7 +16,8 @@ from typing import Any
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.events import Listener, RasterFinished, RasterStarted, ignore
 from cropseg_geo.outputs import require_writable
-from cropseg_geo.pipeline.segmentation import SegmentResult, decide, segment
+from cropseg_geo.pipeline.decision import decide
+from cropseg_geo.pipeline.segmentation import SegmentResult, segment
 from cropseg_geo.raster.info import is_remote, raster_stem
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})

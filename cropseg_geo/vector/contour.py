@@ -22,8 +22,8 @@ from cropseg_geo.vector.marks import Places
 CLEARANCE = 0.05
 """Nearest an outline comes to a pixel's centre (px): outlines of different plants stay apart."""
 
-STEP = 0.00251
-"""Half a step of a stored probability (half percents): how far it may lie on the wrong side."""
+STEP = 0.00197
+"""Half a step of a stored probability, 1/508, rounded up: how far it may lie on the wrong side."""
 
 LEVELLED = 1
 """The class that the probability is of."""

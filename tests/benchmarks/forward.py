@@ -25,7 +25,6 @@ TRIES, TRY_S = 3, 1.5
 SETTINGS = {
     "cpu": (
         ("openvino", "fp32"),
-        ("openvino", "bf16"),
         ("onnxruntime", "fp32"),
         ("torch", "fp32"),
         ("torch", "bf16"),

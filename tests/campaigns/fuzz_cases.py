@@ -131,11 +131,11 @@ def document_cases(folder: Path, numbers: range) -> Iterator[Case]:
 
     def job_values(rng: np.random.Generator) -> None:
         job = jobs[int(rng.integers(len(jobs)))]
-        documents.do_job_and_check(json.dumps(json_mutant(job, rng)))
+        documents.do_job_and_check(json.dumps(json_mutant(job, rng)), case)
 
     def job_bytes(rng: np.random.Generator) -> None:
         job = jobs[int(rng.integers(len(jobs)))]
-        documents.do_job_and_check(_text(byte_mutant(json.dumps(job).encode(), rng)))
+        documents.do_job_and_check(_text(byte_mutant(json.dumps(job).encode(), rng)), case)
 
     kinds = (
         card_values, card_bytes, weights_bytes, weights_header, onnx_bytes, book_bytes, job_values, job_bytes,

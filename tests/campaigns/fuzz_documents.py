@@ -106,8 +106,13 @@ def job_seeds(mask: Path, plots: Path, out: Path) -> list[dict[str, Any]]:  # An
     return [{"protocol": worker.PROTOCOL, "task": task, "arguments": a} for task, a in arguments.items()]
 
 
-def do_job_and_check(text: str) -> None:
-    """A job ends with one result or one refusal, in lines of JSON; never with a mistake of the engine."""
+def do_job_and_check(text: str, folder: Path) -> None:
+    """A job ends with one result or one refusal, in lines of JSON; never with a mistake of the engine.
+
+    A job writes wherever it says, so one whose output was damaged to a place outside ``folder`` is not done.
+    """
+    if _writes_outside(text, folder):
+        return
     out = io.StringIO()
     code = worker.run(text, out)
     events = [json.loads(line, parse_constant=_no_constant) for line in out.getvalue().splitlines()]
@@ -118,6 +123,14 @@ def do_job_and_check(text: str) -> None:
     if code != worker.DONE:
         assert ends[0]["kind"] != "InternalError", ends[0]["message"]
         assert ends[0]["message"]
+
+
+def _writes_outside(text: str, folder: Path) -> bool:
+    try:
+        place = json.loads(text)["arguments"]["out"]
+        return isinstance(place, str) and not (Path.cwd() / place).resolve().is_relative_to(folder.resolve())
+    except (ValueError, TypeError, KeyError, LookupError, OSError, RecursionError):
+        return False  # it names no place
 
 
 def _no_constant(name: str) -> None:

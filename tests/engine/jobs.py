@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from fakes import ArraySource, SlowPredictor
 
+from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
-from cropseg_geo.engine.store import BlockStore, blended_blocks
+from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.scaling import ValueScale
 
@@ -41,7 +42,9 @@ def fake_job(folder: Path, *, source: ArraySource | None = None, store: str = ""
 def blended(job: Job) -> np.ndarray:
     """The blended steps (H, W) that the job's store holds."""
     out = np.zeros(job.plan.extent.shape, dtype=np.uint16)
-    for window, steps in blended_blocks(job.store, job.plan.extent):
+    plan = job.plan
+    kept = ((block, job.store.read(block)) for block in plan.blocks.meeting(plan.extent))
+    for window, steps in blend.joined(kept, plan.blocks, 1, plan.extent):
         out[window.slices] = steps[0]
     return out
 

@@ -22,7 +22,7 @@ from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
 from cropseg_geo.engine.run import run_blocks
-from cropseg_geo.engine.store import BlockStore, blended_blocks
+from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.grid import TileGrid, Window
 from cropseg_geo.raster.scaling import ValueScale
@@ -69,7 +69,8 @@ def blended(
         job = Job(source, Inference(predictor, ValueScale(0, 255), plan, batch_size), store)
         tally = run_blocks(job, workers=Workers(lanes=lanes))
         out = np.full(plan.extent.shape, 9, dtype=np.uint16)
-        for window, steps in blended_blocks(store, plan.extent):
+        kept = ((block, store.read(block)) for block in plan.blocks.meeting(plan.extent))
+        for window, steps in blend.joined(kept, plan.blocks, 1, plan.extent):
             out[window.relative_to(plan.extent).slices] = steps[0]
     return out, tally
 

@@ -18,7 +18,7 @@ from cropseg_geo.engine.finish import probability_steps
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
 from cropseg_geo.engine.run import Progress, computed_blocks
-from cropseg_geo.engine.store import BlockStore, blended_blocks
+from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.engine.tiles import reflect_fill
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InferenceError, ResourceError
@@ -61,10 +61,14 @@ def drawn(job, lanes=1, *, stop_after=None) -> tuple[np.ndarray, Progress]:
 
 
 def stored(job) -> np.ndarray:
-    out = np.full(job.plan.extent.shape, 9, dtype=np.uint16)
-    for window, steps in blended_blocks(job.store, job.plan.extent):
-        out[window.slices] = steps[0]
-    return out
+    """What the store's blocks add up to, without the strips that are carried along: one array for all."""
+    grid, height, width = job.plan.blocks, *job.plan.extent.shape
+    total = np.zeros((1, height + grid.side_px, width + grid.side_px), dtype=np.uint32)
+    for block in grid:
+        sums, (row, col) = job.store.read(block), (block.window.row, block.window.col)
+        part = total[:, row : row + sums.shape[1], col : col + sums.shape[2]]
+        part += sums[:, : part.shape[1], : part.shape[2]]
+    return blend.normalised(total[:, :height, :width])[0]
 
 
 @settings(max_examples=20, deadline=None)

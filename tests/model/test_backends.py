@@ -53,7 +53,7 @@ def predictor(request):
 
 def test_auto_is_settled_without_torch_where_there_is_no_gpu():
     chosen = choose_predictor("canopy-s")
-    assert chosen == OnnxPredictor(find_model("canopy-s").with_suffix(".onnx"), "openvino", "fp32")
+    assert chosen == OnnxPredictor(find_model("canopy-s").with_suffix(".onnx"), "openvino")
     assert "auto" not in chosen.identity.values()
     assert chosen.card == read_card(find_model("canopy-s"))
 
@@ -75,6 +75,12 @@ def test_auto_is_torch_for_a_gpu_and_for_weights_without_another_form(monkeypatc
     assert choose_predictor("canopy-s", device="cpu").backend == "openvino"
 
 
+def test_bf16_is_torch_which_keeps_the_outlines_in_fp32():
+    assert choose_predictor("canopy-s", precision="bf16") == TorchPredictor(
+        find_model("canopy-s"), "cpu", "bf16"
+    )
+
+
 def test_a_form_with_another_card_is_not_taken(tmp_path, adding):
     weights = adding.with_suffix(".safetensors")
     weights.write_bytes(find_model("canopy-s").read_bytes())
@@ -89,6 +95,7 @@ def test_a_form_with_another_card_is_not_taken(tmp_path, adding):
         ({"precision": "fp8"}, InputError, "unknown precision 'fp8'"),
         ({"backend": "openvino", "device": "cuda"}, InputError, "on the CPU, not on 'cuda'"),
         ({"backend": "onnxruntime", "precision": "bf16"}, InputError, "does not compute in bf16"),
+        ({"backend": "openvino", "precision": "bf16"}, InputError, "does not compute in bf16"),
         ({"device": "abacus"}, InputError, "unknown device 'abacus'"),
     ],
 )
@@ -204,7 +211,7 @@ def test_openvinos_first_call_in_a_process_is_made_alone_and_later_ones_side_by_
     monkeypatch.setattr(openvino_runtime, "_called", threading.Event())
     monkeypatch.setattr(openvino_runtime.OpenvinoRuntime, "_compile", lambda self, shape: Request())
     band = np.zeros((1, 1, 1), np.float32)
-    runtime = openvino_runtime.OpenvinoRuntime(b"", band, band + 1, "fp32", "none")
+    runtime = openvino_runtime.OpenvinoRuntime(b"", band, band + 1, "none")
     tile = np.zeros((1, 1, 8, 8), np.float32)
     with ThreadPoolExecutor(4) as pool:
         assert all(out.shape == tile.shape for out in pool.map(lambda _: runtime.predict(tile), range(4)))

@@ -135,7 +135,7 @@ def _add_running_options(algorithm: EngineAlgorithm) -> None:
         PRECISION,
         tr("Precision"),
         PRECISIONS,
-        tr("fp32 is the same on every machine; bf16 is faster where the processor has it."),
+        tr("fp32 is the default on processors; bf16 is for GPUs, which compute faster in it."),
         is_advanced=True,
     )
     for name, label, lowest, text in _whole_numbers():

@@ -332,8 +332,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Genauigkeit</translation>
     </message>
     <message>
-      <source>fp32 is the same on every machine; bf16 is faster where the processor has it.</source>
-      <translation>fp32 ist auf jedem Rechner gleich; bf16 ist schneller, wo der Prozessor es kann.</translation>
+      <source>fp32 is the default on processors; bf16 is for GPUs, which compute faster in it.</source>
+      <translation>fp32 gilt auf Prozessoren; bf16 ist für Grafikkarten, die darin schneller rechnen.</translation>
     </message>
     <message>
       <source>Tile size (px)</source>

@@ -1,0 +1,97 @@
+"""What a run decides before it starts: its names, and whether anything stands in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cropseg_geo.engine.workers import Workers
+from cropseg_geo.events import Listener, ignore
+from cropseg_geo.locks import refuse_locked
+from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_writable
+from cropseg_geo.preflight import Options, Preflight, prepare, require_space, with_local_model
+from cropseg_geo.raster.heights import maybe_heights
+from cropseg_geo.runs import RunFolder, published_by_unfinished
+from cropseg_geo.vector.options import Outlines
+
+if TYPE_CHECKING:  # tiles are inferred before frames are needed
+    import geopandas as gpd
+
+    from cropseg_geo.plots.layout import Plots
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a run has decided before it starts: its names, and all that was read for that."""
+
+    stem: str
+    ready: Preflight
+    layout: Plots | None
+    final: Outputs
+    page: Path | None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self.final.paths, *([self.page] if self.page else []))
+
+
+def decide(
+    raster: str | Path,
+    out: str | Path,
+    *,
+    plots: str | Path | gpd.GeoDataFrame | None = None,
+    plot_id: str | None = None,
+    plots_crs: str | None = None,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    report: bool = False,
+    overwrite: bool = False,
+    stem: str | None = None,
+    store: str | None = None,
+    workers: Workers | None = None,
+    listener: Listener = ignore,
+    **options: Any,
+) -> Decided:
+    """Refuse what :func:`segment` would refuse with the same arguments, as far as no network is needed.
+
+    Raises
+    ------
+    CropsegError
+        Whatever stands in the way.
+    """
+    folder, workers = Path(out), workers or Workers()
+    ready = prepare(raster, with_local_model(Options(**options), listener))
+    stem = stem or ready.info.stem
+    final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
+    page = folder / f"{stem}_report.html" if report else None
+    decided = Decided(stem, ready, None, final, page)
+    refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
+    layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
+    require_writable(folder)
+    refuse_locked(decided.files)
+    if ready.options.gsd_m != "auto":
+        require_space(ready, folder, workers.lane_count)
+        RunFolder(folder, stem, ready.plan, store).require_no_other(overwrite=overwrite, discard=False)
+    with maybe_heights(dsm, dtm, output_ground(ready)):
+        return replace(decided, layout=layout)
+
+
+def read_plots_of(
+    plots: str | Path | gpd.GeoDataFrame | None,
+    ready: Preflight,
+    *,
+    plot_id: str | None,
+    plots_crs: str | None,
+    listener: Listener,
+) -> Plots | None:
+    """The plots of a run, where it has any. Raises InputError as the reader does."""
+    if plots is None:
+        return None
+    from cropseg_geo.plots.layout import read_plots
+
+    return read_plots(
+        plots, ground=ready.info.ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
+    )
