@@ -120,7 +120,7 @@ def test_hovering_a_plot_shows_its_value(visit):
     tip.wait_for()
     assert tip.inner_text().split("\n") == ["P1", "Coverage 93.0\u00a0%"]
     page.mouse.move(*place_of(page, 11))
-    assert "low valid area" in tip.inner_text()
+    tip.filter(has_text="low valid area").wait_for()
 
 
 def test_tapping_a_plot_selects_its_row_and_tells_its_values(visit):
