@@ -21,13 +21,14 @@ __all__ = [
     "predict",
     "segment",
     "segment_many",
+    "tune",
     "vectorize",
 ]
 
 if TYPE_CHECKING:
     from cropseg_geo.engine.workers import Workers
     from cropseg_geo.errors import CropsegError
-    from cropseg_geo.pipeline import check, measure_plots, plot_series, predict, segment, vectorize
+    from cropseg_geo.pipeline import check, measure_plots, plot_series, predict, segment, tune, vectorize
     from cropseg_geo.vector.options import Outlines
 
 _HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.workers"}

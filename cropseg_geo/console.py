@@ -46,6 +46,7 @@ _MILLIONS = {"px": "MP", "B": "MB"}
 
 _LABELS = {
     "fetch": "Fetching the model",
+    "tune": "Measuring settings",
     "gsd": "Choosing GSD",
     "segment": "Segmenting",
     "write": "Writing rasters",

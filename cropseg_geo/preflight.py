@@ -22,6 +22,8 @@ from cropseg_geo.engine.plan import (
     working_window,
 )
 from cropseg_geo.engine.resolution import GsdChoice, choose_from_image
+from cropseg_geo.engine.tuning import Tuned, fits_extent, remembered, usual_setting
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InputError, OutputError, ResourceError
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
@@ -115,6 +117,7 @@ class Preflight:
     aoi: AreaOfInterest | None = field(repr=False)
     plan: Plan
     notes: tuple[str, ...]
+    tuned: Tuned | None = None
     gsd_choice: GsdChoice | None = None
 
     @property
@@ -139,6 +142,22 @@ class Preflight:
         """The extent in pixels of the outputs' grid before cropping."""
         return self.extent if self.writes_source_grid else self.plan.extent
 
+    @property
+    def batch_size(self) -> int:
+        """Tiles at once: as asked for, as measured, or as is usual. May load the network."""
+        if self.options.batch_size:
+            return self.options.batch_size
+        if self.tuned:
+            return self.tuned.best.batch_size
+        return usual_setting(self.card, on_cpu=self.predictor.describe().startswith("cpu")).batch_size
+
+    def tuned_workers(self, workers: Workers | None) -> Workers:
+        """The workers, with as many lanes as were measured to be best where nobody says how many."""
+        workers = workers or Workers()
+        if self.tuned is None or workers.lanes or workers.is_distributed:
+            return workers
+        return replace(workers, lanes=self.tuned.best.lanes)
+
     def memory_bytes(self, lanes: int) -> int:
         itemsize = np.dtype(self.info.dtype).itemsize
         return self.plan.memory_bytes(
@@ -152,10 +171,20 @@ class Preflight:
         return self.plan.disk_bytes(self.output_extent.size)
 
 
-def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
+def chosen_predictor(options: Options) -> FilePredictor:
+    """What computes the model of these options. Raises as :func:`choose_predictor`."""
+    return choose_predictor(
+        options.model, backend=options.backend, device=options.device, precision=options.precision
+    )
+
+
+def prepare(
+    raster: str | Path, options: Options | None = None, predictor: FilePredictor | None = None
+) -> Preflight:
     """Decide everything about a run that does not need the network itself.
 
-    With ``gsd_m="auto"`` the default GSD stands in until :func:`with_chosen_gsd`.
+    With ``gsd_m="auto"`` the default GSD stands in until :func:`with_chosen_gsd`. ``predictor`` is that of
+    the options where it was chosen already.
 
     Raises
     ------
@@ -163,9 +192,7 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
         For whatever cannot work; says what was found, what was expected and what to do.
     """
     options = options or Options()
-    predictor = choose_predictor(
-        options.model, backend=options.backend, device=options.device, precision=options.precision
-    )
+    predictor = predictor or chosen_predictor(options)
     card = predictor.card
     info = inspect_raster(raster)
     bands = choose_bands(info, card.bands, options.bands)
@@ -178,11 +205,12 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
     extent, aoi = _extent(info, options)
     working = working_window(extent, source.pixel, shape)
     sample = sample_raster(source, working)
+    tuned = remembered(predictor)
     scale = choose_scale(info, options.scale, sample.values)
     plan = make_plan(
         shape=shape,
         extent=working,
-        tile_px=options.tile_px or card.tile_px,
+        tile_px=_tile_px(options, card, tuned, working),
         overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
         channels=1 if len(card.classes) <= 2 else len(card.classes),
         identity={
@@ -204,7 +232,7 @@ def prepare(raster: str | Path, options: Options | None = None) -> Preflight:
             remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
         )
     notes = tuple(_notes(source, card, plan, scale))
-    return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes)
+    return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
 
 
 def with_local_model(options: Options, listener: Listener = ignore) -> Options:
@@ -234,6 +262,15 @@ def with_chosen_gsd(ready: Preflight, listener: Listener = ignore) -> Preflight:
     )
     settled = prepare(ready.info.path, replace(ready.options, gsd_m=choice.gsd_m))
     return replace(settled, notes=(str(choice), *settled.notes), gsd_choice=choice)
+
+
+def _tile_px(options: Options, card: ModelCard, tuned: Tuned | None, extent: Window) -> int:
+    """As asked for; else as measured on this machine, where the extent is large enough; else the card's."""
+    if options.tile_px:
+        return options.tile_px
+    if tuned and options.overlap_px is None and fits_extent(tuned.best, extent):
+        return tuned.best.tile_px
+    return card.tile_px
 
 
 def _check_alpha(info: RasterInfo, alpha_band: int | None) -> None:
@@ -281,6 +318,10 @@ def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -
         )
     if scale.encode_srgb:
         notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")
+    if plan.tiles.tile_px != card.tile_px:
+        notes.append(
+            f"tiles of {plan.tiles.tile_px} px; masks differ slightly from those of {card.tile_px} px"
+        )
     if plan.tiles.stride_px % card.stride_px:
         notes.append(
             f"tiles start every {plan.tiles.stride_px} px, off the network's stride of {card.stride_px} px: "

@@ -136,6 +136,14 @@ Processes = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="First measure which lanes and tile size are fastest here; later runs remember it.",
+        rich_help_panel=RUN,
+    ),
+]
 Store = Annotated[
     str | None,
     typer.Option(

@@ -49,6 +49,7 @@ from cropseg_geo.cli.options import (
     Store,
     Threshold,
     Tile,
+    Tune,
     engine_options,
     outline_options,
     workers_options,
@@ -92,6 +93,7 @@ def segment(
     workers: Processes = "0",
     scheduler: Scheduler = None,
     store: Store = None,
+    tune: Tune = False,
     events: Events = False,
     quiet: Quiet = False,
 ) -> None:
@@ -115,6 +117,9 @@ def segment(
         "workers": compute,
     }
     with event_listener(as_json=events, quiet=quiet) as listener:
+        if tune:
+            computed = {name: options[name] for name in ("backend", "device", "precision")}
+            pipeline.tune(model, listener=listener, **computed)
         if _is_one(rasters):
             result = pipeline.segment(rasters[0], out, listener=listener, **shared, **options)
         else:

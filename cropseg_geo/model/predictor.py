@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -193,6 +193,18 @@ class OnnxPredictor:
 
 FilePredictor = TorchPredictor | OnnxPredictor
 """A predictor that a model file makes."""
+
+
+def warm_up(predictor: FilePredictor, tile_px: int) -> None:
+    """Make a network ready for tiles of that side, beside whatever goes on; what fails will fail again."""
+
+    def work() -> None:
+        with suppress(Exception):
+            side = tile_px // predictor.card.stride_px * predictor.card.stride_px
+            predictor.predict(np.zeros((1, len(predictor.card.bands), side, side), dtype=np.float32))
+
+    # Not a daemon: a process that ends within a native library may crash.
+    threading.Thread(target=work, name="cropseg-warm-up").start()
 
 
 def require_precision(precision: str) -> None:

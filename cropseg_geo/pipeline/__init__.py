@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cropseg_geo.pipeline.reporting import report
     from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
     from cropseg_geo.pipeline.series import plot_series
+    from cropseg_geo.pipeline.tuning import tune
     from cropseg_geo.pipeline.vectorization import vectorize
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "report",
     "segment",
     "segment_many",
+    "tune",
     "vectorize",
 ]
 
@@ -39,6 +41,7 @@ _HOMES = {
     "report": "reporting",
     "segment": "segmentation",
     "segment_many": "season",
+    "tune": "tuning",
     "vectorize": "vectorization",
 }
 

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
+from cropseg_geo.model.predictor import warm_up
 from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_writable
-from cropseg_geo.preflight import Options, Preflight, prepare, require_space, with_local_model
+from cropseg_geo.preflight import (
+    Options,
+    Preflight,
+    chosen_predictor,
+    prepare,
+    require_space,
+    with_local_model,
+)
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.runs import RunFolder, published_by_unfinished
 from cropseg_geo.vector.options import Outlines
@@ -62,8 +70,14 @@ def decide(
     CropsegError
         Whatever stands in the way.
     """
-    folder, workers = Path(out), workers or Workers()
-    ready = prepare(raster, with_local_model(Options(**options), listener))
+    folder = Path(out)
+    asked = with_local_model(Options(**options), listener)
+    predictor = chosen_predictor(asked)
+    if not (workers and workers.is_distributed):
+        # The network is made ready while the raster is read and judged: a second less to the first tile.
+        warm_up(predictor, asked.tile_px or predictor.card.tile_px)
+    ready = prepare(raster, asked, predictor)
+    workers = ready.tuned_workers(workers)
     stem = stem or ready.info.stem
     final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
     page = folder / f"{stem}_report.html" if report else None

@@ -38,8 +38,6 @@ if TYPE_CHECKING:  # tiles are inferred before frames are needed
 
     from cropseg_geo.plots.layout import Plots
 
-GPU_BATCH = 8
-
 Steps = Iterator[tuple[Window, Fixed | None]]
 
 
@@ -131,9 +129,7 @@ def _awaited(beside: Future[Any]) -> Any:  # Any: whatever the future holds
 
 
 def _job(ready: Preflight, store: BlockStore) -> Job:
-    on_cpu = ready.predictor.describe().startswith("cpu")
-    batch_size = ready.options.batch_size or (1 if on_cpu else GPU_BATCH)
-    inference = Inference(ready.predictor, ready.scale, ready.plan, batch_size)
+    inference = Inference(ready.predictor, ready.scale, ready.plan, ready.batch_size)
     return Job(ready.source, inference, store, region=ready.working_aoi)
 
 

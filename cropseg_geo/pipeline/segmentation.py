@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
-from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
 from cropseg_geo.outputs import Outputs, output_ground, publish
 from cropseg_geo.pipeline.decision import decide, read_plots_of
@@ -29,6 +28,8 @@ from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
     import geopandas as gpd
+
+    from cropseg_geo.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def segment(
         Folder or URL, of any kind that fsspec knows, for finished blocks until the run is complete; None
         keeps them beside the outputs. Workers on other machines must see it.
     workers
-        Where to compute; threads of this process by default.
+        Where to compute; by default as many threads of this process as :func:`tune` found best, or one a
+        core.
     listener
         Called with progress events.
     options
@@ -129,8 +131,7 @@ def segment(
         Anything that stands in the way, before the work starts where it can be known. Finished blocks of
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
-    workers = workers or Workers()
-    if workers.scheduler:
+    if workers and workers.scheduler:
         raster, options = _seen_by_all(raster, options)
     decided = decide(
         raster,
@@ -152,6 +153,7 @@ def segment(
     ready, layout, final, page = decided.ready, decided.layout, decided.final, decided.page
     folder = final.mask.parent
     ready = with_chosen_gsd(ready, listener)
+    workers = ready.tuned_workers(workers)
     require_space(ready, folder, workers.lane_count)
     for note in ready.notes:
         listener(Warned(note))
@@ -236,8 +238,10 @@ def check(
     **options: Any,
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
-    workers = workers or Workers()
+    from cropseg_geo.forecast import make_forecast  # what a run takes is no part of doing it
+
     ready = prepare(raster, with_local_model(Options(**options), listener))
+    workers = ready.tuned_workers(workers)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     ready = with_chosen_gsd(ready, listener)
     require_space(ready, Path(out), workers.lane_count)

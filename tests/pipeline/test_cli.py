@@ -164,3 +164,15 @@ def test_sigterm_stops_a_run_in_the_background_where_shells_have_ctrl_c_ignored(
         process.terminate()
         assert process.wait(timeout=60) == 130
     assert not [p for p in out.iterdir() if not p.name.startswith(".")]
+
+
+def test_tune_measures_first_and_later_runs_remember_it(field, tmp_path):
+    raster, _ = field
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = run("segment", raster, "-o", tmp_path / "out", "--tune", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "tuned: tiles of" in done.stderr
+    (note,) = (tmp_path / "cache" / "cropseg-geo" / "tuning").iterdir()
+    lanes = json.loads(note.read_text())["best"]["lanes"]
+    told = run("check", raster, env=environment)
+    assert f"{lanes} lane(s)" in told.stdout

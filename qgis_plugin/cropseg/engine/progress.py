@@ -14,6 +14,7 @@ STAGES = {
 """Task → stage → weight; a task that is not listed shows the stages as they come."""
 
 LABELS = {
+    "fetch": "Fetching the model",
     "gsd": "Choosing the resolution",
     "segment": "Segmenting",
     "write": "Writing rasters",

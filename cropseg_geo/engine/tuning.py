@@ -1,0 +1,229 @@
+"""The fastest setting on this machine: measured once where the user asks for it, and remembered.
+
+Lanes and batch are compared at the model's own tile size, then tile sizes with the best of them. What counts
+is new pixels a second: larger tiles overlap less, but need more of a core's cache. A lane is one thread. What
+was found is kept in the user's cache, for this model, library and processor.
+
+Our own way; no published method.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+from platformdirs import user_cache_path
+
+from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, make_plan
+from cropseg_geo.engine.workers import MAX_LANES
+from cropseg_geo.errors import OutputError
+from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
+from cropseg_geo.grid import Window
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.predictor import FilePredictor, Predictor
+
+STAGE = "tune"
+
+GPU_BATCH = 8
+"""Tiles a GPU sees at once where nothing was measured."""
+
+LEAST_GAIN = 1.05
+"""A setting has to be this much faster than the usual one: less is noise."""
+
+LEAST_TILES = 4
+"""Tiles of another size than the model's own are used from so many along each side of the extent: at the rim
+of a small raster a large tile is mostly context."""
+
+_TRIES, _TRY_S = 2, 0.7
+_TILE_FACTORS = (1.5, 2.0)
+_BATCHES = (1, 4, 16, 32)
+_MEMORY_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How tiles go through a network: side (px), threads that infer, tiles at once; new pixels a second."""
+
+    tile_px: int
+    lanes: int
+    batch_size: int
+    pixels_s: float = 0.0
+
+    def __str__(self) -> str:
+        at_once = f", {self.batch_size} at once" if self.batch_size > 1 else ""
+        return f"tiles of {self.tile_px} px{at_once}, {self.lanes} lane(s)"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best setting and the usual one, as they were measured."""
+
+    best: Setting
+    usual: Setting
+
+    def __str__(self) -> str:
+        gain = self.best.pixels_s / self.usual.pixels_s
+        return f"{self.best}: {self.best.pixels_s / 1e6:.2f} MP/s, {gain:.2f} × the usual ({self.usual})"
+
+
+def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
+    """Measure the settings that this machine's memory holds, and remember the best for later runs.
+
+    Raises
+    ------
+    InferenceError, ModelError
+        If the network fails.
+    OutputError
+        If the user's cache cannot be written.
+    """
+    on_cpu = predictor.describe().startswith("cpu")
+    card = predictor.card
+    usual = usual_setting(card, on_cpu=on_cpu)
+    others = list(_shared_out(usual, on_cpu))
+    listener(StageStarted(STAGE, 1 + len(others) + len(_TILE_FACTORS), "settings"))
+    best = usual = _measured(predictor, usual, listener)
+    for setting in others:
+        best = _faster(best, predictor, setting, listener)
+    for factor in _TILE_FACTORS:
+        side = round(card.tile_px * factor) // card.stride_px * card.stride_px
+        best = _faster(best, predictor, replace(best, tile_px=side), listener)
+    listener(StageFinished(STAGE))
+    tuned = Tuned(best if best.pixels_s >= LEAST_GAIN * usual.pixels_s else usual, usual)
+    _remember(predictor, tuned)
+    return tuned
+
+
+def remembered(predictor: FilePredictor) -> Tuned | None:
+    """What was measured for such a predictor on this machine; None where nobody asked, or it is damaged."""
+    try:
+        said = json.loads(_place(predictor).read_text(encoding="utf-8"))
+        return Tuned(*(_read_setting(said[name], predictor.card) for name in ("best", "usual")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def usual_setting(card: ModelCard, *, on_cpu: bool) -> Setting:
+    """What is used where nothing was measured."""
+    lanes = min(MAX_LANES, os.cpu_count() or 1)
+    return Setting(card.tile_px, lanes, 1 if on_cpu else GPU_BATCH)
+
+
+def fits_extent(setting: Setting, extent: Window) -> bool:
+    """True where an extent holds enough tiles of that size."""
+    return min(extent.shape) >= LEAST_TILES * setting.tile_px
+
+
+def _shared_out(usual: Setting, on_cpu: bool) -> Iterator[Setting]:
+    """Other ways to keep the processor busy, at the usual tile size."""
+    if not on_cpu:
+        yield from (replace(usual, batch_size=n) for n in _BATCHES)
+        return
+    cores = os.cpu_count() or 1
+    for lanes in sorted({cores, -(-cores // 2), -(-cores // 4)} - {usual.lanes}):
+        yield replace(usual, lanes=lanes)
+
+
+def _faster(best: Setting, predictor: Predictor, setting: Setting, listener: Listener) -> Setting:
+    if not _fits_memory(setting, predictor.card):
+        listener(StageAdvanced(STAGE, 1))
+        return best
+    measured = _measured(predictor, setting, listener)
+    return measured if measured.pixels_s > best.pixels_s else best
+
+
+def _fits_memory(setting: Setting, card: ModelCard) -> bool:
+    side = setting.tile_px * TILES_PER_BLOCK_SIDE
+    plan = make_plan(
+        shape=(side, side),
+        extent=Window(0, 0, side, side),
+        tile_px=setting.tile_px,
+        overlap_px=card.overlap_px,
+        channels=len(card.classes),
+        identity={},
+        tiles_per_side=TILES_PER_BLOCK_SIDE,
+    )
+    needed = plan.memory_bytes(
+        lanes=setting.lanes, batch_size=setting.batch_size, bytes_per_pixel=len(card.bands)
+    )
+    available: int = psutil.virtual_memory().available
+    return needed < _MEMORY_SHARE * available
+
+
+def _measured(predictor: Predictor, setting: Setting, listener: Listener) -> Setting:
+    """The setting with its rate: the best of a few tries."""
+    card = predictor.card
+    shape = (setting.batch_size, len(card.bands), setting.tile_px, setting.tile_px)
+    batch = np.random.default_rng(0).random(shape, dtype=np.float32)
+    rates = [_batches_per_second(predictor, batch, setting.lanes) for _ in range(_TRIES + 1)]
+    new_px = setting.batch_size * (setting.tile_px - card.overlap_px) ** 2
+    listener(StageAdvanced(STAGE, 1))
+    return replace(setting, pixels_s=max(rates[1:]) * new_px)  # the first try makes the network ready
+
+
+def _batches_per_second(predictor: Predictor, batch: npt.NDArray[np.float32], lanes: int) -> float:
+    counts, errors = [0] * lanes, list[BaseException]()
+    start = time.perf_counter()
+
+    def work(lane: int) -> None:
+        try:
+            while not counts[lane] or time.perf_counter() < start + _TRY_S:
+                predictor.predict(batch)
+                counts[lane] += 1
+        except BaseException as err:  # noqa: BLE001 - raised again below
+            errors.append(err)
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return sum(counts) / (time.perf_counter() - start)
+
+
+def _remember(predictor: FilePredictor, tuned: Tuned) -> None:
+    path = _place(predictor)
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    text = json.dumps({"best": asdict(tuned.best), "usual": asdict(tuned.usual)}, indent=2)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as err:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"{path}: what was measured cannot be kept ({err})",
+            remedy="make the folder writable, or set XDG_CACHE_HOME to another one",
+        ) from err
+
+
+def _place(predictor: FilePredictor) -> Path:
+    """The file for a model, what computes it, and this processor."""
+    machine = (platform.machine(), platform.processor(), os.cpu_count())
+    facts = [predictor.card.digest, sorted(predictor.identity.items()), *machine]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    return user_cache_path("cropseg-geo") / "tuning" / f"{key}.json"
+
+
+def _read_setting(said: dict[str, object], card: ModelCard) -> Setting:
+    """Raises ValueError, TypeError or KeyError for anything that no run could use."""
+    values = {field.name: said[field.name] for field in fields(Setting)}
+    counts = [values[name] for name in ("tile_px", "lanes", "batch_size")]
+    rate = values["pixels_s"]
+    sane = all(isinstance(n, int) and 0 < n <= 1 << 16 for n in counts)
+    if not sane or not isinstance(rate, float) or not rate > 0 or counts[0] % card.stride_px:  # type: ignore[operator]
+        raise ValueError(said)
+    return Setting(**values)  # type: ignore[arg-type]
