@@ -98,7 +98,7 @@ _IMAGENET = "weights/mobilenetv2_100_tf1qat_fp16.safetensors"
 # Stage 1: masks drawn by hand, the simulator's, and those that height drew. It teaches stage 2.
 CANOPY_S_1 = Recipe(
     name="canopy-s-1",
-    version="1.2.0",
+    version="1.3.0",
     summary="Stage 1 of canopy-s: the teacher of the unlabelled pictures.",
     architecture="canopy",
     network=_SMALL,
@@ -114,9 +114,11 @@ CANOPY_S_1 = Recipe(
 CANOPY_M = replace(
     CANOPY_S_1,
     name="canopy-m",
-    version="1.1.0",
+    version="1.2.0",
     summary="Green vegetation against everything else, in RGB pictures of crops; twice as wide as canopy-s.",
     network={**_SMALL, "width": 96, "fine_width": 32, "detail_width": 48},
+    # The index weighs more in the finished model than in training, where it would leave nothing to learn.
+    finish={"guide_radius": 4, "colour_prior": 9.0},
     initial_weights="encoder:canopy-s-1",
     sources=("pairs", "simulator", "heights", "guesses:canopy-s-1"),
     shares={
@@ -138,7 +140,7 @@ CANOPY_M = replace(
 CANOPY_S = replace(
     CANOPY_M,
     name="canopy-s",
-    version="1.3.0",
+    version="1.4.0",
     summary="Green vegetation against everything else, in RGB pictures of crops seen from above.",
     network=_SMALL,
     initial_weights="run:canopy-s-1",
@@ -165,6 +167,7 @@ ABLATION = Recipe(
     initial_weights=_IMAGENET,
     sources=CANOPY_M.sources,
     shares=CANOPY_M.shares,
+    finish=CANOPY_M.finish,
     augmentation=replace(CANOPY_M.augmentation, crop_px=160),
     doubted=CANOPY_M.doubted,
     average_teaches=True,

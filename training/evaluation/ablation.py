@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.card import Argument
 from training.evaluation.run import whole_sets
 from training.evaluation.tables import MEAN, MEASURES, with_mean
 from training.recipe import Recipe
@@ -100,12 +101,22 @@ def without_doubt(recipe: Recipe) -> Recipe:
 
 def without_prior(recipe: Recipe) -> Recipe:
     """The recipe whose network starts from nothing but pixels, not from a colour index."""
-    return replace(recipe, network={k: v for k, v in recipe.network.items() if k != "colour_prior"})
+    network, finish = (_without(part, "colour_prior") for part in (recipe.network, recipe.finish))
+    return replace(recipe, network=network, finish=finish)
 
 
-def guided(recipe: Recipe) -> Recipe:
-    """The recipe whose finished model fits its outlines to the image."""
-    return replace(recipe, finish={"guide_radius": 4})
+def prior_as_trained(recipe: Recipe) -> Recipe:
+    """The recipe in whose finished model the colour index weighs what it weighs in training."""
+    return replace(recipe, finish=_without(recipe.finish, "colour_prior"))
+
+
+def unguided(recipe: Recipe) -> Recipe:
+    """The recipe whose finished model leaves outlines as the network draws them."""
+    return replace(recipe, finish=_without(recipe.finish, "guide_radius"))
+
+
+def _without(arguments: Mapping[str, Argument], name: str) -> dict[str, Argument]:
+    return {key: value for key, value in arguments.items() if key != name}
 
 
 def unchanged(recipe: Recipe) -> Recipe:
@@ -123,7 +134,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
-    Variant("guided", "outlines fitted to the image's colours", guided),
+    Variant("no-guide", "outlines not fitted to the image's colours", unguided),
+    Variant("prior-as-trained", "no heavier colour index in the finished model", prior_as_trained),
     Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),
     Variant("no-heights", "without labels from heights", without("heights")),

@@ -6,7 +6,8 @@ nothing of leaves, but carries over to fields that nobody has seen. So the index
 network learns what has to be added to it: dry leaves, shade, litter, algae. No weights of its own.
 
 Source: excess green, D. M. Woebbecke et al. (1995), Transactions of the ASAE 38(1); the threshold by iterated
-means, T. W. Ridler and S. Calvard (1978), IEEE Transactions on Systems, Man and Cybernetics 8(8). Ours: the
+means, T. W. Ridler and S. Calvard (1978), IEEE Transactions on Systems, Man and Cybernetics 8(8). Ours: how
+far that threshold is believed (a tile of plants alone has one between sunlit leaves and shaded ones), the
 scale in units of the distance between both groups, and its place on the logits.
 """
 
@@ -22,6 +23,16 @@ ROUNDS = 8
 LEAST_CONTRAST = 0.1
 """Distance of the groups' means, as a share of the mean brightness, below which the picture counts as one
 group: noise must not be stretched to vegetation and soil."""
+
+HABIT = 0.1
+"""Excess green as a share of brightness that parts plants and soil in most pictures: what the threshold is
+drawn towards."""
+
+BELIEF = 0.7
+"""Power of the picture's own threshold, as a multiple of ``HABIT``: 0 ignores it, 1 believes it."""
+
+SANE = (0.02, 0.3)
+"""Shares of brightness between which a threshold can lie."""
 
 REACH = 1.5
 """The index ends here, in distances between the groups."""
@@ -52,7 +63,7 @@ class ColourPrior(nn.Module):
 
 @torch.no_grad()
 def standardised_green(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W) on −1–1 → (N, 1, H, W): excess green, 0 at the threshold of each image's own.
+    """Images (N, 3, H, W) on −1–1 → (N, 1, H, W): excess green, 0 at each image's threshold.
 
     1 is the distance between the means of the pixels above and below the threshold.
     """
@@ -68,5 +79,7 @@ def standardised_green(images: Tensor) -> Tensor:
         high = (sum_above + _EMPTY * everything) / (share + _EMPTY)
         low = (everything - sum_above + _EMPTY * everything) / (1.0 - share + _EMPTY)
         threshold, distance = (high + low) / 2.0, high - low
-    least = LEAST_CONTRAST * (colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK)
-    return ((green - threshold) / torch.maximum(distance, least)).clamp(-REACH, REACH)
+    brightness = colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK
+    own = (threshold / (3.0 * brightness)).clamp(*SANE) / HABIT
+    cut = 3.0 * brightness * HABIT * own**BELIEF
+    return ((green - cut) / torch.maximum(distance, LEAST_CONTRAST * brightness)).clamp(-REACH, REACH)
