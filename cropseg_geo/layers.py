@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
 import numpy as np
 
 from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import column_descriptions
-from cropseg_geo.plots.digits import with_meaningful_digits
-from cropseg_geo.plots.indices import BandSource
-from cropseg_geo.plots.layout import PLOT_ID, Plots
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.quantities import Extras
-from cropseg_geo.plots.stats import plot_stats, write_csv
-from cropseg_geo.raster.heights import Heights
 from cropseg_geo.raster.mask import Mask
 from cropseg_geo.vector.attributes import PlotIndex, heights_of
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.formats import VectorWriter, create_vector_file
 from cropseg_geo.vector.geopackage import GeoPackageWriter
-from cropseg_geo.vector.layers import canopy_columns, canopy_layer, dtype_of, plots_layer, with_classes
+from cropseg_geo.vector.layers import (
+    PLOT_ID,
+    canopy_columns,
+    canopy_layer,
+    dtype_of,
+    plots_layer,
+    with_classes,
+)
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.trace import trace
+
+if TYPE_CHECKING:  # statistics of plots are loaded where there are plots
+    import geopandas as gpd
+
+    from cropseg_geo.plots.indices import BandSource
+    from cropseg_geo.plots.layout import Plots
+    from cropseg_geo.raster.heights import Heights
 
 _ALL_STATISTICS = StatsOptions()
 
@@ -180,6 +187,9 @@ def _draw(
     objects = canopy.written(batches)
     table = None
     if stats is not None and options.layout is not None:
+        from cropseg_geo.plots.quantities import Extras
+        from cropseg_geo.plots.stats import plot_stats
+
         # Counting the plots' objects needs every polygon once, and so does writing: one stream serves both.
         table = plot_stats(
             options.layout,
@@ -202,6 +212,8 @@ def _coloured(options: CanopyOptions, mask: Mask) -> CanopyOptions:
 
 
 def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
+    from cropseg_geo.plots.digits import with_meaningful_digits
+
     table = with_meaningful_digits(table)
     layer = plots_layer(table, descriptions=column_descriptions())
     file.create_layer(layer)
@@ -211,6 +223,8 @@ def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
 def write_plot_table(path: Path, table: gpd.GeoDataFrame, *, tags: Mapping[str, str] | None = None) -> None:
     """Statistics of plots as ``.csv``, or with their outlines as ``.gpkg``."""
     if path.suffix.lower() == ".csv":
+        from cropseg_geo.plots.stats import write_csv
+
         write_csv(path, table)
         return
     with GeoPackageWriter(path, crs=table.crs.to_wkt(), provenance=tags) as package:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-
-import geopandas as gpd
+from typing import TYPE_CHECKING
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs import drafted
-from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask
 from cropseg_geo.vector.formats import require_format
 from cropseg_geo.vector.options import Outlines
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 
 def vectorize(
@@ -71,6 +72,8 @@ def vectorize(
             )
         ground, layout = source.info.ground, None
         if plots is not None:
+            from cropseg_geo.plots.layout import read_plots
+
             layout = read_plots(
                 plots, ground=ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
             )

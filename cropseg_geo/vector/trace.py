@@ -36,7 +36,6 @@ from cropseg_geo.vector.rings import in_scan_order
 from cropseg_geo.vector.seams import Frontier, OpenPart, Pieces, join
 from cropseg_geo.vector.simplify import simplified
 from cropseg_geo.vector.source import MaskSource, threshold_of
-from cropseg_geo.vector.split import cuts_of
 
 STAGE = "vectorize"
 MAX_BLOCK_PX = 32_768
@@ -157,6 +156,8 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
         listener(StageAdvanced(STAGE, px))
 
     if is_split:
+        from cropseg_geo.vector.split import cuts_of  # loads what tracing alone does without
+
         if fills:
             # Holes first: what lies around one is no neck.
             holes = Stretches.concatenated(_trace(source, maker, work, maker.filled_pixels, advance))
