@@ -21,7 +21,8 @@ from training.recipe import CANOPY_S
 
 PLAIN = replace(
     CANOPY_S,
-    network={"encoder": "mobilenetv2_050"},
+    network={"encoder": "mobilenetv2_050", "colour_prior": 5.0},
+    finish={"guide_radius": 4, "colour_prior": 9.0},
     initial_weights="start.safetensors",
     shares={"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2},
     average_teaches=False,
@@ -76,7 +77,13 @@ def test_every_variant_changes_one_thing_of_the_recipe_and_keeps_the_rest():
         }
     assert "plus-heights" not in changed
     assert changed.pop("stage-1") == {"shares", "average_teaches"}
+    assert changed.pop("no-prior") == {"network", "finish"}
+    for crop in ("peanut", "soybean"):
+        assert changed.pop(f"no-{crop}-prior") == {"network", "finish", "shares"}
     assert all(len(keys) == 1 for keys in changed.values())
+    assert trials["no-prior"].finish == {"guide_radius": 4}
+    assert trials["no-guide"].finish == {"colour_prior": 9.0}
+    assert trials["prior-as-trained"].finish == {"guide_radius": 4}
     assert trials["bilinear"].network == {**BASE.network, "upsampler": "bilinear"}
     assert trials["no-imagenet"].initial_weights == ""
     assert "simulator" not in trials["no-simulator"].shares
