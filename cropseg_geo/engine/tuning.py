@@ -2,7 +2,7 @@
 
 Lanes and batch are compared at the model's own tile size, then tile sizes with the best of them. What counts
 is new pixels a second: larger tiles overlap less, but need more of a core's cache. A lane is one thread. What
-was found is kept in the user's cache, for this model, library and processor.
+was found is kept in the user's cache, for this model, library and machine.
 
 Our own way; no published method.
 """
@@ -211,8 +211,8 @@ def _remember(predictor: FilePredictor, tuned: Tuned) -> None:
 
 
 def _place(predictor: FilePredictor) -> Path:
-    """The file for a model, what computes it, and this processor."""
-    machine = (platform.machine(), platform.processor(), os.cpu_count())
+    """The file for a model, what computes it, and this machine."""
+    machine = (platform.node(), platform.machine(), os.cpu_count())
     facts = [predictor.card.digest, sorted(predictor.identity.items()), *machine]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return user_cache_path("cropseg-geo") / "tuning" / f"{key}.json"

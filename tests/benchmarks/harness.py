@@ -116,7 +116,7 @@ def watch(
         wall_s=wall,
         startup_s=next((at for at, line in lines if started in line), 0.0),
         cpu_s=usage.ru_utime + usage.ru_stime,
-        peak_mb=max(guard.peak_mb, _kilobytes(usage.ru_maxrss) / 1e3),
+        peak_mb=max(guard.peak_mb, guard.own_mb or _kilobytes(usage.ru_maxrss) / 1e3),
         lines=lines,
     )
 
@@ -127,11 +127,16 @@ def _kilobytes(ru_maxrss: int) -> float:
 
 
 class _Guard(threading.Thread):
-    """Samples the resident memory of a process and its children; ends them above a limit."""
+    """Samples the resident memory of a process and its children; ends them above a limit.
+
+    ``own_mb`` is the high-water mark of the process itself where the kernel tells it. What it tells at the end
+    (``ru_maxrss``) would be no less than the memory of this process, from which the other one was forked.
+    """
 
     def __init__(self, pid: int, *, limit_mb: float, limit_s: float) -> None:
         super().__init__(daemon=True)
-        self.peak_mb, self.verdict = 0.0, ""
+        self.peak_mb = self.own_mb = 0.0
+        self.verdict = ""
         self._pid, self._limit_mb, self._until = pid, limit_mb, time.monotonic() + limit_s
         self._limit_s, self._over = limit_s, threading.Event()
 
@@ -139,6 +144,7 @@ class _Guard(threading.Thread):
         root = psutil.Process(self._pid)
         while not self._over.wait(SAMPLE_S):
             self.peak_mb = max(self.peak_mb, _resident_mb(root))
+            self.own_mb = max(self.own_mb, _high_water_mb(self._pid))
             if self.peak_mb > self._limit_mb:
                 self.verdict = f"ended at {self.peak_mb / 1e3:.1f} GB of memory"
             elif time.monotonic() > self._until:
@@ -160,6 +166,16 @@ def _resident_mb(root: psutil.Process) -> float:
     except psutil.Error:  # one of them has just ended
         pass
     return total / 1e6
+
+
+def _high_water_mb(pid: int) -> float:
+    """Linux: the largest resident memory of a running process so far. Elsewhere, or when it has ended: 0."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0.0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 def arguments(doc: str, *, sizes: Sequence[int]) -> argparse.ArgumentParser:

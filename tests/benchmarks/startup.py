@@ -25,14 +25,16 @@ COLUMNS = (
 )
 
 TO_FIRST_TILE = """
-import os
+import os, threading
 from cropseg_geo.cli import main
 from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
 
 for recipe in (OnnxPredictor, TorchPredictor):
     def first(self, batch, predict=recipe.predict):
-        predict(self, batch)
-        os._exit(0)
+        logits = predict(self, batch)
+        if threading.current_thread().name != "cropseg-warm-up":  # which sees no pixel of the raster
+            os._exit(0)
+        return logits
     recipe.predict = first
 main()
 """
