@@ -129,8 +129,8 @@ def _kilobytes(ru_maxrss: int) -> float:
 class _Guard(threading.Thread):
     """Samples the resident memory of a process and its children; ends them above a limit.
 
-    ``own_mb`` is the high-water mark of the process itself where the kernel tells it. What it tells at the end
-    (``ru_maxrss``) would be no less than the memory of this process, from which the other one was forked.
+    ``own_mb`` is the high-water mark of the process itself where the kernel tells it. What it tells at the
+    end (``ru_maxrss``) is no less than the memory of this process, from which the other one was forked.
     """
 
     def __init__(self, pid: int, *, limit_mb: float, limit_s: float) -> None:
