@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +23,7 @@ from cropseg_geo.preflight import Options, prepare
 
 @dataclass(frozen=True)
 class Timed:
-    """Takes as long as its formula says for a tile side."""
+    """Takes as long as its table says for a tile side, by the clock of ``timed_by_the_table``."""
 
     seconds: dict[int, float]
     where: str = "cpu, fp32, fake"
@@ -35,17 +34,26 @@ class Timed:
         return self.where
 
     def predict(self, batch):
-        time.sleep(self.seconds[batch.shape[-1]])
         return logits_of(np.zeros(batch[:, 0].shape))
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "user_cache_path", lambda name: tmp_path / "cache" / name)
-    monkeypatch.setattr(tuning, "_TRY_S", 0.05)
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def timed_by_the_table(monkeypatch):
+    """No clock: machines that test are busy with other things."""
+    monkeypatch.setattr(
+        tuning,
+        "_batches_per_second",
+        lambda predictor, batch, lanes: min(lanes, 2) / predictor.seconds[batch.shape[-1]],
+    )
+
+
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_the_tile_size_with_most_new_pixels_a_second_wins_and_is_remembered():
     # New pixels of a tile: 24², 40², 56²; the middle one is the fastest for its size.
     predictor = Timed({32: 0.010, 48: 0.011, 64: 0.060})
@@ -60,17 +68,20 @@ def test_the_tile_size_with_most_new_pixels_a_second_wins_and_is_remembered():
     assert finished.stage == started.stage == "tune"
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_a_gain_within_the_noise_changes_nothing():
     found = tuning.tune(Timed({32: 0.010, 48: 0.0275, 64: 0.054}))
     assert found.best == found.usual
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_more_tiles_at_once_where_a_gpu_likes_them():
     found = tuning.tune(Timed({32: 0.010, 48: 0.1, 64: 0.1}, where="cuda:0, bf16, fake"))
     assert found.usual.batch_size == 8
     assert found.best.batch_size == 32
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_what_was_measured_is_of_that_model_library_and_machine(monkeypatch):
     predictor = Timed({32: 0.01, 48: 0.01, 64: 0.01})
     tuning.tune(predictor)
@@ -79,6 +90,7 @@ def test_what_was_measured_is_of_that_model_library_and_machine(monkeypatch):
     assert tuning.remembered(predictor) is None
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 @pytest.mark.parametrize(
     "damage", ["", "{", "[]", '{"best": 3}', '{"best": {"tile_px": -1, "lanes": 1, "batch_size": 1}}']
 )
@@ -90,6 +102,7 @@ def test_a_damaged_note_is_as_good_as_none(cache, damage):
     assert tuning.remembered(predictor) is None
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_settings_that_the_memory_does_not_hold_are_not_tried(monkeypatch):
     memory = psutil.virtual_memory()._replace(available=100 << 20)
     monkeypatch.setattr(tuning.psutil, "virtual_memory", lambda: memory)
@@ -107,6 +120,7 @@ def test_an_error_of_a_lane_is_the_callers():
         tuning.tune(Broken({}))
 
 
+@pytest.mark.usefixtures("timed_by_the_table")
 def test_a_cache_that_cannot_be_written_is_told_with_a_remedy(cache):
     cache.write_text("a file where a folder should be")
     with pytest.raises(OutputError, match="cannot be kept") as caught:
