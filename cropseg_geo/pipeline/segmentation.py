@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
+from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
 from cropseg_geo.outputs import Outputs, output_ground, publish
 from cropseg_geo.pipeline.decision import decide, read_plots_of
@@ -28,8 +29,6 @@ from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
     import geopandas as gpd
-
-    from cropseg_geo.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -238,8 +237,6 @@ def check(
     **options: Any,
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
-    from cropseg_geo.forecast import make_forecast  # what a run takes is no part of doing it
-
     ready = prepare(raster, with_local_model(Options(**options), listener))
     workers = ready.tuned_workers(workers)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)

@@ -882,6 +882,10 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Das Wahrscheinlichkeitsraster der Maske; gibt jedem Umriss seine mittlere Wahrscheinlichkeit.</translation>
     </message>
     <message>
+      <source>Fetching the model</source>
+      <translation>Modell laden</translation>
+    </message>
+    <message>
       <source>Choosing the resolution</source>
       <translation>Wahl der Auflösung</translation>
     </message>
