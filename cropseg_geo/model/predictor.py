@@ -26,6 +26,8 @@ Pixels = npt.NDArray[np.float32]
 
 PRECISIONS = ("auto", "fp32", "bf16")
 
+_LARGEST_WARM_UP_PX = 1024
+
 
 @runtime_checkable
 class Predictor(Protocol):
@@ -196,7 +198,12 @@ FilePredictor = TorchPredictor | OnnxPredictor
 
 
 def warm_up(predictor: FilePredictor, tile_px: int) -> None:
-    """Make a network ready for tiles of that side, beside whatever goes on; what fails will fail again."""
+    """Make a network ready for tiles of that side, beside whatever goes on; what fails will fail again.
+
+    Tiles above 1024 px are left alone: whether the memory holds them has not been looked at yet.
+    """
+    if not 0 < tile_px <= _LARGEST_WARM_UP_PX:
+        return
 
     def work() -> None:
         with suppress(Exception):

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, replace
 import numpy as np
 import pytest
 import torch
+from fakes import fake_card
 from torch import nn
 
 from cropseg_geo.errors import InferenceError, InputError, ModelError
@@ -15,7 +16,7 @@ from cropseg_geo.model import runtime
 from cropseg_geo.model.card import ModelCard, freeze_arguments
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.networks.fusion import fuse_batch_norms, pad_symmetrically
-from cropseg_geo.model.predictor import Predictor, TorchPredictor
+from cropseg_geo.model.predictor import Predictor, TorchPredictor, warm_up
 from cropseg_geo.model.weights import save_weights
 
 ARGUMENTS = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
@@ -231,3 +232,20 @@ def test_far_pixels_do_not_matter():
         before, after = network(image), network(changed)
     assert torch.equal(before[..., :64], after[..., :64])
     assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize(("tile_px", "sides"), [(512, [512]), (70, [64]), (100_000, []), (0, []), (-32, [])])
+def test_a_network_is_made_ready_only_for_tiles_that_any_memory_holds(tile_px, sides):
+    seen = []
+
+    class Noting:
+        card = fake_card(stride_px=32)
+
+        def predict(self, batch):
+            seen.append(batch.shape[-1])
+
+    warm_up(Noting(), tile_px)
+    for thread in threading.enumerate():
+        if thread.name == "cropseg-warm-up":
+            thread.join()
+    assert seen == sides
