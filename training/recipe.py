@@ -117,7 +117,7 @@ CANOPY_M = replace(
     version="1.2.0",
     summary="Green vegetation against everything else, in RGB pictures of crops; twice as wide as canopy-s.",
     network={**_SMALL, "width": 96, "fine_width": 32, "detail_width": 48},
-    # The index weighs more in the finished model than in training, where it would leave nothing to learn.
+    # The index weighs more in the finished model than in training: measured, see DESIGN.md.
     finish={"guide_radius": 4, "colour_prior": 9.0},
     initial_weights="encoder:canopy-s-1",
     sources=("pairs", "simulator", "heights", "guesses:canopy-s-1"),

@@ -13,9 +13,9 @@ import hashlib
 import json
 import os
 import platform
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ import psutil
 from platformdirs import user_cache_path
 
 from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, make_plan
-from cropseg_geo.engine.workers import MAX_LANES
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.grid import Window
@@ -115,8 +115,7 @@ def remembered(predictor: FilePredictor) -> Tuned | None:
 
 def usual_setting(card: ModelCard, *, on_cpu: bool) -> Setting:
     """What is used where nothing was measured."""
-    lanes = min(MAX_LANES, os.cpu_count() or 1)
-    return Setting(card.tile_px, lanes, 1 if on_cpu else GPU_BATCH)
+    return Setting(card.tile_px, Workers().lane_count, 1 if on_cpu else GPU_BATCH)
 
 
 def fits_extent(setting: Setting, extent: Window) -> bool:
@@ -172,25 +171,18 @@ def _measured(predictor: Predictor, setting: Setting, listener: Listener) -> Set
 
 
 def _batches_per_second(predictor: Predictor, batch: npt.NDArray[np.float32], lanes: int) -> float:
-    counts, errors = [0] * lanes, list[BaseException]()
     start = time.perf_counter()
 
-    def work(lane: int) -> None:
-        try:
-            while not counts[lane] or time.perf_counter() < start + _TRY_S:
-                predictor.predict(batch)
-                counts[lane] += 1
-        except BaseException as err:  # noqa: BLE001 - raised again below
-            errors.append(err)
+    def work(_lane: int) -> int:
+        count = 0
+        while not count or time.perf_counter() < start + _TRY_S:
+            predictor.predict(batch)
+            count += 1
+        return count
 
-    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(lanes)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return sum(counts) / (time.perf_counter() - start)
+    with ThreadPoolExecutor(lanes, thread_name_prefix="cropseg-tune") as pool:
+        total = sum(pool.map(work, range(lanes)))
+    return total / (time.perf_counter() - start)
 
 
 def _remember(predictor: FilePredictor, tuned: Tuned) -> None:

@@ -8,15 +8,14 @@ import pytest
 from cropseg_geo.errors import InputError
 from training.evaluation.ablation import (
     RESULT,
-    VARIANTS,
     ablation_table,
-    find_variants,
     make_trials,
     markdown_table,
     run_trials,
     summarise,
 )
 from training.evaluation.tables import MEAN
+from training.evaluation.variants import VARIANTS, find_variants
 from training.recipe import CANOPY_S
 
 PLAIN = replace(

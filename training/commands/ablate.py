@@ -40,10 +40,11 @@ def ablate(
     from rich.console import Console
 
     from training.evaluation import ablation
+    from training.evaluation.variants import find_variants
     from training.recipe import find_recipe
 
     root = data or default_data_root()
-    variants = ablation.find_variants(only or [])
+    variants = find_variants(only or [])
     trials = ablation.make_trials(find_recipe(recipe), variants, seeds=seeds, steps=steps)
     results = ablation.run_trials(
         trials,

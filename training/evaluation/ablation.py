@@ -14,20 +14,13 @@ from pathlib import Path
 from rich.table import Table
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.card import Argument
 from training.evaluation.run import whole_sets
 from training.evaluation.tables import MEAN, MEASURES, with_mean
+from training.evaluation.variants import Variant, unchanged
 from training.recipe import Recipe
 
 RESULT = "result.json"
 
-_MIXED = "mixed-"
-"""Masks of a dataset into which a teacher's opinion was mixed."""
-
-DEFAULT_UPSAMPLER = "fade-lite"
-"""What the ``canopy`` network does where its recipe names no upsampler."""
-
-Change = Callable[[Recipe], Recipe]
 Measures = dict[str, dict[str, float]]
 """Row → measure → value, of one method."""
 
@@ -39,136 +32,12 @@ Score = Callable[[Recipe, Path, Path], Measures]
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A recipe with one thing changed; ``about`` says which."""
-
-    name: str
-    about: str
-    change: Change
-
-
-@dataclass(frozen=True)
 class Trial:
     """A run to make: its name is that of its folder, its recipe holds the seed."""
 
     name: str
     variant: str
     recipe: Recipe
-
-
-def upsampler(name: str) -> Change:
-    """The network with another way of upsampling in its decoder."""
-
-    def change(recipe: Recipe) -> Recipe:
-        if recipe.network.get("upsampler", DEFAULT_UPSAMPLER) == name:
-            return recipe
-        return replace(recipe, network={**recipe.network, "upsampler": name})
-
-    return change
-
-
-def without(*datasets: str) -> Change:
-    """The recipe without some of its datasets, ``mixed-`` ones included; the rest keep their proportions."""
-
-    def change(recipe: Recipe) -> Recipe:
-        left = {k: share for k, share in recipe.shares.items() if k.removeprefix(_MIXED) not in datasets}
-        return replace(recipe, shares=left)
-
-    return change
-
-
-def plus(source: str, share: float) -> Change:
-    """The recipe with the pictures of another source as well, unless it has them."""
-
-    def change(recipe: Recipe) -> Recipe:
-        if recipe.shares.get(source, 0.0) > 0.0:
-            return recipe
-        sources = tuple(dict.fromkeys((*recipe.sources, source)))
-        return replace(recipe, sources=sources, shares={**recipe.shares, source: share})
-
-    return change
-
-
-def first_stage(recipe: Recipe) -> Recipe:
-    """The recipe without self-training: no labels of a teacher, no average that betters them."""
-    return replace(without("guesses", "pseudo")(recipe), average_teaches=False)
-
-
-def without_doubt(recipe: Recipe) -> Recipe:
-    """The recipe with masks taken as they were drawn."""
-    return replace(recipe, doubted=())
-
-
-def without_prior(recipe: Recipe) -> Recipe:
-    """The recipe whose network starts from nothing but pixels, not from a colour index."""
-    network, finish = (_without(part, "colour_prior") for part in (recipe.network, recipe.finish))
-    return replace(recipe, network=network, finish=finish)
-
-
-def prior_as_trained(recipe: Recipe) -> Recipe:
-    """The recipe in whose finished model the colour index weighs what it weighs in training."""
-    return replace(recipe, finish=_without(recipe.finish, "colour_prior"))
-
-
-def unguided(recipe: Recipe) -> Recipe:
-    """The recipe whose finished model leaves outlines as the network draws them."""
-    return replace(recipe, finish=_without(recipe.finish, "guide_radius"))
-
-
-def _without(arguments: Mapping[str, Argument], name: str) -> dict[str, Argument]:
-    return {key: value for key, value in arguments.items() if key != name}
-
-
-def unchanged(recipe: Recipe) -> Recipe:
-    """The recipe as it is."""
-    return recipe
-
-
-def from_nothing(recipe: Recipe) -> Recipe:
-    """The recipe with random initial weights."""
-    return replace(recipe, initial_weights="")
-
-
-VARIANTS: tuple[Variant, ...] = (
-    Variant("base", "the recipe as it is", unchanged),
-    Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
-    Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
-    Variant("fade", "FADE in the decoder", upsampler("fade")),
-    Variant("no-guide", "outlines not fitted to the image's colours", unguided),
-    Variant("prior-as-trained", "no heavier colour index in the finished model", prior_as_trained),
-    Variant("no-prior", "without the colour index under the logits", without_prior),
-    Variant("no-simulator", "without generated crops", without("simulator")),
-    Variant("no-heights", "without labels from heights", without("heights")),
-    Variant("plus-heights", "with labels from heights, where the recipe has none", plus("heights", 0.15)),
-    Variant("stage-1", "without self-training: no labels of a teacher", first_stage),
-    Variant("no-doubt", "hand-drawn outlines taken as they are", without_doubt),
-    Variant("no-imagenet", "random initial weights", from_nothing),
-    Variant("no-peanut", "the peanut field held out", without("peanut")),
-    Variant("no-soybean", "the soybean field held out (one potted soybean stays)", without("growingsoy")),
-    Variant(
-        "no-peanut-prior", "peanut held out, no colour index", lambda r: without_prior(without("peanut")(r))
-    ),
-    Variant(
-        "no-soybean-prior",
-        "soybean held out, no colour index",
-        lambda r: without_prior(without("growingsoy")(r)),
-    ),
-    Variant("no-peanut-simulator", "peanut held out, no generated crops", without("peanut", "simulator")),
-    Variant(
-        "no-soybean-simulator", "soybean held out, no generated crops", without("growingsoy", "simulator")
-    ),
-)
-
-
-def find_variants(names: Sequence[str]) -> tuple[Variant, ...]:
-    """Variants by name, in the registry's order; all of them for no names. Raises InputError."""
-    known = {variant.name for variant in VARIANTS}
-    if unknown := sorted(set(names) - known):
-        raise InputError(
-            f"unknown variants: {', '.join(unknown)}",
-            remedy=f"choose from {', '.join(variant.name for variant in VARIANTS)}",
-        )
-    return tuple(variant for variant in VARIANTS if not names or variant.name in names)
 
 
 def make_trials(
