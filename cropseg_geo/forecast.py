@@ -11,7 +11,8 @@ import numpy as np
 from pyproj import CRS
 
 from cropseg_geo.model.predictor import Predictor
-from cropseg_geo.preflight import Preflight, human_bytes
+from cropseg_geo.preflight import Preflight
+from cropseg_geo.space import human_bytes
 
 _OVERHEAD = 1.4
 """Wall time ÷ time of the forward passes, reading, writing and tracing included; see DESIGN.md."""

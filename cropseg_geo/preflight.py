@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import psutil
 
 from cropseg_geo import __version__
 from cropseg_geo.engine.plan import (
@@ -24,83 +21,19 @@ from cropseg_geo.engine.plan import (
 from cropseg_geo.engine.resolution import GsdChoice, choose_from_image
 from cropseg_geo.engine.tuning import Tuned, fits_extent, remembered, usual_setting
 from cropseg_geo.engine.workers import Workers
-from cropseg_geo.errors import InputError, OutputError, ResourceError
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import FilePredictor
-from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model, is_address
-from cropseg_geo.paths import is_there
+from cropseg_geo.model.zoo import find_model, is_address
+from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
 from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
-
-GRIDS = ("source", "working")
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an orthomosaic is to be segmented; every field has the default that suits most.
-
-    Parameters
-    ----------
-    model
-        Name of a model of the zoo, a weights file, or its ``https://`` address.
-    bands
-        1-based band numbers in the order of the model's bands; None finds them.
-    scale
-        Stored values that mean 0 and 1; None finds them.
-    alpha_band
-        1-based number of a band that means validity although the file does not say so.
-    gsd_m
-        Working GSD (m/px); None takes the raster's own where the model accepts it, ``"auto"`` the one at
-        which the model's answer can be trusted most, see :mod:`cropseg_geo.engine.resolution`.
-    grid
-        ``"source"``: outputs lie on the raster's grid; ``"working"``: on the grid of the working GSD.
-    bbox
-        Box (min x, min y, max x, max y) in the raster's CRS to restrict the work to.
-    aoi
-        Vector file with polygons to restrict the work to, any CRS.
-    threshold
-        Probability from which a pixel is crop; None takes the card's.
-    tile_px, overlap_px
-        Tile side and overlap; None takes the card's.
-    batch_size
-        Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
-    backend, device, precision
-        What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
-    """
-
-    model: str | Path = DEFAULT_MODEL
-    bands: tuple[int, ...] | None = None
-    scale: tuple[float, float] | None = None
-    alpha_band: int | None = None
-    gsd_m: float | Literal["auto"] | None = None
-    grid: str = "source"
-    bbox: tuple[float, float, float, float] | None = None
-    aoi: str | Path | None = None
-    threshold: float | None = None
-    tile_px: int | None = None
-    overlap_px: int | None = None
-    batch_size: int | None = None
-    backend: str = "auto"
-    device: str = "auto"
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.threshold is not None and not 0 < self.threshold < 1:
-            raise InputError(
-                f"--threshold {self.threshold:g} is not between 0 and 1", remedy="give, say, 0.5"
-            )
-        if isinstance(self.gsd_m, str) and self.gsd_m != "auto":
-            raise InputError(f"--gsd {self.gsd_m!r} is no GSD", remedy='give metres per pixel, or "auto"')
-        if self.grid not in GRIDS:
-            raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -328,47 +261,3 @@ def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -
             "accuracy suffers slightly"
         )
     return notes
-
-
-def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
-    """Refuse a run that would fill the disk or the memory.
-
-    Raises
-    ------
-    OutputError
-        If the output folder cannot be written or its disk is too small.
-    ResourceError
-        If this machine has less memory than one process needs.
-    """
-    free = shutil.disk_usage(existing_parent(folder)).free
-    if free < ready.disk_bytes:
-        raise OutputError(
-            f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
-            remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
-        )
-    memory = psutil.virtual_memory().total
-    if memory < ready.memory_bytes(lanes):
-        raise ResourceError(
-            f"this machine has {human_bytes(memory)} of memory; "
-            f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
-            remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
-        )
-
-
-def existing_parent(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    folder = folder.resolve()
-    return next(p for p in (folder, *folder.parents) if is_there(p))
-
-
-def human_bytes(n: float) -> str:
-    """1536 → ``1.5 KB`` (powers of 1000).
-
-    >>> human_bytes(1_234_000_000)
-    '1.2 GB'
-    """
-    for unit in ("B", "KB", "MB", "GB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
-        n /= 1000
-    return f"{n:.1f} TB"

@@ -29,7 +29,7 @@ Result = dict[str, Any]  # values of JSON
 
 def _segment(arguments: Arguments, listener: Listener) -> Result:
     from cropseg_geo import pipeline
-    from cropseg_geo.preflight import Options
+    from cropseg_geo.options import Options
 
     result = pipeline.segment(**bind(pipeline.segment, arguments, options=Options), listener=listener)
     files = {kind: str(path) for kind, path in result.files.items()}
@@ -38,7 +38,7 @@ def _segment(arguments: Arguments, listener: Listener) -> Result:
 
 def _check(arguments: Arguments, listener: Listener) -> Result:
     from cropseg_geo import pipeline
-    from cropseg_geo.preflight import Options
+    from cropseg_geo.options import Options
 
     forecast = pipeline.check(**bind(pipeline.check, arguments, options=Options), listener=listener)
     return {"forecast": forecast.as_dict(), "lines": forecast.lines()}

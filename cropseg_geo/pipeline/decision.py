@@ -10,17 +10,12 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
 from cropseg_geo.model.predictor import warm_up
+from cropseg_geo.options import Options
 from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_writable
-from cropseg_geo.preflight import (
-    Options,
-    Preflight,
-    chosen_predictor,
-    prepare,
-    require_space,
-    with_local_model,
-)
+from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.runs import RunFolder, published_by_unfinished
+from cropseg_geo.space import require_space
 from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed

@@ -239,7 +239,8 @@ class _Journal:
 
     def _digest(self, raster: str) -> str:
         """What the raster's outputs depend on: its pixels and all arguments but where they are computed."""
-        from cropseg_geo.preflight import Options, prepare
+        from cropseg_geo.options import Options
+        from cropseg_geo.preflight import prepare
 
         names = Options.__dataclass_fields__
         options = {name: value for name, value in self._arguments.items() if name in names}

@@ -10,21 +10,16 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
+from cropseg_geo.options import Options
 from cropseg_geo.outputs import Outputs, output_ground, publish
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.drafting import Made, make_drafts
-from cropseg_geo.preflight import (
-    Options,
-    Preflight,
-    prepare,
-    require_space,
-    with_chosen_gsd,
-    with_local_model,
-)
+from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.info import is_remote
 from cropseg_geo.raster.source import handles_released
 from cropseg_geo.runs import RunFolder
+from cropseg_geo.space import require_space
 from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
@@ -117,7 +112,7 @@ def segment(
     listener
         Called with progress events.
     options
-        Fields of :class:`cropseg_geo.preflight.Options` (``model``, ``gsd_m``, ``bbox``, ``threshold`` …).
+        Fields of :class:`cropseg_geo.options.Options` (``model``, ``gsd_m``, ``bbox``, ``threshold`` …).
 
     Returns
     -------

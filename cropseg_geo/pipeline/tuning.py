@@ -9,7 +9,8 @@ from cropseg_geo.engine.tuning import Tuned
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.zoo import DEFAULT_MODEL
-from cropseg_geo.preflight import Options, with_local_model
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import with_local_model
 
 
 def tune(
@@ -28,7 +29,7 @@ def tune(
     Parameters
     ----------
     model, backend, device, precision
-        See :class:`cropseg_geo.preflight.Options`.
+        See :class:`cropseg_geo.options.Options`.
     listener
         Called with progress events, and with what was found.
 

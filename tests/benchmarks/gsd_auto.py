@@ -26,7 +26,8 @@ import cropseg_geo as cg
 from cropseg_geo.engine.plan import gsd_ladder
 from cropseg_geo.engine.resolution import GsdChoice
 from cropseg_geo.model.zoo import DEFAULT_MODEL
-from cropseg_geo.preflight import Options, prepare, with_chosen_gsd
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare, with_chosen_gsd
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_tiles"

@@ -18,7 +18,8 @@ from rasters import scene, write_raster
 import cropseg_geo as cg
 from cropseg_geo.engine.run import Workers
 from cropseg_geo.model.predictor import FilePredictor, OnnxPredictor, TorchPredictor
-from cropseg_geo.preflight import Options, prepare
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare
 
 HEIGHT, WIDTH = 70, 90
 OPTIONS = {"tile_px": 64, "overlap_px": 16}

@@ -18,7 +18,8 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InferenceError, OutputError
 from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
-from cropseg_geo.preflight import Options, prepare
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from cropseg_geo.errors import InferenceError, InputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted, Warned
 from cropseg_geo.grid import Window
 from cropseg_geo.model.card import ModelCard
-from cropseg_geo.preflight import Options, prepare, with_chosen_gsd
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare, with_chosen_gsd
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.scaling import ValueScale
 from cropseg_geo.raster.source import GdalSource

@@ -13,7 +13,8 @@ from rasters import ORIGIN, scene, write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import StageAdvanced
-from cropseg_geo.preflight import Options, prepare
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare
 from cropseg_geo.raster.source import close_handle
 
 OPTIONS = {"tile_px": 64, "overlap_px": 16, "workers": cg.Workers(lanes=1)}

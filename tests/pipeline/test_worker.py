@@ -18,7 +18,7 @@ from cropseg_geo import __version__, pipeline, worker
 from cropseg_geo.arguments import bind
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InputError
-from cropseg_geo.preflight import Options
+from cropseg_geo.options import Options
 from cropseg_geo.vector.options import Outlines
 
 WORKER = [sys.executable, "-m", "cropseg_geo.worker"]

@@ -21,7 +21,8 @@ from cropseg_geo.model import fetch
 from cropseg_geo.model.fetch import fetch_model
 from cropseg_geo.model.weights import read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
-from cropseg_geo.preflight import Options, with_local_model
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import with_local_model
 
 ADDRESS = "https://models.example/fields/tiny.safetensors"
 

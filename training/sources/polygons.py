@@ -17,7 +17,8 @@ import shapely
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from cropseg_geo.preflight import Options, Preflight, prepare
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import Preflight, prepare
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from training.data import UNKNOWN, Pixels
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset

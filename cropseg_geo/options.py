@@ -1,0 +1,74 @@
+"""How an orthomosaic is to be segmented: what a user may choose, and what is refused at first sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.model.zoo import DEFAULT_MODEL
+
+GRIDS = ("source", "working")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an orthomosaic is to be segmented; every field has the default that suits most.
+
+    Parameters
+    ----------
+    model
+        Name of a model of the zoo, a weights file, or its ``https://`` address.
+    bands
+        1-based band numbers in the order of the model's bands; None finds them.
+    scale
+        Stored values that mean 0 and 1; None finds them.
+    alpha_band
+        1-based number of a band that means validity although the file does not say so.
+    gsd_m
+        Working GSD (m/px); None takes the raster's own where the model accepts it, ``"auto"`` the one at
+        which the model's answer can be trusted most, see :mod:`cropseg_geo.engine.resolution`.
+    grid
+        ``"source"``: outputs lie on the raster's grid; ``"working"``: on the grid of the working GSD.
+    bbox
+        Box (min x, min y, max x, max y) in the raster's CRS to restrict the work to.
+    aoi
+        Vector file with polygons to restrict the work to, any CRS.
+    threshold
+        Probability from which a pixel is crop; None takes the card's.
+    tile_px, overlap_px
+        Tile side and overlap; None takes the card's.
+    batch_size
+        Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
+    backend, device, precision
+        What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
+    """
+
+    model: str | Path = DEFAULT_MODEL
+    bands: tuple[int, ...] | None = None
+    scale: tuple[float, float] | None = None
+    alpha_band: int | None = None
+    gsd_m: float | Literal["auto"] | None = None
+    grid: str = "source"
+    bbox: tuple[float, float, float, float] | None = None
+    aoi: str | Path | None = None
+    threshold: float | None = None
+    tile_px: int | None = None
+    overlap_px: int | None = None
+    batch_size: int | None = None
+    backend: str = "auto"
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise InputError(
+                f"--threshold {self.threshold:g} is not between 0 and 1", remedy="give, say, 0.5"
+            )
+        if isinstance(self.gsd_m, str) and self.gsd_m != "auto":
+            raise InputError(f"--gsd {self.gsd_m!r} is no GSD", remedy='give metres per pixel, or "auto"')
+        if self.grid not in GRIDS:
+            raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
+        if self.batch_size is not None and self.batch_size < 1:
+            raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")

@@ -1,0 +1,56 @@
+"""Disk and memory: what a run needs against what there is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psutil
+
+from cropseg_geo.errors import OutputError, ResourceError
+from cropseg_geo.paths import is_there
+from cropseg_geo.preflight import Preflight
+
+
+def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
+    """Refuse a run that would fill the disk or the memory.
+
+    Raises
+    ------
+    OutputError
+        If the output folder cannot be written or its disk is too small.
+    ResourceError
+        If this machine has less memory than one process needs.
+    """
+    free = shutil.disk_usage(existing_parent(folder)).free
+    if free < ready.disk_bytes:
+        raise OutputError(
+            f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
+            remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
+        )
+    memory = psutil.virtual_memory().total
+    if memory < ready.memory_bytes(lanes):
+        raise ResourceError(
+            f"this machine has {human_bytes(memory)} of memory; "
+            f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
+            remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
+        )
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    folder = folder.resolve()
+    return next(p for p in (folder, *folder.parents) if is_there(p))
+
+
+def human_bytes(n: float) -> str:
+    """1536 → ``1.5 KB`` (powers of 1000).
+
+    >>> human_bytes(1_234_000_000)
+    '1.2 GB'
+    """
+    for unit in ("B", "KB", "MB", "GB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}" if unit == "B" else f"{n:.1f} {unit}"
+        n /= 1000
+    return f"{n:.1f} TB"
