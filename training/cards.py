@@ -125,6 +125,7 @@ def _facts(card: ModelCard, weights: Path | None) -> str:
         "Ground sampling distance": f"{finest:g}–{coarsest:g} m/px accepted, {card.gsd_m:g} nominal",
         "Tiles": f"{card.tile_px} px with an overlap of {card.overlap_px} px",
         "Network": f"`{card.architecture}`: {arguments}{_size(weights)}",
+        **_bf16(card),
         "Licence of the weights": card.licence,
         "Digest of the weights": f"`{card.weights_digest[:16]}…` (SHA-256)",
     }
@@ -134,6 +135,12 @@ def _facts(card: ModelCard, weights: Path | None) -> str:
         + "\n\nThe same facts, machine readable, are in the header of the weights file: "
         + "`cropseg_geo.model.weights.read_card`."
     )
+
+
+def _bf16(card: ModelCard) -> dict[str, str]:
+    if card.bf16_agreement is None:
+        return {}
+    return {"In bf16": f"{100 * card.bf16_agreement:.3f} % of the test pictures' pixels keep their class"}
 
 
 def _size(weights: Path | None) -> str:

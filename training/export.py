@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def export(
     *,
     scores: Mapping[str, Mapping[str, float]] | None = None,
     temperature: float | None = None,
+    agreement: float | None = None,
 ) -> ModelCard:
     """Write the weights file of a checkpoint; an older file is replaced in one step.
 
@@ -61,6 +63,8 @@ def export(
     temperature
         Divides the logits, as :func:`training.evaluation.calibration.calibrate` fitted it on an export
         without one; kept in the weights, so that the runtime need not know of it.
+    agreement
+        Share of pixels of the same class in bf16, see :func:`training.evaluation.precision.bf16_agreement`.
 
     Returns
     -------
@@ -77,14 +81,12 @@ def export(
     averaged = finished_state(recipe, load_average(checkpoint))
     if temperature is not None:
         averaged = fold_temperature(averaged, temperature)
-    card = make_card(recipe, scores=scores or {}, temperature=temperature)
+    card = make_card(recipe, scores=scores or {}, temperature=temperature, agreement=agreement)
     return save_weights(target, half_precision(averaged), card)
 
 
 def finished_state(recipe: Recipe, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state of the finished model: what was trained, and the parts that learn nothing."""
-    if not recipe.finish:
-        return dict(state)
     arguments = {**recipe.network, **recipe.finish}
     finished = build_network(recipe.architecture, classes=len(CLASSES), **arguments).state_dict()
     return {**finished, **state}
@@ -101,7 +103,11 @@ def half_precision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def make_card(
-    recipe: Recipe, *, scores: Mapping[str, Mapping[str, float]], temperature: float | None = None
+    recipe: Recipe,
+    *,
+    scores: Mapping[str, Mapping[str, float]],
+    temperature: float | None = None,
+    agreement: float | None = None,
 ) -> ModelCard:
     """The card of a recipe; its weights' digest is filled in by the writer."""
     return ModelCard(
@@ -121,4 +127,6 @@ def make_card(
         training_data=TRAINING_DATA,
         scores=freeze_scores(scores),
         temperature=temperature,
+        # Rounded down: a share just below the bound must not reach it.
+        bf16_agreement=None if agreement is None else math.floor(agreement * 1e5) / 1e5,
     )

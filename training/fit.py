@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightning
 import numpy as np
 import torch
 from lightning.fabric import Fabric
@@ -25,10 +21,11 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks.vit import layer_indices
 from training.augment import make_crop
 from training.curves import draw_curves
-from training.data import CERTAIN, UNKNOWN, Pair, held_out, manifest_digest
+from training.data import CERTAIN, UNKNOWN, Pair, held_out
 from training.losses import segmentation_loss
 from training.pool import Pool, load_pool
 from training.recipe import Recipe
+from training.runs import Places, describe_run
 from training.start import CHECKPOINT, initial_network
 from training.validate import validate
 
@@ -61,14 +58,6 @@ class Crops(Dataset[Batch]):
         crop = make_crop(self.pool, self.recipe.augmentation, rng)
         strong, weak = (torch.from_numpy(view.copy()).permute(2, 0, 1) for view in (crop.strong, crop.weak))
         return Batch(strong, weak, torch.from_numpy(crop.target.copy()), torch.tensor(crop.guess))
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a run reads and writes."""
-
-    data: Path
-    run: Path
 
 
 def fit(
@@ -113,7 +102,7 @@ def fit(
     pairs = tuple(pair for pair in pairs if recipe.shares.get(pair.dataset, 0) > 0)
     taken, checked = held_out(pairs)
     if fabric.is_global_zero:
-        _describe_run(recipe, pairs, places)
+        describe_run(recipe, pairs, places)
 
     network = initial_network(recipe, data=places.data, runs=places.run.parent)
     average = deepcopy(network).eval().to(fabric.device)
@@ -295,47 +284,3 @@ def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
     fabric.barrier()
     if fabric.is_global_zero:
         part.replace(checkpoint)
-
-
-def require_run_of(recipe: Recipe, run: Path) -> None:
-    """Raise InputError unless the folder's run is one of this recipe, whatever its data."""
-    path = run / "run.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if found.get("recipe") != _recipe_of(recipe)["recipe"]:
-        raise InputError(
-            f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now",
-            remedy="move the folder away to train it again",
-        )
-
-
-def _recipe_of(recipe: Recipe) -> dict[str, Any]:
-    return {"recipe": json.loads(recipe.to_json())}
-
-
-def _describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
-    """``run.json`` and ``data.csv``: what is trained on what, with which versions.
-
-    Refuses a folder of another run.
-    """
-    places.run.mkdir(parents=True, exist_ok=True)
-    path = places.run / "run.json"
-    identity = {**_recipe_of(recipe), "data": manifest_digest(pairs), "pairs": len(pairs)}
-    if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if {key: found.get(key) for key in identity} != identity:
-            raise InputError(
-                f"{places.run} holds a run of another recipe or of other data",
-                remedy="give another folder with --run, or delete this one",
-            )
-        return
-    with (places.run / "data.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(("dataset", "group", "image", "licence", "source", "sha256_16"))
-        writer.writerows((p.dataset, p.group, p.image.name, p.licence, p.source, p.sha256_16) for p in pairs)
-    versions = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "lightning": lightning.__version__,
-    }
-    document = {**identity, "versions": versions}
-    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from cropseg_geo.model.networks.canopy import Details
 from cropseg_geo.model.networks.fade import KERNEL_PX, Fade, upsample_nearest
-from cropseg_geo.model.networks.outlines import GuidedOutlines
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -28,8 +27,6 @@ def rewrite_for_onnx(network: Network) -> Network:
                 setattr(parent, name, CoarseFade(child))
             elif isinstance(child, Details):
                 setattr(parent, name, StridedDetails(child))
-            elif isinstance(child, GuidedOutlines):
-                setattr(parent, name, PooledOutlines(child))
     return network
 
 
@@ -88,19 +85,6 @@ class StridedDetails(nn.Module):
         """(N, 3, H, W) and (N, features, H / 2, W / 2) → (N, width, H / 2, W / 2)."""
         joined: Tensor = self.join(torch.cat([features, self.look(images)], dim=1))
         return joined
-
-
-class PooledOutlines(GuidedOutlines):
-    """The guided filter with pooling for its windows' means: one pass over memory for each axis."""
-
-    def __init__(self, outlines: GuidedOutlines) -> None:
-        super().__init__(outlines.radius)
-        self.temperature = outlines.temperature
-
-    def _mean(self, values: Tensor) -> Tensor:
-        size, reach = 2 * self.radius + 1, self.radius
-        rows = F.avg_pool2d(values, (size, 1), stride=1, padding=(reach, 0), count_include_pad=False)
-        return F.avg_pool2d(rows, (1, size), stride=1, padding=(0, reach), count_include_pad=False)
 
 
 def _space_to_depth(values: Tensor) -> Tensor:

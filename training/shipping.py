@@ -8,6 +8,7 @@ from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from training.cards import write_model_card
 from training.evaluation.measure import measure, write_json
+from training.evaluation.precision import bf16_agreement
 from training.evaluation.run import Scores, scores_of
 from training.evaluation.sets import all_sets
 from training.export import export
@@ -42,12 +43,14 @@ def ship(name: str, target: Path, document: Path | None, workshop: Workshop) -> 
     candidate = finished_model(name, workshop)
     checkpoint, raw = folder / CHECKPOINT, folder / "uncalibrated.safetensors"
     export(recipe, checkpoint, raw)
-    scores = measure({name: candidate, name + _RAW: raw}, all_sets(workshop.data), workshop.device)
+    sets = all_sets(workshop.data)
+    scores = measure({name: candidate, name + _RAW: raw}, sets, workshop.device)
     raw.unlink()
     write_json(folder / "scores.json", scores)
     temperature = read_card(candidate).temperature
     own = scores_of(name, scores)
-    card = export(recipe, checkpoint, target, scores=own, temperature=temperature)
+    agreement = bf16_agreement(export_onnx(candidate), sets)
+    card = export(recipe, checkpoint, target, scores=own, temperature=temperature, agreement=agreement)
     export_onnx(target)
     if document is not None:
         uncalibrated = _renamed(scores, name)

@@ -95,7 +95,12 @@ Model = Annotated[
 ]
 Backend = Annotated[str, typer.Option(help="auto, openvino, onnxruntime or torch.", rich_help_panel=MODEL)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=MODEL)]
-Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.", rich_help_panel=MODEL)]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="auto (bf16 where it is faster and masks stay the same), fp32 or bf16.", rich_help_panel=MODEL
+    ),
+]
 Threshold = Annotated[
     float | None, typer.Option(help="Probability from which a pixel is crop.", rich_help_panel=MODEL)
 ]

@@ -47,10 +47,13 @@ def choose_predictor(
     model
         A name of the zoo, or the path of a ``.safetensors`` or ``.onnx`` file.
     backend
-        ``auto``: torch where there is a GPU, and for bf16; else OpenVINO, ONNX Runtime or torch, the first
-        that is installed and that the model has a form for. Or one of them.
-    device, precision
+        ``auto``: torch where there is a GPU; else OpenVINO, ONNX Runtime or torch, the first that is
+        installed, that computes in the precision, and that the model has a form for. Or one of them.
+    device
         See :class:`cropseg_geo.model.predictor.TorchPredictor`; OpenVINO and ONNX Runtime compute on the CPU.
+    precision
+        ``auto``: bf16 on a GPU that multiplies in it, and with OpenVINO on a processor that does where the
+        model's card says that its masks stay the same; else fp32. Or one of them.
 
     Raises
     ------
@@ -80,14 +83,13 @@ def choose_predictor(
             f"{weights} has no ONNX form for --backend {backend}",
             remedy="use --backend torch, or export the model as ONNX with 'python -m training onnx'",
         )
-    if precision == "bf16":
-        # The outlines' filter divides small variances: in bf16 one pixel in twenty changes its class.
-        raise InputError(
-            f"--backend {backend} does not compute in bf16",
-            remedy="leave --precision out, or use --backend torch",
-        )
     _require_backend(backend)
-    return OnnxPredictor(graph, backend)
+    if precision == "auto":
+        exact_enough = read_card(weights).keeps_masks_in_bf16
+        precision = "bf16" if exact_enough and _computes_bf16(backend) else "fp32"
+    elif precision == "bf16":
+        require_bf16(backend)
+    return OnnxPredictor(graph, backend, precision)
 
 
 def onnx_form(weights: Path) -> Path | None:
@@ -99,21 +101,23 @@ def onnx_form(weights: Path) -> Path | None:
     return beside if beside.is_file() and read_card(beside) == read_card(weights) else None
 
 
-def load_onnx_runtime(weights: Path, *, backend: str) -> Runtime:
-    """The network of an ONNX file, ready to compute with that backend.
+def load_onnx_runtime(weights: Path, *, backend: str, precision: str = "fp32") -> Runtime:
+    """The network of an ONNX file, ready to compute with that backend in that precision.
 
     Raises
     ------
     ModelError
         If the file is damaged.
     ResourceError
-        If this machine does not have the backend.
+        If this machine does not have the backend, or does not compute in that precision.
     """
     _require_backend(backend)
+    if precision == "bf16":
+        require_bf16(backend)
     if backend == "openvino":
         from cropseg_geo.model.openvino_runtime import load_openvino
 
-        return load_openvino(weights)
+        return load_openvino(weights, precision=precision)
     from cropseg_geo.model.ort_runtime import load_onnxruntime
 
     return load_onnxruntime(weights)
@@ -121,9 +125,11 @@ def load_onnx_runtime(weights: Path, *, backend: str) -> Runtime:
 
 def _best_backend(graph: Path | None, device: str, precision: str) -> str:
     elsewhere = device not in ("auto", "cpu") or (device == "auto" and has_gpu())
-    if graph is None or elsewhere or precision == "bf16":
+    if graph is None or elsewhere:
         return "torch"
-    return next(filter(_works, _WITHOUT_TORCH), "torch")
+    found = next(filter(_works, _WITHOUT_TORCH), "torch")
+    # torch computes in bf16 on any processor, if slowly.
+    return "torch" if precision == "bf16" and not _computes_bf16(found) else found
 
 
 def _torch_predictor(weights: Path, device: str, precision: str) -> TorchPredictor:
@@ -152,6 +158,23 @@ def _works(backend: str) -> bool:
     except (ImportError, OSError):
         return False
     return True
+
+
+def require_bf16(backend: str) -> None:
+    """Raise ResourceError where a backend does not compute in bf16 on this machine's processor."""
+    if not _computes_bf16(backend):
+        raise ResourceError(
+            f"--backend {backend} does not compute in bf16 on this machine's processor",
+            remedy="use --precision fp32, or --backend torch",
+        )
+
+
+def _computes_bf16(backend: str) -> bool:
+    if backend != "openvino":
+        return False
+    from cropseg_geo.model.openvino_runtime import computes_bf16
+
+    return computes_bf16()
 
 
 def _require_backend(backend: str) -> None:

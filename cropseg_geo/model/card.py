@@ -31,6 +31,9 @@ Argument = str | int | float | bool
 MAX_TILE_PX = 8192
 """Largest side of a tile: a network's activations of it would take some 50 GB."""
 
+SAME_MASK = 0.999
+"""Share of pixels of the same class at and above which two ways to compute give the same mask."""
+
 _LARGEST = sys.float_info.max
 
 Arguments = tuple[tuple[str, Argument], ...]
@@ -75,6 +78,9 @@ class ModelCard:
     temperature
         What the logits were divided by to make the probabilities true, fitted on held-out pictures; None for
         a model that was not calibrated. It is part of the weights already: nothing divides by it again.
+    bf16_agreement
+        Share of the pixels of test pictures whose class is the same in bf16 as in fp32; None where it was not
+        measured.
 
     Raises
     ------
@@ -103,6 +109,7 @@ class ModelCard:
     stride_px: int = 32
     threshold: float = 0.5
     temperature: float | None = None
+    bf16_agreement: float | None = None
 
     def __post_init__(self) -> None:
         _check_texts(self)
@@ -112,6 +119,8 @@ class ModelCard:
             raise _refusal("threshold", self.threshold, "a probability between 0 and 1, both excluded")
         if self.temperature is not None and not 0.0 < self.temperature < math.inf:
             raise _refusal("temperature", self.temperature, "a number above 0, or none")
+        if self.bf16_agreement is not None and not 0.0 <= self.bf16_agreement <= 1.0:
+            raise _refusal("bf16_agreement", self.bf16_agreement, "a share from 0 to 1, or none")
         if re.fullmatch(r"[0-9a-f]{64}", self.weights_digest) is None:
             raise _refusal("weights_digest", self.weights_digest, "64 hexadecimal digits (SHA-256)")
 
@@ -119,6 +128,11 @@ class ModelCard:
     def network_arguments(self) -> dict[str, Argument]:
         """The builder's arguments as keywords."""
         return dict(self.network)
+
+    @property
+    def keeps_masks_in_bf16(self) -> bool:
+        """True where bf16 was measured to give the same class to 99.9 % of the pixels or more."""
+        return self.bf16_agreement is not None and self.bf16_agreement >= SAME_MASK
 
     @cached_property
     def digest(self) -> str:
@@ -174,7 +188,7 @@ def freeze_scores(scores: Mapping[str, Mapping[str, float]]) -> Scores:
     )
 
 
-_OPTIONAL = frozenset({"temperature"})
+_OPTIONAL = frozenset({"temperature", "bf16_agreement"})
 """Fields that came after the first models: a card without them is whole."""
 
 _REMEDY = "use a model file written by this version of CropSeg-Geo, or export it again"
@@ -311,7 +325,7 @@ _READERS: dict[str, Any] = {  # Any: each reader returns its own field's type
     **dict.fromkeys(("bands", "classes", "colours", "training_data"), _texts),
     **dict.fromkeys(("mean", "std"), _numbers),
     **dict.fromkeys(("tile_px", "overlap_px", "stride_px"), _integer),
-    **dict.fromkeys(("gsd_m", "threshold", "temperature"), _number),
+    **dict.fromkeys(("gsd_m", "threshold", "temperature", "bf16_agreement"), _number),
     "gsd_range_m": _span,
     "network": _arguments,
     "scores": _scores,

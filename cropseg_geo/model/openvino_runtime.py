@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from cropseg_geo.model.onnx_file import load_graph, read_onnx_card
 Pixels = npt.NDArray[np.float32]
 Shape = tuple[int, int]
 
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+"""OpenVINO's names of ours."""
+
 _OPTIONS = {
-    "INFERENCE_PRECISION_HINT": "f32",
     "INFERENCE_NUM_THREADS": 1,
     "NUM_STREAMS": 1,
     # Else all networks of a process are bound to the same core, and lanes wait for each other.
@@ -52,18 +55,26 @@ def import_openvino() -> Any:  # Any: a library without types
     return openvino
 
 
+@cache
+def computes_bf16() -> bool:
+    """True where the processor multiplies in bf16 by itself (AVX-512 BF16, AMX)."""
+    return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @dataclass(frozen=True)
 class OpenvinoRuntime:
     """A graph, compiled once for each shape of tile and each call at a time; safe to share between threads.
 
     Law: a tile's logits are the same bits whatever else is computed, before it or beside it. Each compiled
-    network computes one tile, with one thread, and all of a shape are compiled alike.
+    network computes one tile, with one thread, and all of a shape are compiled alike. In bf16 the layers
+    after the last convolution stay in fp32: pixel shuffle, colour index and temperature.
     """
 
     graph: bytes
     mean: Pixels
     std: Pixels
     name: str
+    precision: str = "fp32"
     _idle: dict[Shape, list[Any]] = field(default_factory=dict, repr=False)  # Any: OpenVINO's requests
     _compiled: dict[Shape, bytes] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -81,8 +92,8 @@ class OpenvinoRuntime:
             ) from err
 
     def describe(self) -> str:
-        """``"cpu, fp32, OpenVINO 2026.4"``."""
-        return f"cpu, fp32, {self.name}"
+        """``"cpu, bf16, OpenVINO 2026.4"``."""
+        return f"cpu, {self.precision}, {self.name}"
 
     def _forward(self, request: Any, tile: Pixels) -> Pixels:
         values = (tile[None] - self.mean) / self.std
@@ -105,13 +116,14 @@ class OpenvinoRuntime:
     def _compile(self, shape: Shape) -> Any:
         """A request of a network of its own: compiled once for a shape, then copied, which is faster."""
         core = import_openvino().Core()
+        options = _OPTIONS | {"INFERENCE_PRECISION_HINT": _PRECISIONS[self.precision]}
         with self._lock:
             compiled = self._compiled.get(shape)
         if compiled is not None:
-            return core.import_model(BytesIO(compiled), "CPU", _OPTIONS).create_infer_request()
+            return core.import_model(BytesIO(compiled), "CPU", options).create_infer_request()
         model = core.read_model(self.graph)
         model.reshape([1, len(self.mean[0]), *shape])
-        network = core.compile_model(model, "CPU", _OPTIONS)
+        network = core.compile_model(model, "CPU", options)
         with self._lock:
             self._compiled[shape] = network.export_model().getvalue()
         return network.create_infer_request()
@@ -133,8 +145,8 @@ def _first_alone() -> Iterator[None]:
     yield
 
 
-def load_openvino(weights: Path) -> OpenvinoRuntime:
-    """A runtime for an ONNX file.
+def load_openvino(weights: Path, *, precision: str = "fp32") -> OpenvinoRuntime:
+    """A runtime for an ONNX file, in ``fp32`` or, where :func:`computes_bf16`, in ``bf16``.
 
     Raises
     ------
@@ -147,6 +159,7 @@ def load_openvino(weights: Path) -> OpenvinoRuntime:
         mean=_per_band(card.mean),
         std=_per_band(card.std),
         name=f"OpenVINO {'.'.join(openvino.__version__.split('.')[:2])}",
+        precision=precision,
     )
 
 

@@ -147,15 +147,18 @@ class OnnxPredictor:
         An ``.onnx`` file with a card.
     backend
         ``"openvino"`` or ``"onnxruntime"``.
+    precision
+        ``"fp32"``, or ``"bf16"`` with OpenVINO on a processor that multiplies in it.
     """
 
     weights: Path
     backend: str
+    precision: str = "fp32"
 
-    device, precision = "cpu", "fp32"
+    device = "cpu"
 
-    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str]]:
-        return (OnnxPredictor, (self.weights, self.backend))
+    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str, str]]:
+        return (OnnxPredictor, (self.weights, self.backend, self.precision))
 
     @cached_property
     def card(self) -> ModelCard:
@@ -178,19 +181,21 @@ class OnnxPredictor:
         ModelError
             If the file is damaged.
         ResourceError
-            If this machine does not have the backend.
+            If this machine does not have the backend, or does not compute in that precision.
         """
         require_fitting(batch, self.card)
         return self._runtime().predict(batch)
 
     def describe(self) -> str:
-        """Where and how it computes, for the log: ``"cpu, fp32, OpenVINO 2026.4"``. Loads the network."""
+        """Where and how it computes, for the log: ``"cpu, bf16, OpenVINO 2026.4"``. Loads the network."""
         return self._runtime().describe()
 
     def _runtime(self) -> Runtime:
         from cropseg_geo.model.backends import load_onnx_runtime
 
-        return shared_runtime(self, lambda: load_onnx_runtime(self.weights, backend=self.backend))
+        return shared_runtime(
+            self, lambda: load_onnx_runtime(self.weights, backend=self.backend, precision=self.precision)
+        )
 
 
 FilePredictor = TorchPredictor | OnnxPredictor

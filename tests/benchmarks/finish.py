@@ -1,7 +1,6 @@
-"""Parts of the network that learn nothing: one model's scores by the value of an argument.
+"""The colour index in the finished model: one model's scores by its weight.
 
-uv run python tests/benchmarks/finish.py [MODEL] --argument guide_radius --values 0 2 4 8 --every 4
-uv run python tests/benchmarks/finish.py [MODEL] --argument colour_prior --values 5 7 9 12 --alone
+uv run python tests/benchmarks/finish.py [MODEL] --weights 5 7 9 12 --alone --every 4
 """
 
 from __future__ import annotations
@@ -20,20 +19,15 @@ from training.evaluation.run import whole_sets
 from training.evaluation.sets import all_sets, thinned
 from training.evaluation.tables import markdown_table, with_mean
 
-ARGUMENTS = ("guide_radius", "colour_prior")
-FILTER = "outlines."
 CLASSIFIER = "classifier."
 
 
-def changed(weights: Path, argument: str, value: float, target: Path, *, alone: bool = False) -> Path:
-    """The model with another value, or its colour index alone; the calibration goes with the filter."""
+def changed(weights: Path, weight: float, target: Path, *, alone: bool = False) -> Path:
+    """The model with another weight of its colour index, or that index alone."""
     card, state = read_card(weights), load_state(weights)
-    whole = int(value) if argument == "guide_radius" else value
-    if argument == "guide_radius" and not value:
-        state = {name: tensor for name, tensor in state.items() if not name.startswith(FILTER)}
     if alone:
         state = {name: tensor * (not name.startswith(CLASSIFIER)) for name, tensor in state.items()}
-    card = replace(card, network=freeze_arguments({**card.network_arguments, argument: whole}))
+    card = replace(card, network=freeze_arguments({**card.network_arguments, "colour_prior": weight}))
     save_weights(target, state, card)
     return target
 
@@ -41,8 +35,7 @@ def changed(weights: Path, argument: str, value: float, target: Path, *, alone: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL)
-    parser.add_argument("--argument", choices=ARGUMENTS, default=ARGUMENTS[0])
-    parser.add_argument("--values", nargs="+", type=float, default=[0, 2, 4, 8])
+    parser.add_argument("--weights", nargs="+", type=float, default=[5, 7, 9, 12])
     parser.add_argument("--alone", action="store_true", help="also the colour index without the network")
     parser.add_argument("--every", type=int, default=4, help="every nth picture of the development sets")
     options = parser.parse_args()
@@ -53,14 +46,12 @@ def main() -> None:
     model = find_model(options.model)
     with tempfile.TemporaryDirectory() as name:
         weights = {
-            f"{options.argument} {value:g}": changed(
-                model, options.argument, value, Path(name, f"{value:g}.safetensors")
-            )
-            for value in options.values
+            f"weight {weight:g}": changed(model, weight, Path(name, f"{weight:g}.safetensors"))
+            for weight in options.weights
         }
         if options.alone:
             target = Path(name, "alone.safetensors")
-            weights["colour index alone"] = changed(model, "colour_prior", 5.0, target, alone=True)
+            weights["colour index alone"] = changed(model, 5.0, target, alone=True)
         scores = measure(weights, sets, "cpu", against_baselines=False)
     print(markdown_table(with_mean(whole_sets(scores))))
 

@@ -24,6 +24,7 @@ TILE_PX = 512
 TRIES, TRY_S = 3, 1.5
 SETTINGS = {
     "cpu": (
+        ("openvino", "bf16"),
         ("openvino", "fp32"),
         ("onnxruntime", "fp32"),
         ("torch", "fp32"),
@@ -55,13 +56,11 @@ def main() -> None:
     save("forward", forward_rates(options.device), COLUMNS, options, model=MODEL)
 
 
-def forward_rates(device: str, *, precision: str = "") -> list[Row]:
-    """A row for every setting of a device, or for those in one precision."""
+def forward_rates(device: str) -> list[Row]:
+    """A row for every setting of a device."""
     rows = []
     for backend, computed_in in SETTINGS[device]:
         for lanes in sorted({1, os.cpu_count() or 1}):
-            if precision not in ("", computed_in):
-                continue
             row: Row = {"backend": backend, "precision": computed_in, "lanes": lanes}
             child = ["--child", device, backend, computed_in, str(lanes)]
             try:
@@ -70,11 +69,6 @@ def forward_rates(device: str, *, precision: str = "") -> list[Row]:
                 row |= {"failed": str(failure)}
             rows.append(row)
     return rows
-
-
-def base_rates(device: str) -> list[Row]:
-    """What efficiencies are measured against: all settings that compute what the product does by default."""
-    return forward_rates(device, precision="fp32" if device == "cpu" else "")
 
 
 def best(rows: list[Row]) -> float:

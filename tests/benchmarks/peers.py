@@ -19,7 +19,7 @@ from pathlib import Path
 
 import rasterio
 from environments import environment
-from forward import base_rates, best
+from forward import best, forward_rates
 from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, number, save, watch
 from rasters import orthomosaic
 from scale import counted, segment_command
@@ -76,6 +76,7 @@ def peer(name: str, file: str) -> Method:
 
 METHODS: dict[str, Method] = {
     OURS: ours(),
+    f"{OURS} --precision fp32": ours("--precision", "fp32"),
     f"{OURS} --backend torch": ours("--backend", "torch"),
     "plain script": script,
     "geoai-py": peer("geoai", "run_geoai.py"),
@@ -92,7 +93,7 @@ def main() -> None:
     # Ours always runs: the others are compared with it.
     names = [name for name in METHODS if name in {OURS, *options.methods}]
     options.cache.mkdir(parents=True, exist_ok=True)
-    facts = {"model": MODEL, "forward": base_rates("cpu"), "peers": peer_versions(options.cache)}
+    facts = {"model": MODEL, "forward": forward_rates("cpu"), "peers": peer_versions(options.cache)}
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(dir=options.cache) as folder:
         network = exported(Path(folder))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import rasterio
-from forward import base_rates, best
+from forward import best, forward_rates
 from harness import PEAK, SIZE, WALL, Column, FailedError, Row, arguments, number, save, table, watch
 from rasters import orthomosaic
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, help="as in cropseg segment")
     options = parser.parse_args()
     rows: list[Row] = []
-    forward = {device: base_rates(device) for device in options.devices if is_there(device)}
+    forward = {device: forward_rates(device) for device in options.devices if is_there(device)}
     extra = ["--lanes", str(options.lanes)] if options.lanes else []
     for device in options.devices:
         for size in options.sizes if device in forward else options.sizes[-1:]:

@@ -4,6 +4,7 @@ import pickle
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from test_onnx_file import CARD, graph
 from cropseg_geo.errors import InferenceError, InputError, ModelError, ResourceError
 from cropseg_geo.model import backends, openvino_runtime
 from cropseg_geo.model.backends import choose_predictor, onnx_form
+from cropseg_geo.model.card import SAME_MASK
 from cropseg_geo.model.onnx_file import save_onnx
 from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
 from cropseg_geo.model.weights import read_card
@@ -46,14 +48,17 @@ def adding(tmp_path):
     return path
 
 
-@pytest.fixture(params=WITHOUT_TORCH)
+@pytest.fixture(params=[("openvino", "fp32"), ("openvino", "bf16"), ("onnxruntime", "fp32")], ids="-".join)
 def predictor(request):
-    return choose_predictor("canopy-s", backend=request.param)
+    backend, precision = request.param
+    if precision == "bf16" and not openvino_runtime.computes_bf16():
+        pytest.skip("this processor does not compute in bf16")
+    return choose_predictor("canopy-s", backend=backend, precision=precision)
 
 
 def test_auto_is_settled_without_torch_where_there_is_no_gpu():
     chosen = choose_predictor("canopy-s")
-    assert chosen == OnnxPredictor(find_model("canopy-s").with_suffix(".onnx"), "openvino")
+    assert (chosen.weights, chosen.backend) == (find_model("canopy-s").with_suffix(".onnx"), "openvino")
     assert "auto" not in chosen.identity.values()
     assert chosen.card == read_card(find_model("canopy-s"))
 
@@ -75,10 +80,31 @@ def test_auto_is_torch_for_a_gpu_and_for_weights_without_another_form(monkeypatc
     assert choose_predictor("canopy-s", device="cpu").backend == "openvino"
 
 
-def test_bf16_is_torch_which_keeps_the_outlines_in_fp32():
-    assert choose_predictor("canopy-s", precision="bf16") == TorchPredictor(
-        find_model("canopy-s"), "cpu", "bf16"
-    )
+@pytest.mark.parametrize(
+    ("agreement", "there", "precision"),
+    [(0.9990, True, "bf16"), (0.9989, True, "fp32"), (None, True, "fp32"), (1.0, False, "fp32")],
+)
+def test_auto_is_bf16_where_the_processor_has_it_and_masks_stay_the_same(
+    monkeypatch, tmp_path, agreement, there, precision
+):
+    path = tmp_path / "adds.onnx"
+    save_onnx(path, graph(), replace(CARD, bf16_agreement=agreement))
+    monkeypatch.setattr(openvino_runtime, "computes_bf16", lambda: there)
+    assert choose_predictor(path) == OnnxPredictor(path, "openvino", precision)
+    assert choose_predictor(path, precision="fp32").precision == "fp32"
+    assert choose_predictor(path, backend="onnxruntime").precision == "fp32"
+
+
+def test_bf16_is_torchs_where_no_other_backend_computes_in_it(monkeypatch):
+    monkeypatch.setattr(openvino_runtime, "computes_bf16", lambda: False)
+    weights = find_model("canopy-s")
+    assert choose_predictor("canopy-s", precision="bf16") == TorchPredictor(weights, "cpu", "bf16")
+    with pytest.raises(ResourceError, match="does not compute in bf16") as refused:
+        choose_predictor("canopy-s", backend="openvino", precision="bf16")
+    assert "--precision fp32" in refused.value.remedy
+    # A recipe from a machine that has it, on a worker that has not.
+    with pytest.raises(ResourceError, match="does not compute in bf16"):
+        OnnxPredictor(weights.with_suffix(".onnx"), "openvino", "bf16").describe()
 
 
 def test_a_form_with_another_card_is_not_taken(tmp_path, adding):
@@ -94,8 +120,7 @@ def test_a_form_with_another_card_is_not_taken(tmp_path, adding):
         ({"backend": "abacus"}, InputError, "unknown backend 'abacus'"),
         ({"precision": "fp8"}, InputError, "unknown precision 'fp8'"),
         ({"backend": "openvino", "device": "cuda"}, InputError, "on the CPU, not on 'cuda'"),
-        ({"backend": "onnxruntime", "precision": "bf16"}, InputError, "does not compute in bf16"),
-        ({"backend": "openvino", "precision": "bf16"}, InputError, "does not compute in bf16"),
+        ({"backend": "onnxruntime", "precision": "bf16"}, ResourceError, "does not compute in bf16"),
         ({"device": "abacus"}, InputError, "unknown device 'abacus'"),
     ],
 )
@@ -164,8 +189,17 @@ def test_another_shape_in_between_changes_nothing(predictor, tiles):
 def test_the_mask_is_that_of_torch(name, tiles):
     expected = TorchPredictor(find_model(name), "cpu", "fp32").predict(tiles).argmax(axis=1)
     for backend in WITHOUT_TORCH:
-        found = choose_predictor(name, backend=backend).predict(tiles).argmax(axis=1)
+        found = choose_predictor(name, backend=backend, precision="fp32").predict(tiles).argmax(axis=1)
         assert (found == expected).mean() >= 0.9999
+
+
+@pytest.mark.parametrize("name", ["canopy-s", "canopy-m"])
+def test_bf16_keeps_the_mask_where_the_card_says_so(name, tiles):
+    chosen = choose_predictor(name)
+    if chosen.precision != "bf16":
+        pytest.skip("this processor does not compute in bf16, or the model is not known to keep its masks")
+    exact = choose_predictor(name, precision="fp32").predict(tiles).argmax(axis=1)
+    assert (chosen.predict(tiles).argmax(axis=1) == exact).mean() >= SAME_MASK
 
 
 @pytest.mark.parametrize("shape", [(3, 96, 64), (1, 4, 96, 64), (1, 3, 96, 60), (0, 3, 96, 64)])
@@ -186,7 +220,7 @@ def test_a_failure_of_a_backend_is_an_inference_error_with_a_remedy(predictor, t
 
 def test_they_say_where_and_how_they_compute(predictor):
     label = {"openvino": "OpenVINO", "onnxruntime": "ONNX Runtime"}[predictor.backend]
-    assert predictor.describe().startswith(f"cpu, fp32, {label} ")
+    assert predictor.describe().startswith(f"cpu, {predictor.precision}, {label} ")
 
 
 def test_openvinos_converter_and_telemetry_are_never_imported():

@@ -50,6 +50,15 @@ def test_a_card_with_a_temperature_comes_back_with_it():
     assert again.digest == card.digest != make_card().digest
 
 
+@pytest.mark.parametrize(
+    ("agreement", "keeps"), [(None, False), (0.99899, False), (0.999, True), (1.0, True)]
+)
+def test_masks_are_kept_in_bf16_where_it_was_measured_so(agreement, keeps):
+    card = make_card(bf16_agreement=agreement)
+    assert ModelCard.from_json(card.to_json()) == card
+    assert card.keeps_masks_in_bf16 is keeps
+
+
 def test_a_card_from_before_there_were_temperatures_loads_and_keeps_its_digest():
     card = make_card()
     assert "temperature" not in json.loads(card.to_json())
@@ -112,6 +121,9 @@ def test_arguments_come_back_with_their_types():
         ("temperature", -1.0),
         ("temperature", float("inf")),
         ("temperature", float("nan")),
+        ("bf16_agreement", -0.1),
+        ("bf16_agreement", 1.1),
+        ("bf16_agreement", float("nan")),
         ("weights_digest", "0" * 63),
         ("weights_digest", "G" * 64),
     ],
@@ -133,6 +145,8 @@ def test_a_field_that_cannot_be_is_refused_by_name(field, value):
         ("threshold", True),
         ("temperature", "hot"),
         ("temperature", None),
+        ("bf16_agreement", "most"),
+        ("bf16_agreement", None),
         ("bands", "red"),
         ("bands", ["red", 2, "blue"]),
         ("mean", 0.5),

@@ -83,9 +83,16 @@ def test_each_image_of_a_batch_has_its_own_threshold():
 
 def test_every_class_but_the_first_rises_alike():
     logits = torch.randn(1, 4, 64, 64)
-    moved = ColourPrior(4.0)(field(), logits) - logits
+    moved = ColourPrior(4.0, 4)(field(), logits) - logits
     torch.testing.assert_close(moved[:, 1], -moved[:, 0])
     assert all(torch.allclose(moved[:, k], moved[:, 1], atol=1e-5) for k in (2, 3))
+
+
+def test_a_temperature_divides_network_and_index_alike():
+    prior, logits = ColourPrior(4.0, 2), torch.randn(1, 2, 64, 64)
+    before = prior(field(), logits)
+    prior.temperature.fill_(2.5)
+    torch.testing.assert_close(prior(field(), logits), before / 2.5)
 
 
 def test_a_network_that_says_nothing_gives_the_index():

@@ -15,7 +15,7 @@ NETWORKS = {
         "upsampler": "fade-lite",
         "output": "shuffle",
         "detail_width": 8,
-        "guide_radius": 2,
+        "colour_prior": 5.0,
     },
     "depthcropseg": {
         "encoder": "test_vit2",

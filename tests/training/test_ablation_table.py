@@ -21,7 +21,7 @@ from training.recipe import CANOPY_S
 PLAIN = replace(
     CANOPY_S,
     network={"encoder": "mobilenetv2_050", "colour_prior": 5.0},
-    finish={"guide_radius": 4, "colour_prior": 9.0},
+    finish={"colour_prior": 9.0},
     initial_weights="start.safetensors",
     shares={"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2},
     average_teaches=False,
@@ -80,9 +80,8 @@ def test_every_variant_changes_one_thing_of_the_recipe_and_keeps_the_rest():
     for crop in ("peanut", "soybean"):
         assert changed.pop(f"no-{crop}-prior") == {"network", "finish", "shares"}
     assert all(len(keys) == 1 for keys in changed.values())
-    assert trials["no-prior"].finish == {"guide_radius": 4}
-    assert trials["no-guide"].finish == {"colour_prior": 9.0}
-    assert trials["prior-as-trained"].finish == {"guide_radius": 4}
+    assert trials["no-prior"].finish == {}
+    assert trials["prior-as-trained"].finish == {}
     assert trials["bilinear"].network == {**BASE.network, "upsampler": "bilinear"}
     assert trials["no-imagenet"].initial_weights == ""
     assert "simulator" not in trials["no-simulator"].shares

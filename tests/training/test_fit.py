@@ -21,9 +21,10 @@ from training.evaluation.run import evaluate
 from training.evaluation.sets import development_sets
 from training.evaluation.tables import scores_table
 from training.export import export
-from training.fit import Places, fit
+from training.fit import fit
 from training.losses import segmentation_loss
 from training.recipe import CANOPY_S, find_recipe
+from training.runs import Places
 from training.start import CHECKPOINT, load_average
 
 RECIPE = replace(

@@ -36,6 +36,11 @@ def test_the_document_holds_the_card_and_the_scores(card, tmp_path):
     assert "MB" in text
 
 
+def test_it_says_how_many_pixels_keep_their_class_in_bf16(card):
+    assert "| In bf16 | 99.912 % of" in render_model_card(replace(card, bf16_agreement=0.99912), SCORES)
+    assert "bf16" not in render_model_card(replace(card, bf16_agreement=None), SCORES)
+
+
 def test_without_a_temperature_it_says_so(card):
     assert "not calibrated" in render_model_card(card, SCORES)
 

@@ -27,8 +27,10 @@ Pixels = npt.NDArray[np.uint8]
 BINS = 15
 
 CLASSIFIER = "classifier"
-OUTLINES_TEMPERATURE = "outlines.temperature"
-"""The last layer of the ``canopy`` network: its output is the logits, but for a bilinear enlargement."""
+"""The last layer of a network without a colour index: its output is the logits, but for an enlargement."""
+
+PRIOR_TEMPERATURE = "prior.temperature"
+"""Divides network and colour index alike, where there is one."""
 
 TEMPERATURES = (0.05, 20.0)
 """Where the temperature is looked for; one at an end says that something else is wrong."""
@@ -199,8 +201,8 @@ def fold_temperature(state: Mapping[str, Tensor], temperature: float) -> dict[st
     """
     if not 0.0 < temperature < float("inf"):
         raise InputError(f"temperature {temperature} is not a number above 0")
-    if OUTLINES_TEMPERATURE in state:  # the last step of such a network is not a layer with weights
-        return {**state, OUTLINES_TEMPERATURE: state[OUTLINES_TEMPERATURE] * temperature}
+    if PRIOR_TEMPERATURE in state:
+        return {**state, PRIOR_TEMPERATURE: state[PRIOR_TEMPERATURE] * temperature}
     last = {f"{CLASSIFIER}.weight", f"{CLASSIFIER}.bias"}
     if missing := sorted(last - state.keys()):
         raise InputError(f"the network has no {', '.join(missing)} to fold a temperature into")

@@ -81,11 +81,6 @@ def prior_as_trained(recipe: Recipe) -> Recipe:
     return replace(recipe, finish=_without(recipe.finish, "colour_prior"))
 
 
-def unguided(recipe: Recipe) -> Recipe:
-    """The recipe whose finished model leaves outlines as the network draws them."""
-    return replace(recipe, finish=_without(recipe.finish, "guide_radius"))
-
-
 def _without(arguments: Mapping[str, Argument], name: str) -> dict[str, Argument]:
     return {key: value for key, value in arguments.items() if key != name}
 
@@ -105,7 +100,6 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
-    Variant("no-guide", "outlines not fitted to the image's colours", unguided),
     Variant("prior-as-trained", "no heavier colour index in the finished model", prior_as_trained),
     Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),

@@ -138,7 +138,8 @@ def tune(
         If the names of the dataset and of the product's own clash, or ``run`` holds another run.
     """
     from training.evaluation.run import evaluate_pairs, scores_of
-    from training.fit import Places, fit
+    from training.fit import fit
+    from training.runs import Places
 
     start, kept = plan.card, plan.kept()
     recipe = tuning_recipe(start, dataset, plan, kept, name=name)

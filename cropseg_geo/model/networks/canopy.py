@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model.networks.decoder import PixelDecoder, Refinement
 from cropseg_geo.model.networks.fusion import fuse_batch_norms
-from cropseg_geo.model.networks.outlines import GuidedOutlines
 from cropseg_geo.model.networks.prior import ColourPrior
 
 
@@ -64,9 +63,6 @@ class CanopyNet(nn.Module):
         Channels of a branch that sees the image's own pixels, 2 × 2 of them as 12 channels at stride 2, and
         joins the decoder before the classifier. An encoder's first step already averages over what a blade
         of grass or an outline is; 0 leaves the branch out.
-    guide_radius
-        Window (px at half resolution) in which the probabilities are fitted to the pixels' own colours, for
-        images standardised to −1–1; 0 leaves that out. See :mod:`cropseg_geo.model.networks.outlines`.
     colour_prior
         Weight of the colour index that the network's logits are added to, for images standardised to −1–1; 0
         leaves it out. See :mod:`cropseg_geo.model.networks.prior`.
@@ -89,7 +85,6 @@ class CanopyNet(nn.Module):
         upsampler: str = "fade-lite",
         output: str = "bilinear",
         detail_width: int = 0,
-        guide_radius: int = 0,
         colour_prior: float = 0.0,
     ) -> None:
         super().__init__()
@@ -112,8 +107,7 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
-        self.prior = ColourPrior(colour_prior) if colour_prior else None
-        self.outlines = GuidedOutlines(guide_radius) if guide_radius else None
+        self.prior = ColourPrior(colour_prior, classes) if colour_prior else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
 
@@ -129,7 +123,4 @@ class CanopyNet(nn.Module):
             logits = F.interpolate(logits, scale_factor=2.0, mode="bilinear", align_corners=False)
         if self.prior is not None:
             logits = self.prior(images, logits)
-        if self.outlines is None or self.training:  # it has nothing to learn
-            return logits
-        finished: Tensor = self.outlines(images, logits)
-        return finished
+        return logits

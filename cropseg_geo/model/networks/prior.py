@@ -49,16 +49,28 @@ class ColourPrior(nn.Module):
     ----------
     weight
         Logits for each distance between the means of the greener and the less green pixels.
+    classes
+        Channels of the logits, the background first.
+
+    Attributes
+    ----------
+    temperature
+        Divides the logits that come out: calibration has to reach the index, too.
     """
 
-    def __init__(self, weight: float) -> None:
+    temperature: Tensor
+    share: Tensor
+
+    def __init__(self, weight: float, classes: int) -> None:
         super().__init__()
-        self.weight = weight
+        share = torch.full((1, classes, 1, 1), weight / 2.0)
+        share[:, 0] = -weight / 2.0
+        self.register_buffer("share", share, persistent=False)
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W), H and W even → (N, classes, H, W)."""
-        told = self.weight * standardised_green(images)
-        return torch.cat([logits[:, :1] - told / 2.0, logits[:, 1:] + told / 2.0], dim=1)
+        return (logits.float() + self.share.float() * standardised_green(images)) / self.temperature.float()
 
 
 @torch.no_grad()

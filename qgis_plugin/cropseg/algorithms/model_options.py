@@ -135,7 +135,10 @@ def _add_running_options(algorithm: EngineAlgorithm) -> None:
         PRECISION,
         tr("Precision"),
         PRECISIONS,
-        tr("fp32 is the default on processors; bf16 is for GPUs, which compute faster in it."),
+        tr(
+            "auto takes bf16 where the processor or the GPU is faster in it and the model keeps its masks; "
+            "else fp32."
+        ),
         is_advanced=True,
     )
     for name, label, lowest, text in _whole_numbers():

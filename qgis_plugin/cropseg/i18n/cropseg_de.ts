@@ -332,8 +332,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Genauigkeit</translation>
     </message>
     <message>
-      <source>fp32 is the default on processors; bf16 is for GPUs, which compute faster in it.</source>
-      <translation>fp32 gilt auf Prozessoren; bf16 ist für Grafikkarten, die darin schneller rechnen.</translation>
+      <source>auto takes bf16 where the processor or the GPU is faster in it and the model keeps its masks; else fp32.</source>
+      <translation>auto nimmt bf16, wo Prozessor oder Grafikkarte darin schneller rechnen und das Modell seine Masken behält; sonst fp32.</translation>
     </message>
     <message>
       <source>Tile size (px)</source>
