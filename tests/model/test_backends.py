@@ -104,7 +104,7 @@ def test_bf16_is_torchs_where_no_other_backend_computes_in_it(monkeypatch):
     assert "--precision fp32" in refused.value.remedy
     # A recipe from a machine that has it, on a worker that has not.
     with pytest.raises(ResourceError, match="does not compute in bf16"):
-        OnnxPredictor(weights.with_suffix(".onnx"), "openvino", "bf16").describe()
+        backends.load_onnx_runtime(weights.with_suffix(".onnx"), backend="openvino", precision="bf16")
 
 
 def test_a_form_with_another_card_is_not_taken(tmp_path, adding):
