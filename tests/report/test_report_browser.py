@@ -97,6 +97,12 @@ def place_of(page, plot):
     return box["x"] + centre[0], box["y"] + centre[1]
 
 
+def hover(page, plot):
+    """Move the mouse onto a plot: Leaflet's canvas is deaf for 32 ms after each move that it heard."""
+    page.evaluate("new Promise(resolve => setTimeout(resolve, 40))")
+    page.mouse.move(*place_of(page, plot))
+
+
 def test_it_opens_without_an_error_and_without_a_request(visit):
     page = visit()
     assert page.title() == "trial_2026-05-31 – field report"
@@ -108,18 +114,18 @@ def test_text_of_users_never_runs(visit):
     page = visit()
     assert HOSTILE in names(page)
     row_of(page, 10).click()
-    page.mouse.move(*place_of(page, 10))
+    hover(page, 10)
     assert page.locator("#plot-name").inner_text() == f"Plot {HOSTILE}"
     assert page.evaluate("window.hacked") is None
 
 
 def test_hovering_a_plot_shows_its_value(visit):
     page = visit()
-    page.mouse.move(*place_of(page, 0))
+    hover(page, 0)
     tip = page.locator(".plot-tip")
     tip.wait_for()
     assert tip.inner_text().split("\n") == ["P1", "Coverage 93.0\u00a0%"]
-    page.mouse.move(*place_of(page, 11))
+    hover(page, 11)
     tip.filter(has_text="low valid area").wait_for()
 
 
