@@ -1,6 +1,6 @@
-"""The colour index in the finished model: one model's scores by its weight.
+"""The colour index in the finished model: one model's scores by its weight and its shift.
 
-uv run python tests/benchmarks/finish.py [MODEL] --weights 5 7 9 12 --alone --every 4
+uv run python tests/benchmarks/finish.py [MODEL] --weights 5 12 18 --shifts 0 0.07 --alone --every 4
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from training.evaluation.tables import markdown_table, with_mean
 CLASSIFIER = "classifier."
 
 
-def changed(weights: Path, weight: float, target: Path, *, alone: bool = False) -> Path:
-    """The model with another weight of its colour index, or that index alone."""
+def changed(weights: Path, weight: float, shift: float, target: Path, *, alone: bool = False) -> Path:
+    """The model with another weight and shift of its colour index, or that index alone."""
     card, state = read_card(weights), load_state(weights)
     if alone:
         state = {name: tensor * (not name.startswith(CLASSIFIER)) for name, tensor in state.items()}
-    card = replace(card, network=freeze_arguments({**card.network_arguments, "colour_prior": weight}))
+    index = {"colour_prior": weight, "colour_shift": shift}
+    card = replace(card, network=freeze_arguments({**card.network_arguments, **index}))
     save_weights(target, state, card)
     return target
 
@@ -35,7 +36,8 @@ def changed(weights: Path, weight: float, target: Path, *, alone: bool = False) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL)
-    parser.add_argument("--weights", nargs="+", type=float, default=[5, 7, 9, 12])
+    parser.add_argument("--weights", nargs="+", type=float, default=[5, 12, 18])
+    parser.add_argument("--shifts", nargs="+", type=float, default=[0, 0.07])
     parser.add_argument("--alone", action="store_true", help="also the colour index without the network")
     parser.add_argument("--every", type=int, default=4, help="every nth picture of the development sets")
     options = parser.parse_args()
@@ -46,12 +48,15 @@ def main() -> None:
     model = find_model(options.model)
     with tempfile.TemporaryDirectory() as name:
         weights = {
-            f"weight {weight:g}": changed(model, weight, Path(name, f"{weight:g}.safetensors"))
+            f"weight {weight:g}, shift {shift:g}": changed(
+                model, weight, shift, Path(name, f"{weight:g}-{shift:g}.safetensors")
+            )
             for weight in options.weights
+            for shift in options.shifts
         }
         if options.alone:
             target = Path(name, "alone.safetensors")
-            weights["colour index alone"] = changed(model, 5.0, target, alone=True)
+            weights["colour index alone"] = changed(model, 5.0, 0.0, target, alone=True)
         scores = measure(weights, sets, "cpu", against_baselines=False)
     print(markdown_table(with_mean(whole_sets(scores))))
 

@@ -88,6 +88,13 @@ def test_every_class_but_the_first_rises_alike():
     assert all(torch.allclose(moved[:, k], moved[:, 1], atol=1e-5) for k in (2, 3))
 
 
+def test_a_shift_lets_paler_green_pass_by_as_much():
+    plain, shifted, logits = ColourPrior(4.0, 2), ColourPrior(4.0, 2, 0.25), torch.randn(1, 2, 64, 64)
+    moved = shifted(field(), logits) - plain(field(), logits)
+    torch.testing.assert_close(moved[:, 1], torch.full((1, 64, 64), 0.5))
+    torch.testing.assert_close(moved[:, 0], torch.full((1, 64, 64), -0.5))
+
+
 def test_a_temperature_divides_network_and_index_alike():
     prior, logits = ColourPrior(4.0, 2), torch.randn(1, 2, 64, 64)
     before = prior(field(), logits)

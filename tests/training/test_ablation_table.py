@@ -21,7 +21,7 @@ from training.recipe import CANOPY_S
 PLAIN = replace(
     CANOPY_S,
     network={"encoder": "mobilenetv2_050", "colour_prior": 5.0},
-    finish={"colour_prior": 9.0},
+    finish={"colour_prior": 9.0, "colour_shift": 0.1},
     initial_weights="start.safetensors",
     shares={"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2},
     average_teaches=False,

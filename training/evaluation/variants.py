@@ -72,17 +72,17 @@ def without_doubt(recipe: Recipe) -> Recipe:
 
 def without_prior(recipe: Recipe) -> Recipe:
     """The recipe whose network starts from nothing but pixels, not from a colour index."""
-    network, finish = (_without(part, "colour_prior") for part in (recipe.network, recipe.finish))
+    network, finish = (_without_index(part) for part in (recipe.network, recipe.finish))
     return replace(recipe, network=network, finish=finish)
 
 
 def prior_as_trained(recipe: Recipe) -> Recipe:
-    """The recipe in whose finished model the colour index weighs what it weighs in training."""
-    return replace(recipe, finish=_without(recipe.finish, "colour_prior"))
+    """The recipe in whose finished model the colour index is what it is in training."""
+    return replace(recipe, finish=_without_index(recipe.finish))
 
 
-def _without(arguments: Mapping[str, Argument], name: str) -> dict[str, Argument]:
-    return {key: value for key, value in arguments.items() if key != name}
+def _without_index(arguments: Mapping[str, Argument]) -> dict[str, Argument]:
+    return {key: value for key, value in arguments.items() if not key.startswith("colour_")}
 
 
 def unchanged(recipe: Recipe) -> Recipe:
@@ -100,7 +100,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
-    Variant("prior-as-trained", "no heavier colour index in the finished model", prior_as_trained),
+    Variant("prior-as-trained", "the finished model's colour index as in training", prior_as_trained),
     Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),
     Variant("no-heights", "without labels from heights", without("heights")),

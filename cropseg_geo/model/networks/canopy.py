@@ -66,6 +66,8 @@ class CanopyNet(nn.Module):
     colour_prior
         Weight of the colour index that the network's logits are added to, for images standardised to −1–1; 0
         leaves it out. See :mod:`cropseg_geo.model.networks.prior`.
+    colour_shift
+        What is added to the index before it is weighed; above 0, paler green counts as vegetation.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class CanopyNet(nn.Module):
         output: str = "bilinear",
         detail_width: int = 0,
         colour_prior: float = 0.0,
+        colour_shift: float = 0.0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -107,7 +110,7 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
-        self.prior = ColourPrior(colour_prior, classes) if colour_prior else None
+        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
 

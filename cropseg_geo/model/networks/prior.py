@@ -51,6 +51,9 @@ class ColourPrior(nn.Module):
         Logits for each distance between the means of the greener and the less green pixels.
     classes
         Channels of the logits, the background first.
+    shift
+        Added to the index, in distances between the means: what the network adds to it during training is
+        outweighed in part where the index weighs more afterwards.
 
     Attributes
     ----------
@@ -61,16 +64,18 @@ class ColourPrior(nn.Module):
     temperature: Tensor
     share: Tensor
 
-    def __init__(self, weight: float, classes: int) -> None:
+    def __init__(self, weight: float, classes: int, shift: float = 0.0) -> None:
         super().__init__()
         share = torch.full((1, classes, 1, 1), weight / 2.0)
         share[:, 0] = -weight / 2.0
+        self.shift = shift
         self.register_buffer("share", share, persistent=False)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W), H and W even → (N, classes, H, W)."""
-        return (logits.float() + self.share.float() * standardised_green(images)) / self.temperature.float()
+        green = standardised_green(images) + self.shift
+        return (logits.float() + self.share.float() * green) / self.temperature.float()
 
 
 @torch.no_grad()
