@@ -30,7 +30,7 @@ CANOPY = Prose(
     ),
     limits=(
         "It is no weed map: crop and weed are not told apart.",
-        "Mature, yellow crops and dead leaves count as background; leaves that turn are found in part.",
+        "Mature, golden crops and leaves that turn are found in part; dead leaves count as background.",
         "Plants of a few pixels, as seedlings at 1 cm/px, are found with poor outlines, where a colour index "
         "does better: fly lower, or try `--gsd auto`, which may read at a finer GSD.",
         "Species, soils, cameras and light that are not among the training data below: look at the result.",

@@ -10,6 +10,7 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
+from cropseg_geo.memory import memory_returned
 from cropseg_geo.options import Options
 from cropseg_geo.outputs import Outputs, output_ground, publish
 from cropseg_geo.pipeline.decision import decide, read_plots_of
@@ -56,6 +57,7 @@ class SegmentResult:
         return {kind: path for kind, path in named.items() if path is not None}
 
 
+@memory_returned()
 @handles_released()
 def segment(
     raster: str | Path,

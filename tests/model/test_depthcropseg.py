@@ -8,6 +8,7 @@ from cropseg_geo.errors import ModelError
 from cropseg_geo.model.card import Argument
 from cropseg_geo.model.networks import NETWORKS, build_network
 from cropseg_geo.model.networks.fade import Fade
+from cropseg_geo.model.networks.prior import ColourPrior
 from cropseg_geo.model.presets import PRESETS, find_preset
 from cropseg_geo.model.runtime import prepare
 
@@ -23,6 +24,14 @@ def tiny(**changes):
 def test_logits_have_the_size_of_the_image(upsampler):
     with torch.no_grad():
         assert tiny(upsampler=upsampler).eval()(torch.rand(2, 3, 64, 96)).shape == (2, 2, 64, 96)
+
+
+def test_a_colour_index_is_added_to_the_logits_where_it_is_asked_for():
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        plain, moved = (tiny(**index).eval()(images) for index in ({}, {"colour_prior": 4.0}))
+    index = ColourPrior(4.0, 2)(images, torch.zeros_like(plain))
+    torch.testing.assert_close(moved - plain, index, atol=1e-5, rtol=0)
 
 
 def test_fade_is_at_every_upsampling_step():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.card import Argument
+from cropseg_geo.model.presets import find_preset
 from training.recipe import Recipe
 
 _MIXED = "mixed-"
@@ -95,6 +96,16 @@ def from_nothing(recipe: Recipe) -> Recipe:
     return replace(recipe, initial_weights="")
 
 
+def vit_adapter(recipe: Recipe) -> Recipe:
+    """The recipe in a small network of the paper's kind, of random weights: no pretrained ViT is at hand."""
+    preset = find_preset("depthcropseg-pp-s")
+    if recipe.architecture == preset.architecture:
+        return recipe
+    index = {key: value for key, value in recipe.network.items() if key.startswith("colour_")}
+    network = {**preset.network, "width": 96, **index}
+    return replace(recipe, architecture=preset.architecture, network=network, initial_weights="")
+
+
 VARIANTS: tuple[Variant, ...] = (
     Variant("base", "the recipe as it is", unchanged),
     Variant("bilinear", "bilinear upsampling in the decoder", upsampler("bilinear")),
@@ -108,6 +119,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("stage-1", "without self-training: no labels of a teacher", first_stage),
     Variant("no-doubt", "hand-drawn outlines taken as they are", without_doubt),
     Variant("no-imagenet", "random initial weights", from_nothing),
+    Variant("vit-adapter", "a small ViT-Adapter of random weights instead of the CNN", vit_adapter),
     Variant("no-peanut", "the peanut field held out", without("peanut")),
     Variant("no-soybean", "the soybean field held out (one potted soybean stays)", without("growingsoy")),
     Variant(

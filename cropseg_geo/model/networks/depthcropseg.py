@@ -1,7 +1,7 @@
 """The ``depthcropseg`` network: ViT-Adapter, pixel decoder with FADE, one logit map for each class.
 
 Source: DepthCropSeg++, arXiv:2601.12366: a ViT-Adapter on BEiT-Large with FADE in its decoder. Its head is
-not published; here the decoder is the one of ``canopy``, so that the two differ by their encoder only.
+not published; here the decoder is the one of ``canopy``, and so is the colour index where it is asked for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cropseg_geo.model.networks.decoder import PixelDecoder
+from cropseg_geo.model.networks.prior import ColourPrior
 from cropseg_geo.model.networks.vit import build_vit
 from cropseg_geo.model.networks.vit_adapter import VitAdapter
 
@@ -33,6 +34,8 @@ class DepthCropSeg(nn.Module):
         Channels of the decoder.
     upsampler
         How the decoder upsamples: ``"fade"``, ``"fade-lite"`` or ``"bilinear"``.
+    colour_prior, colour_shift
+        Weight and shift of the colour index under the logits, as in ``canopy``; the paper has none.
     """
 
     def __init__(
@@ -46,14 +49,20 @@ class DepthCropSeg(nn.Module):
         drop_path: float = 0.0,
         width: int = 256,
         upsampler: str = "fade",
+        colour_prior: float = 0.0,
+        colour_shift: float = 0.0,
     ) -> None:
         super().__init__()
         vit = build_vit(encoder, img_size=img_size, drop_path=drop_path)
         self.encoder = VitAdapter(vit, heads=heads, value_ratio=value_ratio, drop_path=drop_path)
         self.decoder = PixelDecoder(self.encoder.channels, [width] * 4, upsampler=upsampler)
+        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
         self.classifier = nn.Conv2d(width, classes, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised images (N, 3, H, W), H and W multiples of 32 → logits (N, classes, H, W)."""
         logits = self.classifier(self.decoder(self.encoder(images)))
-        return F.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=False)
+        logits: Tensor = F.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=False)
+        if self.prior is not None:
+            logits = self.prior(images, logits)
+        return logits
