@@ -61,8 +61,8 @@ class DepthCropSeg(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised images (N, 3, H, W), H and W multiples of 32 → logits (N, classes, H, W)."""
-        logits = self.classifier(self.decoder(self.encoder(images)))
-        logits: Tensor = F.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=False)
+        logits: Tensor = self.classifier(self.decoder(self.encoder(images)))
+        logits = F.interpolate(logits, scale_factor=4.0, mode="bilinear", align_corners=False)
         if self.prior is not None:
             logits = self.prior(images, logits)
         return logits
