@@ -32,7 +32,7 @@ CANOPY = Prose(
         "It is no weed map: crop and weed are not told apart.",
         "Mature, golden crops and leaves that turn are found in part; dead leaves count as background.",
         "Plants of a few pixels, as seedlings at 1 cm/px, are found with poor outlines, where a colour index "
-        "does better: fly lower, or try `--gsd auto`, which may read at a finer GSD.",
+        "does better: fly lower.",
         "Species, soils, cameras and light that are not among the training data below: look at the result.",
         "At 2 cm/px and coarser, gaps between leaves close, and a stand of maize becomes one canopy.",
         "The colour index that the network starts from has one threshold for the whole tile. Apart "

@@ -13,6 +13,9 @@ from training.recipe import Recipe
 _MIXED = "mixed-"
 """Masks of a dataset into which a teacher's opinion was mixed."""
 
+_INDEX = "colour_"
+"""How the arguments of the colour index begin, in every network that has one."""
+
 DEFAULT_UPSAMPLER = "fade-lite"
 """What the ``canopy`` network does where its recipe names no upsampler."""
 
@@ -83,7 +86,7 @@ def prior_as_trained(recipe: Recipe) -> Recipe:
 
 
 def _without_index(arguments: Mapping[str, Argument]) -> dict[str, Argument]:
-    return {key: value for key, value in arguments.items() if not key.startswith("colour_")}
+    return {key: value for key, value in arguments.items() if not key.startswith(_INDEX)}
 
 
 def unchanged(recipe: Recipe) -> Recipe:
@@ -101,7 +104,7 @@ def vit_adapter(recipe: Recipe) -> Recipe:
     preset = find_preset("depthcropseg-pp-s")
     if recipe.architecture == preset.architecture:
         return recipe
-    index = {key: value for key, value in recipe.network.items() if key.startswith("colour_")}
+    index = {key: value for key, value in recipe.network.items() if key.startswith(_INDEX)}
     network = {**preset.network, "width": 96, **index}
     return replace(recipe, architecture=preset.architecture, network=network, initial_weights="")
 

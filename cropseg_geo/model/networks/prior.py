@@ -52,8 +52,7 @@ class ColourPrior(nn.Module):
     classes
         Channels of the logits, the background first.
     shift
-        Added to the index, in distances between the means: what the network adds to it during training is
-        outweighed in part where the index weighs more afterwards.
+        Added to the index, in distances between the means; above 0, paler green counts as vegetation.
 
     Attributes
     ----------
