@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.card import Argument
@@ -13,6 +14,9 @@ from cropseg_geo.model.presets import PRESETS, find_preset
 from training.augment import Augmentation
 
 CLASSES = ("background", "crop")
+
+_UNREAD = ("version", "summary", "finish")
+"""Fields that only the finished model has."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ class Recipe:
     def to_json(self) -> str:
         """Canonical JSON; equal recipes give equal text."""
         return json.dumps(asdict(self), sort_keys=True, indent=2)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What the training reads: recipes that agree in it share their runs."""
+        return {name: value for name, value in json.loads(self.to_json()).items() if name not in _UNREAD}
 
 
 # Without batch norms in the encoder: those of the initial weights are folded, and small batches of very

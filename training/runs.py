@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,18 @@ def require_run_of(recipe: Recipe, run: Path) -> None:
     """Raise InputError unless the folder's run is one of this recipe, whatever its data."""
     path = run / "run.json"
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if found.get("recipe") != _recipe_of(recipe)["recipe"]:
+    if not _same_training(found, recipe):
         raise InputError(
             f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now",
             remedy="move the folder away to train it again",
         )
 
 
-def _recipe_of(recipe: Recipe) -> dict[str, Any]:
-    return {"recipe": json.loads(recipe.to_json())}
+def _same_training(found: Mapping[str, Any], recipe: Recipe) -> bool:
+    recorded = found.get("recipe", {})
+    wanted = recipe.training
+    # What else it records was not read: a name's version, the finish of the model that came of it.
+    return {name: recorded.get(name) for name in wanted} == wanted
 
 
 def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
@@ -48,10 +51,10 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
     """
     places.run.mkdir(parents=True, exist_ok=True)
     path = places.run / "run.json"
-    identity = {**_recipe_of(recipe), "data": manifest_digest(pairs), "pairs": len(pairs)}
+    data = {"data": manifest_digest(pairs), "pairs": len(pairs)}
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        if {key: found.get(key) for key in identity} != identity:
+        if {key: found.get(key) for key in data} != data or not _same_training(found, recipe):
             raise InputError(
                 f"{places.run} holds a run of another recipe or of other data",
                 remedy="give another folder with --run, or delete this one",
@@ -66,5 +69,5 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
         "torch": torch.__version__,
         "lightning": lightning.__version__,
     }
-    document = {**identity, "versions": versions}
+    document = {"recipe": json.loads(recipe.to_json()), **data, "versions": versions}
     path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")

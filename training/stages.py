@@ -6,6 +6,7 @@ Everything made on the way lies below the folder of the runs and is made once: `
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,12 @@ import numpy as np
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.backends import choose_predictor, onnx_form
 from cropseg_geo.model.predictor import Predictor, TorchPredictor
+from cropseg_geo.model.weights import read_card
 from sample_tiles.field import Field
 from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
 from training.evaluation.calibration import calibrate
-from training.export import export
+from training.export import export, make_card
 from training.fit import fit
 from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
@@ -35,6 +37,9 @@ from training.teach import Screen, find_pictures, teach_labelled, teach_unlabell
 SCENES, SCENE_SEED = 800, 5
 FIELD_SEED = 71
 """Not the seed of any field that models are tested on."""
+
+_TAUGHT = ("guesses", "mixed")
+"""Sources that are a model's opinion."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +118,27 @@ def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
 
 
 def finished_model(name: str, workshop: Workshop) -> Path:
-    """The weights file of a run of a recipe by its name, calibrated; made where it is not there yet."""
+    """The weights file of a run of a recipe by its name, calibrated; made where it is not there yet.
+
+    One of another finish is made anew from the same run, and what it taught as a teacher is forgotten.
+    """
     recipe, target = find_recipe(name), workshop.run_of(name) / f"{name}.safetensors"
     if target.is_file():
         require_run_of(recipe, workshop.run_of(name))
+        if _is_finished(target, recipe):
+            return target
+        for kind in _TAUGHT:
+            shutil.rmtree(workshop.run_of(name) / kind, ignore_errors=True)
     else:
         train(recipe, workshop)
-        export(recipe, workshop.run_of(name) / CHECKPOINT, target, temperature=temperature_of(name, workshop))
+    export(recipe, workshop.run_of(name) / CHECKPOINT, target, temperature=temperature_of(name, workshop))
     return target
+
+
+def _is_finished(weights: Path, recipe: Recipe) -> bool:
+    """Whether a weights file is what the recipe makes of a run now."""
+    found, wanted = read_card(weights), make_card(recipe, scores={})
+    return (found.version, found.network) == (wanted.version, wanted.network)
 
 
 def temperature_of(name: str, workshop: Workshop) -> float:

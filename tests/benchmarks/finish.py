@@ -1,5 +1,7 @@
 """The colour index in the finished model: one model's scores by its weight and its shift.
 
+Beside the sets of ``evaluate --all``: the sample field, and simulated scenes that no training sees.
+
 uv run python tests/benchmarks/finish.py [MODEL] --weights 5 12 18 --shifts 0 0.07 --alone --every 4
 """
 
@@ -16,7 +18,7 @@ from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from training.data import default_data_root
 from training.evaluation.measure import measure
 from training.evaluation.run import whole_sets
-from training.evaluation.sets import all_sets, thinned
+from training.evaluation.sets import choice_sets
 from training.evaluation.tables import markdown_table, with_mean
 
 CLASSIFIER = "classifier."
@@ -39,12 +41,10 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", type=float, default=[5, 12, 18])
     parser.add_argument("--shifts", nargs="+", type=float, default=[0, 0.07])
     parser.add_argument("--alone", action="store_true", help="also the colour index without the network")
+    parser.add_argument("--parts", action="store_true", help="also each species, condition and kind of scene")
     parser.add_argument("--every", type=int, default=4, help="every nth picture of the development sets")
     options = parser.parse_args()
-    sets = [
-        test_set if test_set.gsd_m is not None else thinned(test_set, options.every)
-        for test_set in all_sets(default_data_root())
-    ]
+    sets = choice_sets(default_data_root(), every=options.every)
     model = find_model(options.model)
     with tempfile.TemporaryDirectory() as name:
         weights = {
@@ -58,7 +58,8 @@ def main() -> None:
             target = Path(name, "alone.safetensors")
             weights["colour index alone"] = changed(model, 5.0, 0.0, target, alone=True)
         scores = measure(weights, sets, "cpu", against_baselines=False)
-    print(markdown_table(with_mean(whole_sets(scores))))
+    whole = with_mean(whole_sets(scores))
+    print(markdown_table({**scores, **whole} if options.parts else whole))
 
 
 if __name__ == "__main__":

@@ -137,6 +137,28 @@ def test_a_model_of_a_recipe_that_has_changed_is_refused(workshop, monkeypatch):
         finished_model("one", workshop)
 
 
+def test_another_finish_makes_the_model_anew_from_the_same_run_and_forgets_what_it_taught(
+    workshop, monkeypatch
+):
+    prior = replace(STAGE_1, network={**STAGE_1.network, "colour_prior": 5.0})
+    monkeypatch.setattr("training.recipe.RECIPES", MappingProxyType({"one": prior}))
+    first = finished_model("one", workshop)
+    assert pairs_of("guesses:one", workshop)
+    checkpoint = first.parent / CHECKPOINT
+    trained = checkpoint.stat().st_mtime_ns
+    finished = replace(prior, version="2.0.0", finish={"colour_prior": 18.0})
+    monkeypatch.setattr("training.recipe.RECIPES", MappingProxyType({"one": finished}))
+
+    second = finished_model("one", workshop)
+
+    assert second == first
+    assert read_card(second).network_arguments["colour_prior"] == 18.0
+    assert read_card(second).version == "2.0.0"
+    assert checkpoint.stat().st_mtime_ns == trained
+    assert not (first.parent / "guesses").exists()
+    assert train(finished, workshop) == checkpoint
+
+
 def test_a_finished_run_is_not_loaded_again(workshop, monkeypatch):
     checkpoint = train(find_recipe("one"), workshop)
 

@@ -14,6 +14,7 @@ import rasterio
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
+import sample_tiles
 from training.data import Pair, by_dataset, decode, read_pairs
 from training.scores import IGNORE
 
@@ -21,6 +22,11 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
 FIELD_GSD_M = 0.01
+
+SIMULATED_SEED = 99
+"""Not that of the training scenes."""
+
+_SAMPLE_TILES = Path(sample_tiles.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,29 @@ def fields(names: Iterable[str], make: Callable[..., Field], *, gsd_m: float = F
     )
 
 
+def choice_sets(data: Path, *, every: int = 1) -> tuple[TestSet, ...]:
+    """What a number of the finished model is chosen by: every set, the sample field and simulated scenes.
+
+    The more unlike each other they are, the less a choice fits any one of them: the soy trial's truth was
+    made with a colour index, drawn outlines are coarse, and generated truth is exact.
+    """
+    return (*(thinned(test_set, every) for test_set in all_sets(data)), sample_field(), simulated_scenes())
+
+
+def sample_field() -> TestSet:
+    """The field of ``sample_tiles`` that everybody sees first: 1 cm/px, its truth exact."""
+    return TestSet("sample field", (partial(_read_sample_field, _SAMPLE_TILES),), gsd_m=FIELD_GSD_M)
+
+
+def simulated_scenes(count: int = 96, *, seed: int = SIMULATED_SEED) -> TestSet:
+    """Scenes of the training simulator that no training sees, a part for each kind; 0.3 mm/px to 5 cm/px.
+
+    Models that learned from the simulator know its ways: what these show is where one fails, not how good it
+    is elsewhere.
+    """
+    return TestSet("simulated scenes", tuple(partial(_make_scene, seed, index) for index in range(count)))
+
+
 def remembered(test_set: TestSet) -> TestSet:
     """The same set, its samples kept in memory once they were read: for scoring many models one by one."""
     return replace(test_set, readers=tuple(cache(reader) for reader in test_set.readers))
@@ -168,6 +197,22 @@ def _read_soy_trial(folder: Path) -> Sample:
     truth = np.where(valid, mask, IGNORE).astype(np.uint8)
     height_m = (surface - ground).astype(np.float32)
     return Sample(np.ascontiguousarray(image), truth, "", height_m, gsd_m, path)
+
+
+def _read_sample_field(folder: Path) -> Sample:
+    path = folder / "field.tif"
+    with rasterio.open(path) as ortho, rasterio.open(folder / "field_truth.tif") as truth:
+        image = ortho.read((1, 2, 3)).transpose(1, 2, 0)
+        mask = np.where(ortho.dataset_mask() > 0, truth.read(1), IGNORE).astype(np.uint8)
+        gsd_m = float(np.sqrt(abs(ortho.transform.determinant)))
+    return Sample(np.ascontiguousarray(image), mask, "", None, gsd_m, path)
+
+
+def _make_scene(seed: int, index: int) -> Sample:
+    from training.simulator.corpus import scene_at
+
+    scene = scene_at(seed, index)
+    return Sample(scene.image, scene.mask, scene.kind)
 
 
 def _read_onto(grid: rasterio.DatasetReader, path: Path, resampling: Resampling) -> Floats:
