@@ -12,6 +12,16 @@ from cropseg_geo.grid import Window
 Longs = npt.NDArray[np.int64]
 
 
+def load_fill() -> None:
+    """Load what :func:`reflect_fill` needs: a quarter of a second that rasters without nodata are spared.
+
+    Not left to the first tile, when other threads load libraries, too, and all lanes would wait for it.
+    """
+    from scipy import ndimage
+
+    del ndimage
+
+
 def reflect_fill(values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
     """Fill invalid pixels with the valid side of the nearest edge, mirrored.
 
@@ -52,7 +62,7 @@ def _nearest_valid(valid: npt.NDArray[np.bool_], rows: Longs, cols: Longs) -> tu
     Exact distances of pixels take five times as long, and a few pixels more or less do not matter to what
     only serves as context.
     """
-    from scipy import ndimage  # a quarter of a second, which a raster without nodata does not wait for
+    from scipy import ndimage  # see load_fill
 
     height, width = (-(-n // _CELL_PX) for n in valid.shape)
     padded = np.zeros((height * _CELL_PX, width * _CELL_PX), dtype=bool)

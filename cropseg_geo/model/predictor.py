@@ -202,21 +202,28 @@ FilePredictor = TorchPredictor | OnnxPredictor
 """A predictor that a model file makes."""
 
 
-def warm_up(predictor: FilePredictor, tile_px: int) -> None:
+def warm_up(predictor: FilePredictor, tile_px: int, *, lanes: int = 1) -> None:
     """Make a network ready for tiles of that side, beside whatever goes on; what fails will fail again.
 
+    Once for each network and side, for so many calls at a time: some runtimes make a network ready for each.
     Tiles above 1024 px are left alone: whether the memory holds them has not been looked at yet.
     """
     if not 0 < tile_px <= _LARGEST_WARM_UP_PX:
         return
+    side = tile_px // predictor.card.stride_px * predictor.card.stride_px
+    key = (predictor, predictor.card.weights_digest, side)
+    with _LOCK:
+        if key in _WARMED_UP:
+            return
+        _WARMED_UP.add(key)
 
     def work() -> None:
         with suppress(Exception):
-            side = tile_px // predictor.card.stride_px * predictor.card.stride_px
             predictor.predict(np.zeros((1, len(predictor.card.bands), side, side), dtype=np.float32))
 
-    # Not a daemon: a process that ends within a native library may crash.
-    threading.Thread(target=work, name="cropseg-warm-up").start()
+    for _ in range(lanes):
+        # Not a daemon: a process that ends within a native library may crash.
+        threading.Thread(target=work, name="cropseg-warm-up").start()
 
 
 def require_precision(precision: str) -> None:
@@ -264,6 +271,7 @@ _USERS: list[int] = []
 _THREADS_BEFORE: list[int] = []
 _LOCK = threading.Lock()
 _RUNTIMES: dict[tuple[FilePredictor, str], Runtime] = {}
+_WARMED_UP: set[tuple[FilePredictor, str, int]] = set()
 
 
 def shared_runtime(recipe: FilePredictor, load: Callable[[], Runtime]) -> Runtime:

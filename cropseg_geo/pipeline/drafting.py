@@ -20,6 +20,7 @@ from cropseg_geo.engine.finish import Drafts, PixelCounts, source_steps, working
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.run import Progress, Tally, computed_blocks
 from cropseg_geo.engine.store import BlockStore
+from cropseg_geo.engine.tiles import load_fill
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener
 from cropseg_geo.grid import Window
@@ -74,6 +75,8 @@ def make_drafts(
     work = drafts.mask.parent
     store.create()
     job = _job(ready, store)
+    if not ready.source.all_valid:
+        load_fill()
     progress = Progress(job, listener)
     progress.start()
     mask_layout, prob_layout = raster_layouts(ready)

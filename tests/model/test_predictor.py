@@ -245,7 +245,27 @@ def test_a_network_is_made_ready_only_for_tiles_that_any_memory_holds(tile_px, s
             seen.append(batch.shape[-1])
 
     warm_up(Noting(), tile_px)
+    _wait_for_warm_ups()
+    assert seen == sides
+
+
+def test_a_network_is_made_ready_once_for_each_lane():
+    seen = []
+
+    class Noting:
+        card = fake_card(stride_px=32)
+
+        def predict(self, batch):
+            seen.append(batch.shape[-1])
+
+    predictor = Noting()
+    warm_up(predictor, 64, lanes=3)
+    warm_up(predictor, 64, lanes=3)
+    _wait_for_warm_ups()
+    assert seen == [64, 64, 64]
+
+
+def _wait_for_warm_ups():
     for thread in threading.enumerate():
         if thread.name == "cropseg-warm-up":
             thread.join()
-    assert seen == sides
