@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cropseg_geo.model.networks import build_network
-from cropseg_geo.model.networks.prior import REACH, ColourPrior, standardised_green
+from cropseg_geo.model.networks.prior import RARE, REACH, ColourPrior, standardised_green
 
 SOIL, LEAF = (0.45, 0.35, 0.25), (0.25, 0.5, 0.2)
 
@@ -30,14 +30,22 @@ def slow(image):
     green = 2 * colours[1] - colours[0] - colours[2]
     h, w = green.shape
     seen = green.reshape(h // 2, 2, w // 2, 2).mean(axis=(1, 3))
-    threshold = seen.mean()
-    for _ in range(8):
-        high, low = seen[seen > threshold].mean(), seen[seen <= threshold].mean()
-        threshold = (high + low) / 2
+    low, high, contrast = parted(seen, seen.mean())
+    rare = parted(seen, (seen.mean() + seen.max()) / 2)
+    if rare[2] > RARE * contrast:
+        low, high, _ = rare
     brightness = colours.mean() + 0.02
-    share = np.clip(threshold / (3 * brightness), 0.02, 0.3)
+    share = np.clip((high + low) / 2 / (3 * brightness), 0.02, 0.3)
     cut = 3 * brightness * 0.1 * (share / 0.1) ** 0.7
     return np.clip((green - cut) / max(high - low, 0.1 * brightness), -REACH, REACH)
+
+
+def parted(seen, threshold):
+    for _ in range(8):
+        above = seen > threshold
+        high, low = seen[above].mean(), seen[~above].mean()
+        threshold = (high + low) / 2
+    return low, high, above.mean() * (1 - above.mean()) * (high - low) ** 2
 
 
 def test_two_colours_lie_to_either_side_of_the_threshold_a_distance_apart():
@@ -51,6 +59,27 @@ def test_two_colours_lie_to_either_side_of_the_threshold_a_distance_apart():
 def test_it_is_what_a_slow_direct_computation_gives():
     image = field(noise=0.05)
     np.testing.assert_allclose(standardised_green(image)[0, 0], slow(image), atol=1e-4)
+
+
+def rare_plants():
+    """Grey stones on brown soil, half and half, and some plants: 1 % of the picture."""
+    colours = np.empty((160, 160, 3))
+    colours[:] = SOIL
+    colours[:, 80:] = (0.5, 0.53, 0.5)
+    colours += np.random.default_rng(3).normal(0, 0.01, colours.shape)
+    colours[40:56, 20:36] = LEAF
+    return colours
+
+
+def test_rare_plants_are_parted_from_the_ground_and_not_soil_from_stones():
+    image = image_of(rare_plants())
+    found = standardised_green(image)[0, 0]
+    # A small group counts the picture's mean along, which the slow computation does not.
+    np.testing.assert_allclose(found, slow(image), atol=1e-3)
+    is_plant = np.zeros((160, 160), bool)
+    is_plant[40:56, 20:36] = True
+    assert (found[is_plant] > 0.0).all()
+    assert (found[~is_plant] < 0.0).float().mean() > 0.99
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02])

@@ -34,6 +34,11 @@ BELIEF = 0.7
 SANE = (0.02, 0.3)
 """Shares of brightness between which a threshold can lie."""
 
+RARE = 1.3
+"""How much more contrast a second threshold must have to replace the first, which is found from the picture's
+mean. The second is found from half the way to its greenest pixel: where plants are rare, the first may part
+soil from soil."""
+
 REACH = 1.5
 """The index ends here, in distances between the groups."""
 
@@ -87,7 +92,25 @@ def standardised_green(images: Tensor) -> Tensor:
     green = 3.0 * colours[:, 1:2] - colours.sum(dim=1, keepdim=True)
     seen = F.avg_pool2d(green, 2)
     everything = seen.mean(dim=(2, 3), keepdim=True)
-    threshold, distance = everything, torch.zeros_like(everything)
+    highest = seen.amax(dim=(2, 3), keepdim=True)
+    threshold, distance, contrast = _parted(seen, everything, everything)
+    rare_threshold, rare_distance, rare_contrast = _parted(seen, everything, (everything + highest) / 2.0)
+    is_rare = rare_contrast > RARE * contrast
+    threshold = torch.where(is_rare, rare_threshold, threshold)
+    distance = torch.where(is_rare, rare_distance, distance)
+    brightness = colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK
+    own = (threshold / (3.0 * brightness)).clamp(*SANE) / HABIT
+    cut = 3.0 * brightness * HABIT * own**BELIEF
+    return ((green - cut) / torch.maximum(distance, LEAST_CONTRAST * brightness)).clamp(-REACH, REACH)
+
+
+def _parted(seen: Tensor, everything: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Iterated means from a first threshold on: the last one, the distance of both means, their contrast.
+
+    ``seen`` (N, 1, H, W), the others (N, 1, 1, 1), ``everything`` its mean. The contrast is the variance
+    between the groups, which Otsu's threshold makes largest.
+    """
+    share = distance = threshold
     for _ in range(ROUNDS):
         above = (seen > threshold).to(seen.dtype)
         share = above.mean(dim=(2, 3), keepdim=True)
@@ -95,7 +118,4 @@ def standardised_green(images: Tensor) -> Tensor:
         high = (sum_above + _EMPTY * everything) / (share + _EMPTY)
         low = (everything - sum_above + _EMPTY * everything) / (1.0 - share + _EMPTY)
         threshold, distance = (high + low) / 2.0, high - low
-    brightness = colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK
-    own = (threshold / (3.0 * brightness)).clamp(*SANE) / HABIT
-    cut = 3.0 * brightness * HABIT * own**BELIEF
-    return ((green - cut) / torch.maximum(distance, LEAST_CONTRAST * brightness)).clamp(-REACH, REACH)
+    return threshold, distance, share * (1.0 - share) * distance**2
