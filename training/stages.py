@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +28,12 @@ from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
 from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
-from training.runs import Places, describe_run, require_run_of
+from training.runs import Places, require_run_of
 from training.simulator import write_corpus
-from training.soup import save_mean
 from training.start import CHECKPOINT
 from training.teach import Screen, find_pictures, teach_labelled, teach_unlabelled
 
-SCENES, SCENE_SEED = 800, 5
+SCENES, SCENE_SEED = 2000, 5
 FIELD_SEED = 71
 """Not the seed of any field that models are tested on."""
 
@@ -69,26 +68,14 @@ def train(recipe: Recipe, workshop: Workshop, *, run: Path | None = None) -> Pat
     if kind in ("run", "encoder") and name:
         train(find_recipe(name), workshop)
     pairs = tuple(pair for source in recipe.sources for pair in pairs_of(source, workshop))
-    folder = run or workshop.run_of(recipe.name)
-
-    def one(single: Recipe, place: Path) -> Path:
-        return fit(
-            single,
-            pairs,
-            Places(workshop.data, place),
-            workers=workshop.workers,
-            device=workshop.device,
-            devices=workshop.devices,
-        )
-
-    if recipe.souped == 1:
-        return one(recipe, folder)
-    seeds = range(recipe.seed, recipe.seed + recipe.souped)
-    checkpoints = [
-        one(replace(recipe, seed=seed, souped=1), folder.with_name(f"{folder.name}-{seed}")) for seed in seeds
-    ]
-    describe_run(recipe, pairs, Places(workshop.data, folder))
-    return save_mean(checkpoints, folder / CHECKPOINT)
+    return fit(
+        recipe,
+        pairs,
+        Places(workshop.data, run or workshop.run_of(recipe.name)),
+        workers=workshop.workers,
+        device=workshop.device,
+        devices=workshop.devices,
+    )
 
 
 def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from cropseg_geo.errors import InputError
@@ -15,9 +14,8 @@ from cropseg_geo.model.weights import read_card
 from training.augment import Augmentation
 from training.data import MANIFEST, read_pairs
 from training.recipe import CANOPY_S, find_recipe
-from training.runs import require_run_of
 from training.stages import Workshop, finished_model, pairs_of, train
-from training.start import CHECKPOINT, load_average
+from training.start import CHECKPOINT
 from training.teach import Screen
 
 STAGE_1 = replace(
@@ -29,7 +27,6 @@ STAGE_1 = replace(
     shares={"plots": 1.0},
     augmentation=Augmentation(crop_px=64),
     steps=2,
-    souped=1,
     batch=2,
     warmup_steps=1,
     log_every=1,
@@ -96,22 +93,6 @@ def test_stage_two_trains_on_what_stage_one_labelled_and_nothing_is_made_twice(w
     train(find_recipe("two"), workshop)
     assert before
     assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-def test_a_souped_run_is_the_mean_of_runs_with_seeds_of_their_own(workshop):
-    soup = replace(STAGE_1, name="soup", initial_weights="run:one", souped=2)
-    checkpoint = train(soup, workshop)
-    mean = load_average(checkpoint)
-    members = [
-        load_average(workshop.runs / f"soup-{seed}" / CHECKPOINT) for seed in (soup.seed, soup.seed + 1)
-    ]
-    weight = "classifier.weight"
-    assert not torch.equal(members[0][weight], members[1][weight])
-    for name, tensor in mean.items():
-        if tensor.is_floating_point():
-            torch.testing.assert_close(tensor, (members[0][name] + members[1][name]) / 2)
-    require_run_of(soup, checkpoint.parent)
-    assert not list(checkpoint.parent.glob("tmp*"))
 
 
 def test_a_finished_model_is_calibrated_and_keeps_no_leftovers(workshop):
