@@ -141,7 +141,7 @@ CANOPY_M = replace(
     # Leaves of few pixels, as drones see them: at 0.3–3 mm/px the pictures have few of them.
     augmentation=Augmentation(far=0.2, far_scale=(0.1, 0.5), ready_scale=(0.5, 1.4)),
     average_teaches=True,
-    # Twice as many as two cores do in a quarter of an hour: scenes with few plants take that long to learn.
+    # Ground with few plants takes that long to learn: after 700 steps, straw and dark soil were plants.
     steps=1500,
     ema_decay=0.998,
 )

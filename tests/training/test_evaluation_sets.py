@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import typer
 from fakes import EchoPredictor, fake_card
 from typer.testing import CliRunner
@@ -27,9 +28,12 @@ from training.evaluation.methods import (
     segment_as_user,
 )
 from training.evaluation.run import evaluate, scores_of, tally, whole_sets
-from training.evaluation.sets import Sample, TestSet, fields, soy_trial
+from training.evaluation.sets import Sample, TestSet, fields, sample_field, simulated_scenes, soy_trial
 from training.evaluation.tables import MEAN, markdown_table, scores_table, table_lines, with_mean
 from training.scores import IGNORE, Truth, count
+from training.simulator.corpus import kind_at, scene_at
+from training.simulator.scenes import KINDS
+from training.stages import SCENE_SEED
 
 SOY = default_data_root() / "orthos" / "pliman_soy_dsm"
 
@@ -262,3 +266,24 @@ def test_the_soy_trial_has_its_mask_and_heights_on_the_grid_of_its_picture():
     )
     assert higher > 0.05
     assert count(METHODS[EXG_OTSU](sample).mask, truth).miou > 0.85
+
+
+def test_the_sample_field_is_known_where_it_was_surveyed_and_nowhere_else():
+    (read,) = sample_field().readers
+    sample = read()
+    with rasterio.open(sample.raster) as dataset:
+        surveyed = dataset.dataset_mask() > 0
+        assert sample.gsd_m == pytest.approx(abs(dataset.transform.a))
+    assert sample.image.shape == (*surveyed.shape, 3)
+    np.testing.assert_array_equal(sample.truth != IGNORE, surveyed)
+    assert set(np.unique(sample.truth)) == {0, 1, IGNORE}
+
+
+def test_simulated_scenes_are_of_every_kind_and_none_that_is_trained_on():
+    scenes = simulated_scenes(2)
+    found = [read() for read in scenes.readers]
+    assert [sample.part for sample in found] == [kind_at(0), kind_at(1)]
+    for index, sample in enumerate(found):
+        assert sample.image.shape[:2] == sample.truth.shape
+        assert not np.array_equal(sample.image, scene_at(SCENE_SEED, index).image)
+    assert {kind_at(index) for index in range(96)} == set(KINDS)
