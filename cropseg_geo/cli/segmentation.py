@@ -102,12 +102,12 @@ def segment(
     options, outlines = engine_options(arguments), outline_options(arguments)
     compute = workers_options(arguments)
     if not (tune or compute.is_distributed):
-        from cropseg_geo.model.backends import warm_up_early
+        from cropseg_geo.engine.warming import warm_up_early
 
         # One core makes the network ready while the other loads the rest: half a second less.
         warm_up_early(
             model,
-            lanes=compute.lane_count,
+            lanes=compute.lanes,
             tile_px=tile,
             backend=backend,
             device=device,

@@ -10,11 +10,10 @@ import ctypes
 import importlib
 import platform
 import sys
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from cropseg_geo.errors import CropsegError, InputError, ModelError, ResourceError
+from cropseg_geo.errors import InputError, ModelError, ResourceError
 from cropseg_geo.model import onnx_file
 from cropseg_geo.model.predictor import (
     FilePredictor,
@@ -22,10 +21,9 @@ from cropseg_geo.model.predictor import (
     Runtime,
     TorchPredictor,
     require_precision,
-    warm_up,
 )
 from cropseg_geo.model.weights import read_card
-from cropseg_geo.model.zoo import find_model, is_address
+from cropseg_geo.model.zoo import find_model
 
 BACKENDS = ("auto", "openvino", "onnxruntime", "torch")
 
@@ -92,22 +90,6 @@ def choose_predictor(
     elif precision == "bf16":
         require_bf16(backend)
     return OnnxPredictor(graph, backend, precision)
-
-
-def warm_up_early(
-    model: str | Path, *, lanes: int, tile_px: int | None, backend: str, device: str, precision: str
-) -> None:
-    """As :func:`warm_up`, by what a user asked for, while the rest of the program is still being loaded.
-
-    Only networks that need no torch: two threads that load large libraries wait for each other. What is wrong
-    with the choice is said later, when the run is decided.
-    """
-    if is_address(model):
-        return
-    with suppress(CropsegError):
-        predictor = choose_predictor(model, backend=backend, device=device, precision=precision)
-        if isinstance(predictor, OnnxPredictor):
-            warm_up(predictor, tile_px or predictor.card.tile_px, lanes=lanes)
 
 
 def onnx_form(weights: Path) -> Path | None:

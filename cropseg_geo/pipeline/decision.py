@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropseg_geo.engine.warming import warm_up_lanes
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
-from cropseg_geo.model.predictor import OnnxPredictor, warm_up
 from cropseg_geo.options import Options
 from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_writable
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
@@ -70,8 +70,7 @@ def decide(
     predictor = chosen_predictor(asked)
     if not (workers and workers.is_distributed):
         # The network is made ready while the raster is read and judged: a second less to the first tile.
-        lanes = (workers or Workers()).lane_count if isinstance(predictor, OnnxPredictor) else 1
-        warm_up(predictor, asked.tile_px or predictor.card.tile_px, lanes=lanes)
+        warm_up_lanes(predictor, tile_px=asked.tile_px, lanes=workers.lanes if workers else None)
     ready = prepare(raster, asked, predictor)
     workers = ready.tuned_workers(workers)
     stem = stem or ready.info.stem

@@ -56,22 +56,6 @@ def predictor(request):
     return choose_predictor("canopy-s", backend=backend, precision=precision)
 
 
-def test_a_network_is_made_ready_early_only_where_that_loads_no_torch_and_nothing_is_wrong(
-    monkeypatch, tmp_path
-):
-    asked = []
-    monkeypatch.setattr(backends, "warm_up", lambda predictor, tile_px, lanes: asked.append((tile_px, lanes)))
-    choice = {"backend": "auto", "device": "auto", "precision": "auto"}
-    backends.warm_up_early("canopy-s", lanes=2, tile_px=None, **choice)
-    backends.warm_up_early("canopy-s", lanes=3, tile_px=256, **choice)
-    assert asked == [(512, 2), (256, 3)]
-    backends.warm_up_early("canopy-s", lanes=2, tile_px=None, **{**choice, "backend": "torch"})
-    backends.warm_up_early("canopy-s", lanes=2, tile_px=None, **{**choice, "backend": "abacus"})
-    backends.warm_up_early("https://example.org/model.safetensors", lanes=2, tile_px=None, **choice)
-    backends.warm_up_early(tmp_path / "nothing.safetensors", lanes=2, tile_px=None, **choice)
-    assert len(asked) == 2
-
-
 def test_auto_is_settled_without_torch_where_there_is_no_gpu():
     chosen = choose_predictor("canopy-s")
     assert (chosen.weights, chosen.backend) == (find_model("canopy-s").with_suffix(".onnx"), "openvino")
