@@ -31,6 +31,7 @@ REQUIRED = (
     "tracker",
     "repository",
 )
+ADDRESSES = ("email", "homepage", "repository", "tracker")
 PLACEHOLDER = ".invalid"
 BINARIES = frozenset({".exe", ".dll", ".so", ".dylib", ".pyd", ".bat", ".sh", ".ps1", ".cmd", ".pyc", ".whl"})
 TOOLS = ("bandit", "detect_secrets", "flake8")
@@ -102,8 +103,8 @@ def check_metadata(archive: zipfile.ZipFile) -> list[str]:
     problems = [f"metadata.txt lacks {name}" for name in REQUIRED if not entries.get(name)]
     problems += [
         f"metadata.txt: {name} is no address"
-        for name in ("tracker", "repository", "homepage")
-        if not entries.get(name, "").startswith("https://")
+        for name in ADDRESSES
+        if name != "email" and not entries.get(name, "").startswith("https://")
     ]
     if "/" in entries.get("author", ""):
         problems.append("metadata.txt: an author's name has no slash")

@@ -3,6 +3,9 @@
 python -m qgis_plugin.package -o dist            # dist/cropseg-<version>.zip
 python -m qgis_plugin.package -o dist --check    # and look at it as the site does
 python -m qgis_plugin.package -o dist --release  # and refuse what may not be published yet
+
+The addresses of whoever publishes it are given on the way (``--email``, ``--homepage``, ``--repository``,
+``--tracker``) or written into ``metadata.txt``.
 """
 
 from __future__ import annotations
@@ -12,15 +15,18 @@ import configparser
 import io
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from .checks import check_package, placeholders
+from .checks import ADDRESSES, check_package, placeholders
 from .translations import compile_qm, read_ts
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = HERE / "cropseg"
 SAMPLE = HERE.parent / "sample_tiles"
 SAMPLE_FILES = ("field.tif", "field_dsm.tif", "field_dtm.tif", "plots.gpkg")
+
+METADATA = "cropseg/metadata.txt"
 
 LEFT_OUT = frozenset({".ts", ".pyc", ".pyo", ".toml"})
 EARLIEST = (1980, 1, 1, 0, 0, 0)
@@ -36,8 +42,26 @@ def version(plugin: Path = PLUGIN) -> str:
     return metadata.get("general", "version")
 
 
-def contents() -> dict[str, bytes]:
-    """Name in the package → bytes: the plugin, its translations compiled, and the sample field."""
+def with_addresses(metadata: str, addresses: Mapping[str, str]) -> str:
+    """``metadata.txt`` with other values of some of its lines; key → value.
+
+    Raises ValueError for a value of several lines: it would bring in entries of its own.
+    """
+    lines = metadata.splitlines(keepends=True)
+    for key, value in addresses.items():
+        if not value.isprintable():
+            raise ValueError(f"{key} is not one line of text: {value!r}")
+        # The parsers of QGIS read % as the beginning of a reference.
+        entry = f"{key}={value.replace('%', '%%')}\n"
+        lines = [entry if line.startswith(f"{key}=") else line for line in lines]
+    return "".join(lines)
+
+
+def contents(addresses: Mapping[str, str] | None = None) -> dict[str, bytes]:
+    """Name in the package → bytes: the plugin, its translations compiled, and the sample field.
+
+    ``addresses``: entries of ``metadata.txt`` → what the package has instead.
+    """
     files = {
         f"cropseg/{path.relative_to(PLUGIN).as_posix()}": path.read_bytes()
         for path in PLUGIN.rglob("*")
@@ -47,6 +71,7 @@ def contents() -> dict[str, bytes]:
         files[f"cropseg/i18n/{path.stem}.qm"] = compile_qm(read_ts(path))
     for name in SAMPLE_FILES:
         files[f"cropseg/sample/{name}"] = (SAMPLE / name).read_bytes()
+    files[METADATA] = with_addresses(files[METADATA].decode(), addresses or {}).encode()
     return dict(sorted(files.items()))
 
 
@@ -63,11 +88,12 @@ def pack(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write_package(folder: Path) -> Path:
-    """Write ``cropseg-<version>.zip`` into a folder and return its path."""
+def write_package(folder: Path, addresses: Mapping[str, str] | None = None) -> Path:
+    """Write ``cropseg-<version>.zip`` into a folder and return its path; ``addresses`` as in
+    :func:`contents`."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"cropseg-{version()}.zip"
-    path.write_bytes(pack(contents()))
+    path.write_bytes(pack(contents(addresses)))
     return path
 
 
@@ -83,13 +109,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, default=Path("dist"), help="folder of the zip file")
     parser.add_argument("--check", action="store_true", help="look at the package as plugins.qgis.org does")
     parser.add_argument(
-        "--release", action="store_true", help="check, and refuse while metadata.txt holds placeholders"
+        "--release", action="store_true", help="check, and refuse while an address is a placeholder"
     )
+    for name in ADDRESSES:
+        parser.add_argument(f"--{name}", help=f"the package's {name}  [default: that of metadata.txt]")
     options = parser.parse_args(arguments)
-    path = write_package(options.out)
+    addresses = {name: value for name in ADDRESSES if (value := getattr(options, name)) is not None}
+    try:
+        path = write_package(options.out, addresses)
+    except ValueError as err:
+        parser.error(str(err))
     problems = check_package(path) if options.check or options.release else []
     if options.release:
-        problems += placeholders((PLUGIN / "metadata.txt").read_text(encoding="utf-8"))
+        with zipfile.ZipFile(path) as archive:
+            problems += placeholders(archive.read(METADATA).decode())
     sys.stdout.writelines(f"{problem}\n" for problem in problems)
     if problems and options.release:
         path.unlink()

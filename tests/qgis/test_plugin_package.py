@@ -78,6 +78,46 @@ def test_a_release_is_refused_while_addresses_are_placeholders(tmp_path, capsys)
     assert checks.placeholders(filled) == []
 
 
+ADDRESSES = (
+    "--email=someone@example.org",
+    "--homepage=https://example.org/cropseg%20field",
+    "--repository=https://example.org/cropseg.git",
+    "--tracker=https://example.org/issues",
+)
+
+
+def test_a_release_takes_the_addresses_of_whoever_publishes_it(tmp_path):
+    if checks.missing_tools():
+        pytest.skip("the site's tools are not installed")
+    assert package.main(["-o", str(tmp_path), "--release", *ADDRESSES]) == 0
+    with zipfile.ZipFile(tmp_path / f"cropseg-{package.version()}.zip") as archive:
+        metadata = configparser.ConfigParser()
+        metadata.read_string(archive.read("cropseg/metadata.txt").decode())
+    given = dict(address.removeprefix("--").split("=", 1) for address in ADDRESSES)
+    assert {name: metadata.get("general", name) for name in given} == given
+    assert "example.org" not in (package.PLUGIN / "metadata.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("--homepage=http://example.org", "homepage is no address"),
+        ("--email=a@example.org\nserver=True", "email is not one line of text"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(tmp_path, capsys, address, said):
+    if checks.missing_tools():
+        pytest.skip("the site's tools are not installed")
+    try:
+        code = package.main(["-o", str(tmp_path), "--release", *ADDRESSES, address])
+    except SystemExit as stop:
+        code = stop.code
+    assert code
+    captured = capsys.readouterr()
+    assert said in captured.out + captured.err
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("names", "part"),
     [
