@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from cropseg_geo.vector.arrays import Bools, Ints
+from cropseg_geo.vector.arrays import Bools, Ints, Longs
 from cropseg_geo.vector.corners import Components, Corners, Rims, connected
 from cropseg_geo.vector.marks import Marks
+from cropseg_geo.vector.rings import in_scan_order
+
+CLOSED_AT_ONCE = 1 << 17
+"""Corners of what a row of blocks completes that become polygons at the same time: fewer than a block's."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Pieces:
 
     def of(self, is_wanted: Bools, number: Ints) -> Pieces:
         """Those of the wanted components, renumbered; both arrays are by component."""
-        corners = self.corners.take(is_wanted[self.corners.component])
+        corners = self.corners.take(np.flatnonzero(is_wanted[self.corners.component]))
         corners = corners.owned_by(number[corners.component])
         if self.marks is None:
             return Pieces(corners)
@@ -38,6 +42,48 @@ class Pieces:
         return Pieces(
             Corners.concatenated([p.corners for p in parts]), Marks.concatenated(marks) if marks else None
         )
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Components that a row of blocks completed, still among the pieces of others.
+
+    ``waiting`` are pieces, each with the index in ``components`` of every component that they number, −1
+    where it is not complete.
+    """
+
+    components: Components
+    waiting: tuple[tuple[Pieces, Ints], ...]
+
+    def in_groups(self, n_corners: int) -> Iterator[tuple[Pieces, Components]]:
+        """All of it, by components in the row-major order of their first pixels, corners in scan order.
+
+        A group is full with ``n_corners``, which only its last component may exceed: a row of blocks is as
+        wide as the raster, what is made of it at a time need not be.
+        """
+        group = self._groups(n_corners)
+        for k in range(int(group.max(initial=-1)) + 1):
+            is_wanted = np.append(group == k, False)  # where −1 points to
+            if is_wanted.any():
+                number = np.cumsum(is_wanted, dtype=np.int32) - np.int32(1)
+                parts = [pieces.of(is_wanted[index], number[index]) for pieces, index in self.waiting]
+                found = Pieces.concatenated(parts)
+                components = self.components.take(is_wanted[:-1])
+                yield Pieces(in_scan_order(found.corners), found.marks), components
+
+    def _groups(self, n_corners: int) -> Longs:
+        """The group of each component, (n,)."""
+        n = len(self.components)
+        first, size = np.full(n + 1, np.iinfo(np.int64).max), np.zeros(n + 1, np.int64)
+        for pieces, index in self.waiting:
+            corners, component = pieces.corners, index[pieces.corners.component]
+            np.minimum.at(first, component, (corners.row.astype(np.int64) << 32) + corners.col)
+            np.add.at(size, component, 1)
+        order = np.argsort(first[:n])  # no two components begin at the same vertex
+        begin = np.cumsum(size[order]) - size[order]
+        group = np.empty(n, np.int64)
+        group[order] = begin // n_corners
+        return group
 
 
 @dataclass(frozen=True)
@@ -72,13 +118,8 @@ class Frontier:
         return sum(len(pieces.corners) for pieces in self.held)
 
 
-def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Pieces, Components]:
-    """Joins one row of blocks to what is open above it.
-
-    Returns
-    -------
-    The next frontier, and the pieces (in no order) and components that are complete now.
-    """
+def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Closed]:
+    """Joins one row of blocks to what is open above it: the next frontier, and what is complete now."""
     offsets = np.cumsum([len(frontier.components), *(len(p.components) for p in parts)])
     labels = _join_labels(frontier, parts, offsets)
     n = int(labels.max(initial=-1)) + 1
@@ -94,18 +135,15 @@ def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Pieces, C
     # Both sides count on from 0: the open ones for the next frontier, the closed ones for the polygons.
     number = np.where(is_open, np.cumsum(is_open), np.cumsum(~is_open)).astype(np.int32) - np.int32(1)
 
-    held: list[Pieces] = []
-    closed: list[Pieces] = []
-    waiting = [(pieces, 0) for pieces in frontier.held]
-    waiting += [(part.pieces, int(offset)) for part, offset in zip(parts, offsets, strict=False)]
-    for pieces, offset in waiting:
-        is_held, new = is_open[labels[offset:]], number[labels[offset:]]
-        for found, group in ((pieces.of(is_held, new), held), (pieces.of(~is_held, new), closed)):
-            if len(found):
-                group.append(found)
     below[below >= 0] = number[below[below >= 0]]
-    following = Frontier(below, merged.take(is_open), tuple(held))
-    return following, Pieces.concatenated(closed), merged.take(~is_open)
+
+    # By origin: what the frontier held first, then part by part.
+    open_index = np.split(np.where(is_open, number, np.int32(-1))[labels], offsets)
+    closed_index = np.split(np.where(is_open, np.int32(-1), number)[labels], offsets)
+    waiting = [(pieces, 0) for pieces in frontier.held] + [(p.pieces, k) for k, p in enumerate(parts, 1)]
+    held = [pieces.of(open_index[k] >= 0, open_index[k]) for pieces, k in waiting]
+    following = Frontier(below, merged.take(is_open), tuple(pieces for pieces in held if len(pieces)))
+    return following, Closed(merged.take(~is_open), tuple((p, closed_index[k]) for p, k in waiting))
 
 
 def _join_labels(frontier: Frontier, parts: list[OpenPart], offsets: Ints) -> Ints:

@@ -9,7 +9,7 @@ follows the block size and the outlines that are still open, not the raster's si
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,8 +32,7 @@ from cropseg_geo.vector.filled import FilledMask, Stretches
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import AS_TRACED, Outlines
-from cropseg_geo.vector.rings import in_scan_order
-from cropseg_geo.vector.seams import Frontier, OpenPart, Pieces, join
+from cropseg_geo.vector.seams import CLOSED_AT_ONCE, Frontier, OpenPart, Pieces, join
 from cropseg_geo.vector.simplify import simplified
 from cropseg_geo.vector.source import MaskSource, threshold_of
 
@@ -183,24 +182,40 @@ def _trace(
     """What ``make`` makes of complete components, block by block, but for what is empty."""
     frontier, above = Frontier.at_top(source.width), Above.top(source.width)
     wanted = Wanted(padded_prob=work.level is not None, occupied=maker.options.fill_holes_m2 > 0.0)
+    traced = partial(_trace_block, maker=maker, work=work, make=make)
     with ThreadPoolExecutor(work.threads, thread_name_prefix="trace") as pool:
         for row in range(0, source.height, work.block_px):
-            parts: list[OpenPart] = []
-            pieces: list[Above] = []
             blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
-            traced = partial(_trace_block, maker=maker, work=work, make=make)
-            for found in in_order(pool, blocks, traced, work.threads + 1):
-                parts.append(found.part)
-                pieces.append(found.above)
-                advance(found.size_px)
-                if len(found.made):
-                    yield found.made
+            # What a row needed is gone when its generator has ended; the next one need not wait for that.
+            parts, pieces = yield from _row(in_order(pool, blocks, traced, work.threads + 1), advance)
             above = above.followed_by(pieces)
-            frontier, closed, components = join(frontier, parts)
-            if len(components):
-                closed = Pieces(in_scan_order(closed.corners), closed.marks)
-                if len(made := make(closed, components)):
-                    yield made
+            frontier = yield from _joined(frontier, parts, make)
+
+
+def _row(
+    blocks: Iterator[_Traced[_Made]], advance: Callable[[int], None]
+) -> Generator[_Made, None, tuple[list[OpenPart], list[Above]]]:
+    """Yields what was made within each block of a row; returns what reaches beyond."""
+    parts: list[OpenPart] = []
+    pieces: list[Above] = []
+    for found in blocks:
+        parts.append(found.part)
+        pieces.append(found.above)
+        advance(found.size_px)
+        if len(found.made):
+            yield found.made
+    return parts, pieces
+
+
+def _joined(
+    frontier: Frontier, parts: list[OpenPart], make: Callable[[Pieces, Components], _Made]
+) -> Generator[_Made, None, Frontier]:
+    """Yields what is made of the components that a row of blocks completes; returns what is still open."""
+    following, closed = join(frontier, parts)
+    for group in closed.in_groups(CLOSED_AT_ONCE):
+        if len(made := make(*group)):
+            yield made
+    return following
 
 
 def _trace_block(

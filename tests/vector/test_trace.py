@@ -15,7 +15,7 @@ from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.vector import seams
-from cropseg_geo.vector.canopy import CanopyBatch
+from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.trace import trace
 
@@ -228,9 +228,9 @@ def test_memory_follows_the_block_not_the_length_of_the_raster(monkeypatch):
     join = seams.join
 
     def watched(frontier, parts):
-        following, corners, components = join(frontier, parts)
+        following, closed = join(frontier, parts)
         held.append(following.n_held)
-        return following, corners, components
+        return following, closed
 
     monkeypatch.setattr(sys.modules[trace.__module__], "join", watched)
     mask = (np.random.default_rng(7).random((4096, 64)) < 0.3).astype(np.uint8)
@@ -239,6 +239,27 @@ def test_memory_follows_the_block_not_the_length_of_the_raster(monkeypatch):
     assert len(held) == 64
     assert max(held) < 2 * 64 * 8  # some specks on each side of one seam
     assert held[-1] == 0
+
+
+def test_what_a_row_of_blocks_completes_is_made_in_bounded_groups_and_in_the_same_order(monkeypatch):
+    mask = np.random.default_rng(7).choice([0, 0, 0, 1, 2], (48, 1024)).astype(np.uint8)
+    whole = traced(mask, block_px=16)
+    n_blocks, n_largest = 3 * 64, 200  # corners of the largest component of that noise, and more
+    made = []
+    make = BatchMaker.make
+
+    def watched(maker, pieces, components):
+        made.append(len(pieces.corners))
+        return make(maker, pieces, components)
+
+    monkeypatch.setattr(BatchMaker, "make", watched)
+    monkeypatch.setattr(sys.modules[trace.__module__], "CLOSED_AT_ONCE", 400)
+    grouped = traced(mask, block_px=16)
+    assert len(made) > n_blocks + 3 * 3
+    assert max(made) < 400 + n_largest
+    for name in ("geometry", "class_id", "pixels", "area_m2", "centroid_x"):
+        parts = [np.concatenate([getattr(b, name) for b in batches]) for batches in (whole, grouped)]
+        np.testing.assert_array_equal(*parts)
 
 
 def test_progress_is_told_in_pixels():
