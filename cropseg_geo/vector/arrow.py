@@ -54,7 +54,8 @@ def schema_of(layer: Layer, geometry_name: str) -> pa.Schema:
 
 def to_batch(schema: pa.Schema, columns: Mapping[str, Any], geometry: Any) -> pa.RecordBatch:
     """Columns (n,) by name, NaN and None as null, and shapely geometries (n,) → one batch."""
-    shapes = pa.array(shapely.to_wkb(np.asarray(geometry)), pa.binary())
+    # Another thread frees them, which Arrow's own pool answers by keeping much of what was freed.
+    shapes = pa.array(shapely.to_wkb(np.asarray(geometry)), pa.binary(), memory_pool=pa.system_memory_pool())
     return pa.RecordBatch.from_arrays([*to_arrays(schema, columns), shapes], schema=schema)
 
 
