@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from cropseg_geo.events import Listener, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs import drafted
 from cropseg_geo.raster.heights import maybe_heights
-from cropseg_geo.raster.mask import mask_classes, open_mask
+from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
 from cropseg_geo.vector.formats import require_format
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.simplify import TILE_PX
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -80,6 +82,9 @@ def vectorize(
         with (
             maybe_heights(dsm, dtm, ground) as heights,
             drafted(final, overwrite=overwrite, listener=listener) as draft,
+            # Blocks are tiles of simplification, or several. Parting plants reads past its tiles, and heights
+            # are read wherever there are polygons: both need the cache.
+            nullcontext() if heights or listed.objects == "split" else read_once(source, TILE_PX),
         ):
             return write_layers(
                 draft,

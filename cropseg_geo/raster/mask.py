@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import rasterio
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
@@ -20,6 +21,9 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.pyramid import NODATA
+
+READ_ONCE_CACHE_BYTES = 16 * 1024 * 1024
+"""GDAL's block cache where no stored tile is read twice."""
 
 
 class Mask(Protocol):
@@ -192,6 +196,23 @@ def _read(dataset: Any, window: Window) -> npt.NDArray[np.uint8]:
     except GDAL_ERRORS as err:
         raise ReadError(f"{dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
     return values
+
+
+@contextmanager
+def read_once(source: MaskFiles, block_px: int) -> Iterator[None]:
+    """A block in which the source is read once, by square blocks, and GDAL keeps no more than that takes.
+
+    Where stored tiles do not fit the blocks (strips, for one), each is needed more than once and the cache
+    stays as it is: decoding them again and again would cost more than their memory.
+    """
+    datasets = [source.mask] if source.prob is None else [source.mask, source.prob]
+    fits = all(
+        dataset.driver == "GTiff" and block_px % height == 0 and block_px % width == 0
+        for dataset in datasets
+        for height, width in dataset.block_shapes
+    )
+    with rasterio.Env(GDAL_CACHEMAX=READ_ONCE_CACHE_BYTES) if fits else nullcontext():
+        yield
 
 
 @contextmanager
