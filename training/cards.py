@@ -35,7 +35,8 @@ CANOPY = Prose(
         "does better: fly lower.",
         "Species, soils, cameras and light that are not among the training data below: look at the result.",
         "At 2 cm/px and coarser, gaps between leaves close, and a stand of maize becomes one canopy.",
-        "The colour index that the network starts from has one threshold for the whole tile. Apart "
+        "The colour index that the network starts from has one threshold for the whole tile, read off its "
+        "histogram. Apart "
         "from that, a pixel's result depends on its surroundings only: there is no position code.",
     ),
 )

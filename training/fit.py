@@ -104,7 +104,7 @@ def fit(
     if fabric.is_global_zero:
         describe_run(recipe, pairs, places)
 
-    network = initial_network(recipe, data=places.data, runs=places.run.parent)
+    network = initial_network(recipe, data=places.data, runs=places.run.parent, threshold=places.threshold)
     average = deepcopy(network).eval().to(fabric.device)
     optimizer = make_optimizer(network, recipe)
     network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from cropseg_geo.model.networks.canopy import Details
 from cropseg_geo.model.networks.fade import KERNEL_PX, Fade, upsample_nearest
+from cropseg_geo.model.networks.threshold import LearnedThreshold
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -27,6 +28,8 @@ def rewrite_for_onnx(network: Network) -> Network:
                 setattr(parent, name, CoarseFade(child))
             elif isinstance(child, Details):
                 setattr(parent, name, StridedDetails(child))
+            elif isinstance(child, LearnedThreshold):
+                setattr(parent, name, exact_convolutions(child))
     return network
 
 
@@ -85,6 +88,37 @@ class StridedDetails(nn.Module):
         """(N, 3, H, W) and (N, features, H / 2, W / 2) → (N, width, H / 2, W / 2)."""
         joined: Tensor = self.join(torch.cat([features, self.look(images)], dim=1))
         return joined
+
+
+def exact_convolutions(threshold: LearnedThreshold) -> LearnedThreshold:
+    """The threshold with convolutions spelled out as products and sums, in place.
+
+    What comes after the last convolution is computed in fp32 where the rest is in bf16. A threshold that is
+    rounded moves every pixel of a tile; with convolutions of a few hundred numbers it would be.
+    """
+    for name, child in list(threshold.named_children()):
+        setattr(threshold, name, SpelledConvolution(cast(nn.Conv1d, child)))
+    return threshold
+
+
+class SpelledConvolution(nn.Module):
+    """A one-dimensional convolution that keeps the length, as shifted copies, a product and a sum."""
+
+    def __init__(self, convolution: nn.Conv1d) -> None:
+        super().__init__()
+        outputs, _, self.taps = convolution.weight.shape
+        # (O, C, K) → (1, O, K·C, 1): all channels of the first shift, then of the next.
+        weight = convolution.weight.detach().permute(0, 2, 1).reshape(1, outputs, -1, 1)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = convolution.bias
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(N, C, L) → (N, O, L)."""
+        length, reach = values.shape[2], self.taps // 2
+        padded = F.pad(values, (reach, reach))
+        shifted = torch.cat([padded[..., k : k + length] for k in range(self.taps)], dim=1)
+        summed = (shifted.unsqueeze(1) * self.weight).sum(dim=2)
+        return summed + cast(Tensor, self.bias)[:, None]
 
 
 def _space_to_depth(values: Tensor) -> Tensor:

@@ -20,10 +20,11 @@ from training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run reads and writes."""
+    """Where a run reads and writes; ``threshold``: weights of the colour index's threshold, if any."""
 
     data: Path
     run: Path
+    threshold: Path | None = None
 
 
 def require_run_of(recipe: Recipe, run: Path) -> None:

@@ -32,6 +32,7 @@ from training.runs import Places, require_run_of
 from training.simulator import write_corpus
 from training.start import CHECKPOINT
 from training.teach import Screen, find_pictures, teach_labelled, teach_unlabelled
+from training.threshold import Plan, fit_threshold
 
 SCENES, SCENE_SEED = 2000, 5
 FIELD_SEED = 71
@@ -71,11 +72,20 @@ def train(recipe: Recipe, workshop: Workshop, *, run: Path | None = None) -> Pat
     return fit(
         recipe,
         pairs,
-        Places(workshop.data, run or workshop.run_of(recipe.name)),
+        Places(workshop.data, run or workshop.run_of(recipe.name), threshold_of(recipe, workshop)),
         workers=workshop.workers,
         device=workshop.device,
         devices=workshop.devices,
     )
+
+
+def threshold_of(recipe: Recipe, workshop: Workshop) -> Path | None:
+    """The weights of the threshold that a recipe names, learned first where they are not there yet."""
+    if not recipe.threshold:
+        return None
+    plan = Plan()
+    pairs = tuple(pair for source in plan.sources for pair in pairs_of(source, workshop))
+    return fit_threshold(plan, pairs, workshop.run_of(recipe.threshold), workers=workshop.workers + 1)
 
 
 def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:

@@ -23,7 +23,7 @@ CHECKPOINT = "last.pt"
 _RUN, _ENCODER, _MODEL, _HUB = "run:", "encoder:", "model:", "timm:"
 
 
-def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
+def initial_network(recipe: Recipe, *, data: Path, runs: Path, threshold: Path | None = None) -> nn.Module:
     """The recipe's network with the weights that it starts from.
 
     Parameters
@@ -36,6 +36,8 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
         Data root.
     runs
         Folder of the runs' folders.
+    threshold
+        Weights of the colour index's threshold; None leaves that of the start weights, or the habitual one.
 
     Raises
     ------
@@ -59,6 +61,8 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path) -> nn.Module:
         load_backbone(network.get_submodule("encoder.vit"), start)
     elif start:
         network.get_submodule("encoder").load_state_dict(_encoder_state(recipe, data / start))
+    if threshold is not None:
+        _fill(network.get_submodule("prior.threshold"), load_file(threshold), name=str(threshold))
     return network
 
 

@@ -76,13 +76,14 @@ def test_every_variant_changes_one_thing_of_the_recipe_and_keeps_the_rest():
         }
     assert "plus-heights" not in changed
     assert changed.pop("stage-1") == {"shares", "average_teaches"}
-    assert changed.pop("no-prior") == {"network", "finish"}
+    assert changed.pop("no-prior") == {"network", "finish", "threshold"}
     assert changed.pop("vit-adapter") == {"architecture", "network", "initial_weights"}
     for crop in ("peanut", "soybean"):
-        assert changed.pop(f"no-{crop}-prior") == {"network", "finish", "shares"}
+        assert changed.pop(f"no-{crop}-prior") == {"network", "finish", "shares", "threshold"}
     assert all(len(keys) == 1 for keys in changed.values())
     assert trials["no-prior"].finish == {}
     assert trials["prior-as-trained"].finish == {}
+    assert trials["no-threshold"].threshold == ""
     assert trials["bilinear"].network == {**BASE.network, "upsampler": "bilinear"}
     assert trials["no-imagenet"].initial_weights == trials["vit-adapter"].initial_weights == ""
     assert trials["vit-adapter"].network["colour_prior"] == BASE.network["colour_prior"]

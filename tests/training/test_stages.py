@@ -7,7 +7,9 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.weights import read_card
@@ -15,14 +17,16 @@ from training.augment import Augmentation
 from training.data import MANIFEST, read_pairs
 from training.recipe import CANOPY_S, find_recipe
 from training.stages import Workshop, finished_model, pairs_of, train
-from training.start import CHECKPOINT
+from training.start import CHECKPOINT, load_average
 from training.teach import Screen
+from training.threshold import WEIGHTS, Plan
 
 STAGE_1 = replace(
     CANOPY_S,
     name="one",
     network={"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True},
     initial_weights="",
+    threshold="",
     sources=("pairs",),
     shares={"plots": 1.0},
     augmentation=Augmentation(crop_px=64),
@@ -138,6 +142,21 @@ def test_another_finish_makes_the_model_anew_from_the_same_run_and_forgets_what_
     assert checkpoint.stat().st_mtime_ns == trained
     assert not (first.parent / "guesses").exists()
     assert train(finished, workshop) == checkpoint
+
+
+def test_the_threshold_of_the_colour_index_is_learned_before_the_network(workshop, monkeypatch):
+    small = Augmentation(crop_px=64)
+    plan = Plan(sources=("pairs",), shares={"plots": 1.0}, augmentation=small, crops=4, steps=3, batch=2)
+    monkeypatch.setattr("training.stages.Plan", lambda: plan)
+    prior = replace(STAGE_1, network={**STAGE_1.network, "colour_prior": 5.0}, threshold="green")
+    train(prior, workshop)
+    learned = load_file(workshop.runs / "green" / WEIGHTS)
+    made = (workshop.runs / "green" / WEIGHTS).stat().st_mtime_ns
+    for run in (workshop.run_of("one"), workshop.run_of("again")):
+        average = load_average(train(prior, workshop, run=run))
+        # As it was: the network's training has not moved it.
+        assert all(torch.equal(average[f"prior.threshold.{name}"], part) for name, part in learned.items())
+    assert (workshop.runs / "green" / WEIGHTS).stat().st_mtime_ns == made
 
 
 def test_a_finished_run_is_not_loaded_again(workshop, monkeypatch):

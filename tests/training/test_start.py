@@ -8,12 +8,13 @@ from safetensors.torch import save_file
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.networks.threshold import LearnedThreshold
 from training.export import export
 from training.recipe import CANOPY_S
 from training.start import CHECKPOINT, initial_network
 
 SMALL = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
-RECIPE = replace(CANOPY_S, name="tiny", network=SMALL, initial_weights="", finish={})
+RECIPE = replace(CANOPY_S, name="tiny", network=SMALL, initial_weights="", threshold="", finish={})
 WIDER = replace(RECIPE, network={**SMALL, "width": 12})
 
 
@@ -54,6 +55,23 @@ def test_a_finished_model_gives_all_its_weights(runs):
     export(RECIPE, runs / "first" / CHECKPOINT, model)
     network = initial_network(replace(RECIPE, initial_weights=f"model:{model}"), data=runs, runs=runs)
     assert all(torch.all(p == 0.25) for p in network.parameters())
+
+
+def test_a_learned_threshold_comes_on_top_of_any_start_and_is_not_trained(tmp_path):
+    recipe = replace(RECIPE, network={**SMALL, "colour_prior": 5.0})
+    learned = {name: torch.full_like(p, 0.5) for name, p in LearnedThreshold().named_parameters()}
+    save_file(learned, tmp_path / "threshold.safetensors")
+    plain = initial_network(recipe, data=tmp_path, runs=tmp_path)
+    network = initial_network(
+        recipe, data=tmp_path, runs=tmp_path, threshold=tmp_path / "threshold.safetensors"
+    )
+    found = dict(network.get_submodule("prior.threshold").named_parameters())
+    assert all(torch.all(p == 0.5) and not p.requires_grad for p in found.values())
+    elsewhere = {name: p for name, p in network.named_parameters() if "threshold" not in name}
+    assert all(torch.equal(p, plain.get_parameter(name)) for name, p in elsewhere.items())
+    save_file({"score.bias": torch.zeros(1)}, tmp_path / "part.safetensors")
+    with pytest.raises(InputError, match="another network"):
+        initial_network(recipe, data=tmp_path, runs=tmp_path, threshold=tmp_path / "part.safetensors")
 
 
 def test_an_encoder_file_that_lacks_weights_is_refused(tmp_path):

@@ -77,7 +77,12 @@ def without_doubt(recipe: Recipe) -> Recipe:
 def without_prior(recipe: Recipe) -> Recipe:
     """The recipe whose network starts from nothing but pixels, not from a colour index."""
     network, finish = (_without_index(part) for part in (recipe.network, recipe.finish))
-    return replace(recipe, network=network, finish=finish)
+    return replace(recipe, network=network, finish=finish, threshold="")
+
+
+def habitual_threshold(recipe: Recipe) -> Recipe:
+    """The recipe whose colour index has the same threshold everywhere."""
+    return replace(recipe, threshold="")
 
 
 def prior_as_trained(recipe: Recipe) -> Recipe:
@@ -115,6 +120,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("fade-lite", "FADE-Lite in the decoder", upsampler("fade-lite")),
     Variant("fade", "FADE in the decoder", upsampler("fade")),
     Variant("prior-as-trained", "the finished model's colour index as in training", prior_as_trained),
+    Variant("no-threshold", "a fixed threshold of the colour index, not the learned one", habitual_threshold),
     Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),
     Variant("no-heights", "without labels from heights", without("heights")),
