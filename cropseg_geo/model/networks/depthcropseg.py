@@ -56,8 +56,8 @@ class DepthCropSeg(nn.Module):
         vit = build_vit(encoder, img_size=img_size, drop_path=drop_path)
         self.encoder = VitAdapter(vit, heads=heads, value_ratio=value_ratio, drop_path=drop_path)
         self.decoder = PixelDecoder(self.encoder.channels, [width] * 4, upsampler=upsampler)
-        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
         self.classifier = nn.Conv2d(width, classes, 3, padding=1)
+        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised images (N, 3, H, W), H and W multiples of 32 → logits (N, classes, H, W)."""

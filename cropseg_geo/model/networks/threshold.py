@@ -32,7 +32,6 @@ _HABIT, _FAITH = 0.1, 0.1
 """What is believed before anything was learned: the threshold that parts plants and soil in most pictures,
 and its spread."""
 
-
 _CHANNELS = 6
 """Of what :func:`_describe` says about a candidate."""
 
