@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks.prior import excess_green
-from cropseg_geo.model.networks.threshold import BINS, LearnedThreshold, bin_of, histogram
+from cropseg_geo.model.networks.threshold import BINS, LearnedThreshold, bin_of, from_bin_on, histogram
 from training.augment import Augmentation, make_crop
 from training.data import CERTAIN, UNKNOWN, Pair, held_out, manifest_digest
 from training.pool import Pool, load_pool
@@ -101,7 +101,7 @@ def look_at(image: Tensor, target: Tensor) -> Seen:
 
 def scores(seen: Seen, *, accuracy_share: float) -> Tensor:
     """How good each threshold is for each crop, 0–1, (N, ``BINS``): mIoU and share of right pixels, mixed."""
-    right, wrong = (part.flip(1).cumsum(1).flip(1) for part in (seen.plants, seen.ground))
+    right, wrong = from_bin_on(seen.plants), from_bin_on(seen.ground)
     plants, ground = right[:, :1], wrong[:, :1]
     of_plants = (right + _RARE) / (plants + wrong + _RARE)
     of_ground = (ground - wrong + _RARE) / (ground + plants - right + _RARE)

@@ -9,23 +9,23 @@ uv run python tests/benchmarks/thresholds.py [MODEL] --every 4
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from cropseg_geo.model.networks.threshold import BINS, LearnedThreshold
-from cropseg_geo.model.weights import load_state
+from cropseg_geo.model.networks.prior import excess_green
+from cropseg_geo.model.networks.threshold import BINS, bin_of, from_bin_on
+from cropseg_geo.model.runtime import load_network
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from training.data import CERTAIN, UNKNOWN, default_data_root
 from training.evaluation.sets import Sample, choice_sets
+from training.excess_green import otsu_threshold
 from training.threshold import Seen, look_at, scores
 
 TILE_PX = 512
-FIXED = 32
-"""The candidate 0.1: 32 bins above −0.3."""
-
-PART = "prior.threshold."
+FIXED = 0.1
 
 
 def tiles(sample: Sample) -> Iterator[tuple[Tensor, Tensor]]:
@@ -40,25 +40,16 @@ def tiles(sample: Sample) -> Iterator[tuple[Tensor, Tensor]]:
             yield image[..., rows, cols], target[rows, cols]
 
 
-def otsu(seen: Seen) -> Tensor:
-    """The candidate of the largest variance between the groups, (N,)."""
-    middles = torch.arange(BINS) + 0.5
-    above = seen.shares.flip(1).cumsum(1).flip(1)
-    total = (seen.shares * middles).flip(1).cumsum(1).flip(1)
-    below = (1.0 - above).clamp(min=1e-6)
-    distance = total / above.clamp(min=1e-6) - (total[:, :1] - total) / below
-    return (above * below * distance**2).argmax(dim=1)
-
-
-def learned(threshold: LearnedThreshold) -> Callable[[Seen], Tensor]:
-    """Its candidate, rounded."""
-    return lambda seen: (threshold.votes(seen.shares) * torch.arange(BINS)).sum(1).round().long()
+def otsu(image: Tensor) -> Tensor:
+    """The bin of Otsu's threshold of one image's greenness."""
+    green, brightness = excess_green(image)
+    return bin_of(torch.tensor(otsu_threshold((green / brightness).numpy().astype(np.float64))))
 
 
 def miou(seen: Seen, pixels: Tensor, chosen: Tensor) -> float:
     """Of all tiles together, in percent; ``pixels`` (N,) is how many each tile has."""
     right, wrong = (
-        (part.flip(1).cumsum(1).flip(1).gather(1, chosen[:, None])[:, 0] * pixels).sum().item()
+        (from_bin_on(part).gather(1, chosen[:, None])[:, 0] * pixels).sum().item()
         for part in (seen.plants, seen.ground)
     )
     plants, ground = ((part.sum(1) * pixels).sum().item() for part in (seen.plants, seen.ground))
@@ -71,21 +62,20 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default=DEFAULT_MODEL)
     parser.add_argument("--every", type=int, default=4, help="every nth picture of the development sets")
     options = parser.parse_args()
-    state = load_state(find_model(options.model))
-    threshold = LearnedThreshold().eval()
-    threshold.load_state_dict({k.removeprefix(PART): v.float() for k, v in state.items() if PART in k})
-    ways: dict[str, Callable[[Seen], Tensor]] = {
-        "Otsu": otsu,
-        "0.1": lambda seen: torch.full((len(seen.shares),), FIXED),
-        "learned": learned(threshold),
-        "best": lambda seen: scores(seen, accuracy_share=0.5).argmax(dim=1),
-    }
+    threshold = load_network(find_model(options.model)).get_submodule("prior.threshold")
+    ways = ("Otsu", "0.1", "learned", "best")
     print(f"{'mIoU of the index alone':32s}" + "".join(f"{way:>9s}" for way in ways))
     for test_set in choice_sets(default_data_root(), every=options.every):
-        looks = [(look_at(*tile), tile[1].numel()) for read in test_set.readers for tile in tiles(read())]
-        seen = Seen(*(torch.stack(parts) for parts in zip(*(look for look, _ in looks), strict=True)))
-        pixels = torch.tensor([count for _, count in looks], dtype=torch.float64)
-        cells = "".join(f"{miou(seen, pixels, choose(seen)):9.1f}" for choose in ways.values())
+        cut = [tile for read in test_set.readers for tile in tiles(read())]
+        seen = Seen(*(torch.stack(parts) for parts in zip(*(look_at(*tile) for tile in cut), strict=True)))
+        pixels = torch.tensor([target.numel() for _, target in cut], dtype=torch.float64)
+        chosen = (
+            torch.stack([otsu(image) for image, _ in cut]).long(),
+            bin_of(torch.full((len(cut),), FIXED + 1e-6)).long(),
+            (threshold.votes(seen.shares) * torch.arange(BINS)).sum(dim=1).round().long(),
+            scores(seen, accuracy_share=0.5).argmax(dim=1),
+        )
+        cells = "".join(f"{miou(seen, pixels, choice):9.1f}" for choice in chosen)
         print(f"{test_set.name:32s}{cells}", flush=True)
 
 

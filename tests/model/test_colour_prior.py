@@ -11,8 +11,8 @@ import torch
 
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.networks.prior import REACH, ColourPrior, standardised_green
-from cropseg_geo.model.networks.threshold import BINS, HIGHEST, LOWEST, LearnedThreshold
-from cropseg_geo.model.weights import load_state
+from cropseg_geo.model.networks.threshold import BINS, HIGHEST, LOWEST
+from cropseg_geo.model.runtime import load_network
 from cropseg_geo.model.zoo import find_model
 
 SOIL, LEAF = (0.45, 0.35, 0.25), (0.25, 0.5, 0.2)
@@ -35,11 +35,7 @@ def field(*, leaf=LEAF, soil=SOIL, noise=0.0, side=64, gain=1.0):
 @cache
 def shipped():
     """The threshold within canopy-s."""
-    name = "prior.threshold."
-    state = load_state(find_model("canopy-s")).items()
-    threshold = LearnedThreshold().requires_grad_(requires_grad=False).eval()
-    threshold.load_state_dict({k.removeprefix(name): v.float() for k, v in state if k.startswith(name)})
-    return threshold
+    return load_network(find_model("canopy-s")).get_submodule("prior.threshold")
 
 
 def index_of(image):

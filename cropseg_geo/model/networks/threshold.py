@@ -32,27 +32,21 @@ _HABIT, _FAITH = 0.1, 0.1
 """What is believed before anything was learned: the threshold that parts plants and soil in most pictures,
 and its spread."""
 
-_CHANNELS = 6
-"""Of what :func:`_describe` says about a candidate."""
+_CHANNELS, _WIDTH = 6, 24
+"""Of what :func:`_describe` says about a candidate, and between the two convolutions."""
 
 
 class LearnedThreshold(nn.Module):
-    """Scores the lower edge of every bin of a histogram as a threshold.
-
-    Parameters
-    ----------
-    width
-        Channels between the two convolutions.
-    """
+    """Scores the lower edge of every bin of a histogram as a threshold."""
 
     candidates: Tensor
     habit: Tensor
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.look = nn.Conv1d(_CHANNELS, width, _KERNEL, padding=_KERNEL // 2)
-        self.judge = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2)
-        self.score = nn.Conv1d(width, 1, 1)
+        self.look = nn.Conv1d(_CHANNELS, _WIDTH, _KERNEL, padding=_KERNEL // 2)
+        self.judge = nn.Conv1d(_WIDTH, _WIDTH, _KERNEL, padding=_KERNEL // 2)
+        self.score = nn.Conv1d(_WIDTH, 1, 1)
         nn.init.zeros_(self.score.weight)
         candidates = LOWEST + _STEP * torch.arange(BINS)
         self.register_buffer("candidates", candidates, persistent=False)
@@ -91,12 +85,17 @@ def bin_of(greenness: Tensor) -> Tensor:
     return ((greenness - LOWEST) / _STEP).floor().clamp(0, BINS - 1)
 
 
+def from_bin_on(shares: Tensor) -> Tensor:
+    """Sums of each bin and those above it, (N, ``BINS``) both: what a threshold at its edge lets pass."""
+    return shares.flip(1).cumsum(dim=1).flip(1)
+
+
 def _describe(shares: Tensor, candidates: Tensor) -> Tensor:
     """Histograms (N, BINS) → for each candidate what it would part (N, channels, BINS), about −5 to 5."""
     middles = candidates + _STEP / 2.0
-    above = shares.flip(1).cumsum(dim=1).flip(1)
+    above = from_bin_on(shares)
     below = (1.0 - above).clamp(min=0.0)
-    sum_above = (shares * middles).flip(1).cumsum(dim=1).flip(1)
+    sum_above = from_bin_on(shares * middles)
     whole = sum_above[:, :1]
     few = _RARE / 10.0
     high = (sum_above + few * whole) / (above + few)
