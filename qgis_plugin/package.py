@@ -3,6 +3,7 @@
 python -m qgis_plugin.package -o dist            # dist/cropseg-<version>.zip
 python -m qgis_plugin.package -o dist --check    # and look at it as the site does
 python -m qgis_plugin.package -o dist --release  # and refuse what may not be published yet
+python -m qgis_plugin.package -o dist --with-engine  # for "Install from ZIP": the engine's wheel in it
 
 The addresses of whoever publishes it are given on the way (``--email``, ``--homepage``, ``--repository``,
 ``--tracker``) or written into ``metadata.txt``.
@@ -13,7 +14,10 @@ from __future__ import annotations
 import argparse
 import configparser
 import io
+import shutil
+import subprocess  # nosec B404 # runs uv; no shell
 import sys
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +31,8 @@ SAMPLE = HERE.parent / "sample_tiles"
 SAMPLE_FILES = ("field.tif", "field_dsm.tif", "field_dtm.tif", "plots.gpkg")
 
 METADATA = "cropseg/metadata.txt"
+ENGINE = "cropseg/wheels"
+"""Where the plugin looks for an engine of its own, see ``cropseg/engine/install.py``."""
 
 LEFT_OUT = frozenset({".ts", ".pyc", ".pyo", ".toml"})
 EARLIEST = (1980, 1, 1, 0, 0, 0)
@@ -57,10 +63,26 @@ def with_addresses(metadata: str, addresses: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def contents(addresses: Mapping[str, str] | None = None) -> dict[str, bytes]:
+def build_engine(folder: Path) -> Path:
+    """Build the engine's wheel, which is pure Python with its models, into a folder.
+
+    Raises ValueError if it cannot be built; says why.
+    """
+    uv = shutil.which("uv")
+    if uv is None:
+        raise ValueError("uv builds the engine's wheel, and was not found; install it (pip install uv)")
+    command = [uv, "build", "--wheel", "--quiet", "--out-dir", str(folder), str(HERE.parent)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)  # nosec B603
+    if built.returncode:
+        raise ValueError(f"the engine's wheel could not be built:\n{built.stderr.strip()}")
+    return next(folder.glob("cropseg_geo-*.whl"))
+
+
+def contents(addresses: Mapping[str, str] | None = None, engine: Path | None = None) -> dict[str, bytes]:
     """Name in the package → bytes: the plugin, its translations compiled, and the sample field.
 
-    ``addresses``: entries of ``metadata.txt`` → what the package has instead.
+    ``addresses``: entries of ``metadata.txt`` → what the package has instead; ``engine``: a wheel that
+    the package brings.
     """
     files = {
         f"cropseg/{path.relative_to(PLUGIN).as_posix()}": path.read_bytes()
@@ -72,6 +94,8 @@ def contents(addresses: Mapping[str, str] | None = None) -> dict[str, bytes]:
     for name in SAMPLE_FILES:
         files[f"cropseg/sample/{name}"] = (SAMPLE / name).read_bytes()
     files[METADATA] = with_addresses(files[METADATA].decode(), addresses or {}).encode()
+    if engine is not None:
+        files[f"{ENGINE}/{engine.name}"] = engine.read_bytes()
     return dict(sorted(files.items()))
 
 
@@ -88,12 +112,16 @@ def pack(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def write_package(folder: Path, addresses: Mapping[str, str] | None = None) -> Path:
-    """Write ``cropseg-<version>.zip`` into a folder and return its path; ``addresses`` as in
-    :func:`contents`."""
+def write_package(
+    folder: Path, addresses: Mapping[str, str] | None = None, engine: Path | None = None
+) -> Path:
+    """Write ``cropseg-<version>.zip`` into a folder and return its path; the rest as in :func:`contents`.
+
+    With an engine it is ``cropseg-<version>-with-engine.zip``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"cropseg-{version()}.zip"
-    path.write_bytes(pack(contents(addresses)))
+    path = folder / f"cropseg-{version()}{'' if engine is None else '-with-engine'}.zip"
+    path.write_bytes(pack(contents(addresses, engine)))
     return path
 
 
@@ -111,12 +139,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--release", action="store_true", help="check, and refuse while an address is a placeholder"
     )
+    parser.add_argument(
+        "--with-engine",
+        action="store_true",
+        help="pack the engine's wheel, too, for Install from ZIP: plugins.qgis.org takes no wheels",
+    )
     for name in ADDRESSES:
         parser.add_argument(f"--{name}", help=f"the package's {name}  [default: that of metadata.txt]")
     options = parser.parse_args(arguments)
+    if options.with_engine and (options.check or options.release):
+        parser.error("plugins.qgis.org takes no wheels; check and release the package without the engine")
     addresses = {name: value for name in ADDRESSES if (value := getattr(options, name)) is not None}
     try:
-        path = write_package(options.out, addresses)
+        with tempfile.TemporaryDirectory() as place:
+            engine = build_engine(Path(place)) if options.with_engine else None
+            path = write_package(options.out, addresses, engine)
     except ValueError as err:
         parser.error(str(err))
     problems = check_package(path) if options.check or options.release else []

@@ -54,6 +54,15 @@ def test_with_wheels_nothing_comes_from_the_network():
     assert only[-4:] == ["--no-index", "--find-links", "/stick/wheels", requirement()]
 
 
+@pytest.mark.parametrize(("accelerator", "extra"), [("cpu", ""), ("cuda", "[torch]")])
+def test_an_engine_that_came_with_the_plugin_is_taken_from_there(accelerator, extra, monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
+    own = TARGET.parent / "die Räder" / "cropseg_geo-0.1.0-py3-none-any.whl"
+    *_, engine = steps(Tool("uv", "uv"), TARGET, accelerator=accelerator, wheels=None, own=own)
+    assert engine == ["uv", "pip", "install", "--python", PYTHON, f"cropseg-geo{extra} @ {own.as_uri()}"]
+    assert "%C3%A4" in engine[-1]
+
+
 def test_an_unknown_accelerator_is_refused():
     with pytest.raises(InstallError, match="cpu, cuda, torch"):
         steps(Tool("uv", "uv"), TARGET, accelerator="tpu", wheels=None)
@@ -89,7 +98,7 @@ def tool():
         pytest.skip(f"nothing here makes environments: {err}")
 
 
-def put(target: Path, wheels: Path, *, is_cancelled=lambda: False) -> tuple[Engine | None, list[str]]:
+def put(target: Path, wheels: Path | None, *, is_cancelled=lambda: False) -> tuple[Engine | None, list[str]]:
     lines: list[str] = []
     engine = install(
         target, accelerator="cpu", wheels=wheels, on_line=lines.append, is_cancelled=is_cancelled
@@ -120,6 +129,25 @@ def test_an_engine_is_installed_from_wheels_updated_and_kept_when_the_next_one_f
         put(target, tmp_path / "too new")
     assert find_engine(str(target)).version == "0.1.5"
     assert not target.with_name("engine.before").exists()
+    forget()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are POSIX")
+def test_the_plugins_own_engine_needs_no_index_and_no_folder(tmp_path, tool, monkeypatch):
+    forget()
+    brought, given = tmp_path / "Erweiterung ü, neu" / "wheels", tmp_path / "wheels"
+    monkeypatch.setattr("qgis_plugin.cropseg.engine.install.OWN_WHEELS", brought)
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    write_wheel(brought, "0.1.2")
+    assert put(tmp_path / "engine", None)[0].version == "0.1.2"
+
+    # A folder of wheels that holds an engine was chosen for it; one without has what the engine needs.
+    given.mkdir()
+    (given / "other-1.0-py3-none-any.whl").touch()
+    assert put(tmp_path / "engine", given)[0].version == "0.1.2"
+    write_wheel(given, "0.1.1")
+    assert put(tmp_path / "engine", given)[0].version == "0.1.1"
     forget()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import io
 import re
+import shutil
 import struct
 import zipfile
 
@@ -38,6 +39,22 @@ def test_the_package_holds_what_the_plugin_needs_and_nothing_else(path):
     assert {f"cropseg/{name}" for name in needed} <= names
     assert {name.split("/")[0] for name in names} == {"cropseg"}
     assert not [name for name in names if name.endswith((".pyc", ".ts", ".toml", ".whl", ".so"))]
+
+
+def test_a_package_with_the_engine_holds_its_wheel_and_is_not_for_the_site(tmp_path, capsys):
+    if shutil.which("uv") is None:
+        pytest.skip("uv is not installed")
+    assert package.main(["-o", str(tmp_path), "--with-engine"]) == 0
+    with zipfile.ZipFile(tmp_path / f"cropseg-{package.version()}-with-engine.zip") as archive:
+        name = f"{package.ENGINE}/cropseg_geo-{package.version()}-py3-none-any.whl"
+        with zipfile.ZipFile(io.BytesIO(archive.read(name))) as wheel:
+            needed = {"cropseg_geo/worker.py", "cropseg_geo/model/weights/canopy-s.onnx"}
+            assert needed <= set(wheel.namelist())
+        assert any("is a program" in problem for problem in checks.check_form(archive))
+    for option in ("--check", "--release"):
+        with pytest.raises(SystemExit):
+            package.main(["-o", str(tmp_path), "--with-engine", option])
+        assert "takes no wheels" in capsys.readouterr().err
 
 
 def test_packing_twice_gives_the_same_bytes(path):

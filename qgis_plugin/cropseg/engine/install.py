@@ -3,7 +3,8 @@
 The overall strategy is one installation into a fresh environment, from wherever pip is configured to look, so
 that pip's own settings and proxy variables count as they always do. Only where torch is wanted, it is put
 there first, from the index that holds it for the wanted hardware: so no index has to be mixed with another.
-With a folder of wheels everything comes from there and nothing from the network.
+With a folder of wheels everything comes from there and nothing from the network. A plugin that was packed
+with the engine brings its wheel, and only what that needs comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ TORCH_INDEXES = {
 
 OLDEST_PYTHON = (3, 11)
 
+OWN_WHEELS = Path(__file__).resolve().parent.parent / "wheels"
+"""Holds the engine's wheel if the plugin was packed with it."""
+
+_ENGINE_WHEEL = "cropseg_geo-*.whl"
+
 _POLL_S = 0.1
 
 
@@ -65,15 +71,28 @@ class Tool:
         return [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *what]
 
 
-def requirement(*, with_torch: bool = False) -> str:
-    """The engine that fits this plugin, as pip understands it."""
+def requirement(*, with_torch: bool = False, own: Path | None = None) -> str:
+    """The engine that fits this plugin, as pip understands it; ``own`` is a wheel that it is to be taken
+    from."""
+    name = f"cropseg-geo{'[torch]' if with_torch else ''}"
+    if own is not None:
+        return f"{name} @ {own.as_uri()}"
     major, minor = [*plugin_version().split("."), "0"][:2]
     series = f"{major}.{minor}" if major == "0" else major
-    return f"cropseg-geo{'[torch]' if with_torch else ''}=={series}.*"
+    return f"{name}=={series}.*"
 
 
-def steps(tool: Tool, target: Path, *, accelerator: str, wheels: Path | None) -> list[list[str]]:
-    """The commands of an installation, in their order.
+def own_wheel(wheels: Path | None) -> Path | None:
+    """The engine's wheel that came with the plugin, unless the user's folder of wheels holds one."""
+    if wheels is not None and any(wheels.glob(_ENGINE_WHEEL)):
+        return None
+    return next(iter(OWN_WHEELS.glob(_ENGINE_WHEEL)), None)
+
+
+def steps(
+    tool: Tool, target: Path, *, accelerator: str, wheels: Path | None, own: Path | None = None
+) -> list[list[str]]:
+    """The commands of an installation, in their order; ``own`` as in :func:`requirement`.
 
     Raises
     ------
@@ -83,7 +102,7 @@ def steps(tool: Tool, target: Path, *, accelerator: str, wheels: Path | None) ->
     if accelerator not in ACCELERATORS:
         raise InstallError(f"unknown accelerator {accelerator!r}; choose one of {', '.join(ACCELERATORS)}")
     with_torch = accelerator in TORCH_INDEXES or _has_nothing_else()
-    engine = requirement(with_torch=with_torch)
+    engine = requirement(with_torch=with_torch, own=own)
     if wheels is not None:
         return [tool.make(target), tool.add(target, "--no-index", "--find-links", str(wheels), engine)]
     commands = [tool.make(target)]
@@ -130,7 +149,7 @@ def _pythons() -> Iterator[str]:
     for candidate in inside:
         if (Path(sys.base_prefix) / candidate).is_file():
             yield str(Path(sys.base_prefix) / candidate)
-    for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
+    for name in ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python"):
         if found := shutil.which(name):
             yield found
 
@@ -167,7 +186,8 @@ def install(
     accelerator
         One of :data:`ACCELERATORS`.
     wheels
-        Folder with the wheels of the engine and all that it needs; None takes them from the network.
+        Folder with the wheels of the engine and all that it needs; None takes them from the network, but the
+        engine from the plugin if that brings it.
     on_line
         Called in this thread with each line that the tools print.
     is_cancelled
@@ -187,7 +207,7 @@ def install(
         raise InstallError(f"{target} holds other files.\n→ choose an empty folder for the engine")
     if wheels is not None and not any(wheels.glob("*.whl")):
         raise InstallError(f"{wheels} holds no wheels (*.whl).\n→ choose the folder that does")
-    commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels)
+    commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels, own=own_wheel(wheels))
     before = _set_aside(target)
     try:
         is_complete = all(_do(command, on_line, is_cancelled) for command in commands)
