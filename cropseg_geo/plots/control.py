@@ -152,12 +152,13 @@ def fit_trial(trial: Trial, corners: Points, *, tolerance_m: float) -> tuple[Tri
 def _require_room(trial: Trial, room_m: tuple[float, float], tolerance_m: float) -> None:
     counts = (f"{trial.columns} columns", f"{trial.rows} rows")
     for have, need, count, name in zip(room_m, trial.extent_m, counts, ("width", "length"), strict=True):
-        if need - have > tolerance_m:
+        short_m = round(need - have, 6)  # what projections add in the last digits is no lack of room
+        if short_m > tolerance_m:
             raise InputError(
                 f"{count} need {need:.3f} m with their alleys; between the corners there are {have:.3f} m, "
-                f"{need - have:.3f} m too few",
+                f"{short_m:.3f} m too few",
                 remedy=f"check the counts, --{name} and the alleys; leave --{name} out to take it from the "
-                f"corners, or pass --tolerance {math.ceil(10 * (need - have)) / 10:g}",
+                f"corners, or pass --tolerance {math.ceil(10 * short_m) / 10:g}",
             )
 
 

@@ -1,6 +1,7 @@
 """Plots from corners or a line: sizes on the ground in any CRS, alleys, blocks, misfit, refusals."""
 
 import math
+from dataclasses import replace
 
 import geopandas as gpd
 import numpy as np
@@ -216,6 +217,7 @@ def test_sizes_that_do_not_fit_between_the_corners_are_refused_by_how_much():
         "--tolerance 1.3",
         lambda: make_plots(site=site, trial=trial),
     )
+    assert len(make_plots(site=replace(site, tolerance_m=1.3), trial=trial)) == 48
     wide = Trial(4, 12, column_alley_m=2.0)
     refused("alleys take 22.000 m of the 20.000 m", "narrower", lambda: make_plots(site=site, trial=wide))
 

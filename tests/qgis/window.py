@@ -15,7 +15,7 @@ from pathlib import Path
 import qgis.utils
 from qgis.core import QgsApplication, QgsProject, QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, QTimer
-from qgis.PyQt.QtWidgets import QDockWidget, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QDialogButtonBox, QDockWidget, QToolButton, QWidget
 from qgis.utils import iface
 
 ORDER = json.loads(Path(os.environ["CROPSEG_WINDOW"]).read_text())
@@ -114,7 +114,9 @@ def options(plugin, seen):
 
     def look():
         dialog = QgsApplication.activeModalWidget()
-        page = dialog.findChild(QWidget, "CropsegOptions")
+        # Since QGIS 3.44 the scroll area around a page has the page's name, too.
+        found = dialog.findChildren(QWidget, "CropsegOptions")
+        page = next(widget for widget in found if hasattr(widget, "copy_diagnostics"))
         until(lambda: page.state._task is None)
         seen["options line"] = page.state.text()
         seen["options devices"] = [page.device.itemData(i) for i in range(page.device.count())]
@@ -124,7 +126,8 @@ def options(plugin, seen):
         until(lambda: page._diagnosis is None or QgsApplication.clipboard().text() != "")
         wait(0.5)
         seen["diagnostics"] = QgsApplication.clipboard().text()
-        dialog.accept()
+        buttons = dialog.findChild(QDialogButtonBox, "buttonBox")
+        buttons.button(QDialogButtonBox.StandardButton.Ok).click()
 
     QgsApplication.clipboard().clear()
     QTimer.singleShot(1500, lambda: guarded(look, seen))
