@@ -19,9 +19,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cropseg_geo.engine.places import remove
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.events import Listener, Warned, ignore
 
 _RECORD = "run.json"
 _BLOCKS = "blocks.zarr"
@@ -106,8 +108,8 @@ class RunFolder:
                 _discard(folder)
 
     @contextmanager
-    def opened(self) -> Iterator[Path]:
-        """The folder, made if need be; deleted when the run is complete.
+    def opened(self, listener: Listener = ignore) -> Iterator[Path]:
+        """The folder, made if need be; deleted when the run is complete, and ``listener`` told if that fails.
 
         When the run is stopped, finished blocks stay for the same command; where there are none, it goes.
         """
@@ -123,10 +125,14 @@ class RunFolder:
             yield self.path
         except BaseException:
             self._remove_drafts()
-            if not self.store.holds_anything():
-                _discard(self.path)
+            if not self.store.may_hold_anything():
+                with suppress(CropsegError):
+                    _discard(self.path)
             raise
-        _discard(self.path)
+        try:
+            _discard(self.path)
+        except CropsegError as err:
+            listener(Warned(f"{err.message}; the next run of {self.stem!r} into {self.out} tries again"))
 
     def record_published(self, files: dict[Path, Path | None]) -> None:
         """Say which files (by their final names) come from which drafts, before the first is put in place."""
@@ -168,7 +174,8 @@ def _folders(out: Path, stem: str) -> list[Path]:
     named = re.compile(re.escape(f".{stem}-") + r"[0-9a-f]{12}\.cropseg(\.done)?")
     found = [p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name)]
     for done in (p for p in found if p.suffix == ".done"):
-        _remove(done)
+        with suppress(CropsegError):
+            _remove(done)
     return sorted(p for p in found if p.suffix != ".done")
 
 
@@ -182,7 +189,13 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def _discard(folder: Path) -> None:
-    """Delete the folder of a run and its blocks: first by name, so that a kill leaves no half of it."""
+    """Delete the folder of a run and its blocks: first by name, so that a kill leaves no half of it.
+
+    Raises
+    ------
+    CropsegError
+        If blocks kept elsewhere could not be deleted; what is left of the folder says where they are.
+    """
     done = folder.with_name(f"{folder.name}.done")
     with suppress(OSError):
         folder.rename(done)
@@ -191,11 +204,7 @@ def _discard(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     if store := _read_record(folder).get("store"):
-        from fsspec.core import url_to_fs
-
-        with suppress(OSError, ImportError):
-            filesystem, path = url_to_fs(store)
-            filesystem.rm(path, recursive=True)
+        remove(store)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -20,7 +20,8 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from cropseg_geo.engine.blend import Sums
-from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.engine.places import holds_files, reported
+from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.grid import Block, BlockGrid
 
 _COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
@@ -67,7 +68,7 @@ class BlockStore:
         InputError
             If the folder holds the blocks of another run, or the URL is of a kind that is not installed.
         OutputError
-            If it cannot be written.
+            If it cannot be reached or written.
         """
         held = self._held_fingerprint()
         if held is not None and held != self.fingerprint:
@@ -79,7 +80,7 @@ class BlockStore:
             return
         rows, cols = self.blocks.shape
         side = self.chunk_px
-        try:
+        with reported(self.path, "cannot hold the finished blocks"):
             # Begun and not finished, or nothing at all: either way no block is in it.
             group = zarr.open_group(self._where, mode="w")
             group.create_array(
@@ -91,13 +92,15 @@ class BlockStore:
                 fill_value=_MISSING,
             )
             group.attrs["fingerprint"] = self.fingerprint
-        except ImportError as err:
-            raise InputError(f"{self.path}: {err}", remedy="install what fsspec names there") from err
-        except (OSError, ValueError) as err:
-            raise OutputError(f"{self.path}: cannot hold the finished blocks ({err})") from err
 
     def require(self) -> None:
-        """Raise InputError if the store cannot be seen from this process, or is another run's."""
+        """Refuse a store that cannot be seen from this process, or is another run's.
+
+        Raises
+        ------
+        InputError, OutputError
+            Says what stands in the way.
+        """
         if self._held_fingerprint() != self.fingerprint:
             raise InputError(
                 f"{self.path}: the finished blocks cannot be seen from here",
@@ -106,11 +109,12 @@ class BlockStore:
 
     def _held_fingerprint(self) -> str | None:
         """Fingerprint of the run whose blocks are there; None where no store was ever completed."""
-        try:
-            group = zarr.open_group(self._where, mode="r")
-            return str(group.attrs["fingerprint"]) if "sums" in group else None
-        except (OSError, ValueError, KeyError, ImportError):
-            return None
+        with reported(self.path, "cannot be looked at"):
+            try:
+                group = zarr.open_group(self._where, mode="r")
+                return str(group.attrs["fingerprint"]) if "sums" in group else None
+            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+                return None
 
     @cached_property
     def _sums(self) -> Any:  # Any: zarr's array is generic in ways that do not concern us
@@ -132,13 +136,8 @@ class BlockStore:
         side = self.chunk_px
         chunk = np.zeros((self.channels, side, side), dtype=np.uint32)
         chunk[:, : sums.shape[1], : sums.shape[2]] = sums
-        try:
+        with reported(self.path, f"block ({block.i}, {block.j}) could not be kept"):
             self._sums[self._region(block)] = chunk
-        except OSError as err:
-            raise OutputError(
-                f"{self.path}: block ({block.i}, {block.j}) could not be kept ({err})",
-                remedy="free some disk space and run the same command again; finished blocks are kept",
-            ) from err
 
     def read(self, block: Block) -> Sums:
         """The sums over a block's chunk (C, side, side); zeros where nothing was inferred.
@@ -157,16 +156,23 @@ class BlockStore:
         return sums
 
     def find(self, block: Block) -> Sums | None:
-        """As :meth:`read`; None if the block is not there, or not as it was written."""
-        try:
-            sums: Sums = np.asarray(self._sums[self._region(block)])
-        except ValueError:  # its checksum does not fit
-            return None
+        """As :meth:`read`; None if the block is not there, or not as it was written.
+
+        Raises
+        ------
+        OutputError
+            If that cannot be found out: a server does not answer, for example.
+        """
+        with reported(self.path, f"block ({block.i}, {block.j}) could not be read"):
+            try:
+                sums: Sums = np.asarray(self._sums[self._region(block)])
+            except ValueError:  # its checksum does not fit
+                return None
         return None if sums[0, 0, 0] == _MISSING else sums
 
-    def holds_anything(self) -> bool:
-        """True if at least one block is done; False too where the store was never made."""
+    def may_hold_anything(self) -> bool:
+        """False if no block is done; True too where that cannot be found out."""
         try:
-            return bool(self._sums.nchunks_initialized)
-        except (OSError, KeyError, ValueError, ImportError):
-            return False
+            return holds_files(f"{self._where}/sums/c")
+        except CropsegError:
+            return True

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropseg_geo.engine.places import require_usable
 from cropseg_geo.engine.warming import warm_up_lanes
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
@@ -80,6 +81,8 @@ def decide(
     refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     require_writable(folder)
+    if store is not None:
+        require_usable(store)
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
         require_space(ready, folder, workers.lane_count)
