@@ -21,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
+from cropseg_geo.raster.s3 import endpoint_options
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -48,7 +49,9 @@ MAX_BLOCK_BYTES = 1 << 30
 
 def gdal_options(path: str) -> dict[str, Any]:
     """Options to open ``path`` with: sidecar files are looked for beside local files only."""
-    return GDAL_OPTIONS | ({"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} if is_remote(path) else {})
+    if not is_remote(path):
+        return GDAL_OPTIONS
+    return GDAL_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} | endpoint_options(path)
 
 
 @contextmanager
