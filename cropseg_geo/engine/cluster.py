@@ -23,12 +23,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import uuid4
 
-from cropseg_geo import __version__
+from cropseg_geo.engine.fitness import require_able_workers
 from cropseg_geo.engine.graph import BlockDone, Job, run_block
+from cropseg_geo.engine.travel import sendable
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import CropsegError, InputError, ResourceError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.grid import Block, Window
+from cropseg_geo.grid import Block
 
 Note = Callable[[Block, BlockDone | None], None]
 """Hears of a block that is done, with its report; None where the store held it already."""
@@ -107,7 +108,8 @@ def _compute(
 ) -> None:
     with _client(workers) as client:
         if workers.scheduler:
-            _require_able_workers(client, job, workers.scheduler)
+            digest, job = job.inference.predictor.card.digest, sendable(job)
+            require_able_workers(client, job, digest, address=workers.scheduler)
         _Feed(client, job, _Lanes(client, workers, listener), stopped).run(blocks, note)
 
 
@@ -236,38 +238,6 @@ def _scheduler_lost(why: object) -> ResourceError:
 def _recipe(job: Job) -> Job:
     """What is a task on the scheduler is found again after its workers are lost."""
     return job
-
-
-def _require_able_workers(client: Any, job: Job, address: str) -> None:
-    """Ask each worker that is there whether it can do the job. Raises ResourceError."""
-    if not client.nthreads():
-        raise ResourceError(
-            f"the scheduler at {address} has no workers", remedy=f"start some with: dask worker {address}"
-        )
-    digest = job.inference.predictor.card.digest
-    for worker, answer in client.run(_obstacle, job, digest, __version__, on_error="return").items():
-        if answer:
-            failed = isinstance(answer, BaseException)
-            obstacle = f"cannot load it ({type(answer).__name__}: {answer})" if failed else answer
-            raise ResourceError(
-                f"worker {worker} {obstacle}",
-                remedy="give all workers the same packages, and paths that they all see: a shared folder, or "
-                "an object store with --store",
-            )
-
-
-def _obstacle(job: Job, digest: str, version: str) -> str:
-    """Why this process cannot do a job; empty if it can. Runs on a worker."""
-    if version != __version__:
-        return f"has cropseg-geo {__version__}, this is {version}"
-    try:
-        if (held := job.inference.predictor.card.digest) != digest:
-            return f"has another model under that name (digest {held[:12]}, here {digest[:12]})"
-        job.source.read(Window(0, 0, 1, 1))
-        job.store.require()
-    except CropsegError as err:
-        return f"cannot do the job: {err.message}"
-    return ""
 
 
 @contextmanager

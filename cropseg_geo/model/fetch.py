@@ -24,6 +24,7 @@ from platformdirs import user_cache_path
 
 from cropseg_geo.errors import CropsegError, ModelError, OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
+from cropseg_geo.model.files import file_digest, require_digest
 from cropseg_geo.model.weights import verify
 
 STAGE = "fetch"
@@ -74,6 +75,34 @@ def fetch_model(address: str, *, listener: Listener = ignore, open_address: Open
             verify(part)
         except ModelError as err:
             raise ModelError(err.message.replace(str(part), place), remedy="check the address") from err
+    return path
+
+
+def cached_copy(name: str, digest: str, bring: Callable[[Path], None]) -> Path:
+    """A model file of another machine, from this user's cache where it is there.
+
+    Parameters
+    ----------
+    name
+        Name of the file, with the suffix that says its form.
+    digest
+        Its SHA-256.
+    bring
+        Writes it to a path.
+
+    Raises
+    ------
+    ModelError
+        If what was brought has another digest.
+    OutputError
+        If the cache cannot be written.
+    """
+    path = user_cache_path("cropseg-geo") / "models" / digest[:16] / Path(name).name
+    if path.is_file() and file_digest(path) == digest:
+        return path
+    with _new_file(path) as part:
+        bring(part)
+        require_digest(part, digest)
     return path
 
 
@@ -234,9 +263,3 @@ def _open_https(place: str) -> Any:
         opener.add_handler(handler)
     request = urllib.request.Request(place, headers={"User-Agent": "cropseg-geo"})
     return opener.open(request, timeout=TIMEOUT_S)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a whole file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cropseg_geo.errors import InferenceError, InputError
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.onnx_file import read_graph_digest
-from cropseg_geo.model.weights import read_card
+from cropseg_geo.model.portable import expected_card, packed, unpacked
 
 Pixels = npt.NDArray[np.float32]
 
@@ -70,6 +70,8 @@ class TorchPredictor:
         ``auto`` (a GPU where there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     precision
         ``auto`` (bf16 where a GPU computes in it, else fp32), ``fp32``, ``bf16``.
+    digest
+        SHA-256 that the file must have; ``""`` for any.
 
     Raises
     ------
@@ -81,19 +83,21 @@ class TorchPredictor:
     weights: Path
     device: str = "auto"
     precision: str = "auto"
+    digest: str = field(default="", compare=False, repr=False)
 
     backend = "torch"
 
     def __post_init__(self) -> None:
         require_precision(self.precision)
 
-    def __reduce__(self) -> tuple[type[TorchPredictor], tuple[Path, str, str]]:
-        return (TorchPredictor, (self.weights, self.device, self.precision))
+    def __reduce__(self) -> tuple[Callable[..., FilePredictor], tuple[Any, ...]]:  # Any: arguments of that
+        file = packed(self.weights, self.digest)
+        return unpacked, (TorchPredictor, file, self.device, self.precision)
 
     @cached_property
     def card(self) -> ModelCard:
         """The card in the weights' header; raises ModelError if there is none."""
-        return read_card(self.weights)
+        return expected_card(self.weights, self.digest)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -149,21 +153,25 @@ class OnnxPredictor:
         ``"openvino"`` or ``"onnxruntime"``.
     precision
         ``"fp32"``, or ``"bf16"`` with OpenVINO on a processor that multiplies in it.
+    digest
+        SHA-256 that the file must have; ``""`` for any.
     """
 
     weights: Path
     backend: str
     precision: str = "fp32"
+    digest: str = field(default="", compare=False, repr=False)
 
     device = "cpu"
 
-    def __reduce__(self) -> tuple[type[OnnxPredictor], tuple[Path, str, str]]:
-        return (OnnxPredictor, (self.weights, self.backend, self.precision))
+    def __reduce__(self) -> tuple[Callable[..., FilePredictor], tuple[Any, ...]]:  # Any: arguments of that
+        file = packed(self.weights, self.digest)
+        return unpacked, (OnnxPredictor, file, self.backend, self.precision)
 
     @cached_property
     def card(self) -> ModelCard:
         """The card in the file's metadata; raises ModelError if there is none."""
-        return read_card(self.weights)
+        return expected_card(self.weights, self.digest)
 
     @cached_property
     def identity(self) -> dict[str, str]:

@@ -21,6 +21,16 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _EMBEDDED.glob(f"[!.]*{_SUFFIX}")))
 
 
+def shipped_name(path: Path) -> str | None:
+    """Name by which every installation finds a model file of its own; None for any other file."""
+    return path.name if path.parent == _EMBEDDED else None
+
+
+def shipped_file(name: str) -> Path:
+    """The file of that :func:`shipped_name` in this installation, whether it is there or not."""
+    return _EMBEDDED / name
+
+
 def is_address(name: str | Path) -> bool:
     """True for what names a model by a web address, whatever its scheme."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", str(name)) is not None

@@ -128,7 +128,7 @@ def segment(
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
     if workers and workers.scheduler:
-        raster, options = _seen_by_all(raster, options)
+        raster = _seen_by_all(raster)
     decided = decide(
         raster,
         out,
@@ -157,7 +157,7 @@ def segment(
     run = RunFolder(folder, decided.stem, ready.plan, store)
     with locked(decided.files) as locks, maybe_heights(dsm, dtm, output_ground(ready)) as heights:
         run.require_no_other(overwrite=overwrite)
-        with run.opened() as work:
+        with run.opened(listener) as work:
             drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
             listener = one_at_a_time(listener)
             made = make_drafts(
@@ -180,12 +180,9 @@ def segment(
     return SegmentResult(final, _summary(ready, made), made.plots, page)
 
 
-def _seen_by_all(raster: str | Path, options: dict[str, Any]) -> tuple[str | Path, dict[str, Any]]:
-    """The raster and the model by paths that do not depend on the folder that a process was started in."""
-    if not is_remote(str(raster)):
-        raster = Path(raster).resolve()
-    model = Path(options.get("model", ""))
-    return raster, options | ({"model": model.resolve()} if model.is_file() else {})
+def _seen_by_all(raster: str | Path) -> str | Path:
+    """The raster by a path that does not depend on the folder that a process was started in."""
+    return raster if is_remote(str(raster)) else Path(raster).resolve()
 
 
 def _write_report(

@@ -26,9 +26,9 @@ class Cluster:
         until(lambda: where.exists() and where.read_text())
         self.address = json.loads(where.read_text())["address"]
 
-    def add_worker(self, **environment: str) -> subprocess.Popen:
+    def add_worker(self, *, cwd: Path | None = None, **environment: str) -> subprocess.Popen:
         """A worker process of one lane, without a nanny that would start it again."""
-        worker = self._start("worker", self.address, "--nthreads", "1", "--no-nanny", **environment)
+        worker = self._start("worker", self.address, "--nthreads", "1", "--no-nanny", cwd=cwd, **environment)
         self.workers.append(worker)
         return worker
 
@@ -42,12 +42,12 @@ class Cluster:
             if process.poll() is None:
                 self.kill(process)
 
-    def _start(self, *command: str, **environment: str) -> subprocess.Popen:
+    def _start(self, *command: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen:
         env = os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}", "PYTHONWARNINGS": "ignore"} | environment
         with (self.folder / "log.txt").open("a") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *command, "--host", "127.0.0.1", "--no-dashboard"],
-                cwd=self.folder, env=env, stdout=log, stderr=log,
+                cwd=cwd or self.folder, env=env, stdout=log, stderr=log,
             )  # fmt: skip
 
 
