@@ -11,6 +11,7 @@ Chunks are put in place whole (renamed, or put as objects); what a power cut mak
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,10 +25,14 @@ from cropseg_geo.engine.places import holds_files, reported
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.grid import Block, BlockGrid
 
-_COMPRESSORS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
+# The low bytes of most sums are zero, which any codec sees: zstd takes three times as long for a tenth less.
+_COMPRESSORS = (BloscCodec(cname="lz4", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
 
 _MISSING = 2**32 - 1
 """Value of pixels whose chunk is not there; no sum reaches it, see :mod:`cropseg_geo.engine.blend`."""
+
+_configuring = threading.Lock()
+"""Held while zarr's configuration, which belongs to the process, is another one."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,9 @@ class BlockStore:
 
     @cached_property
     def _sums(self) -> Any:  # Any: zarr's array is generic in ways that do not concern us
-        return zarr.open_group(self._where, mode="r+")["sums"]
+        # Else each chunk is compared with the missing value before it is written: longer than the writing.
+        with _configuring, zarr.config.set({"array.write_empty_chunks": True}):
+            return zarr.open_group(self._where, mode="r+")["sums"]
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("path", "blocks", "channels", "fingerprint")}
@@ -133,11 +140,13 @@ class BlockStore:
 
     def write(self, block: Block, sums: Sums) -> None:
         """Keep a block's sums (C, H, W). Raises OutputError."""
-        side = self.chunk_px
-        chunk = np.zeros((self.channels, side, side), dtype=np.uint32)
-        chunk[:, : sums.shape[1], : sums.shape[2]] = sums
+        whole = (self.channels, self.chunk_px, self.chunk_px)
+        if sums.shape != whole:  # at the raster's rim
+            chunk = np.zeros(whole, dtype=np.uint32)
+            chunk[:, : sums.shape[1], : sums.shape[2]] = sums
+            sums = chunk
         with reported(self.path, f"block ({block.i}, {block.j}) could not be kept"):
-            self._sums[self._region(block)] = chunk
+            self._sums[self._region(block)] = sums
 
     def read(self, block: Block) -> Sums:
         """The sums over a block's chunk (C, side, side); zeros where nothing was inferred.
