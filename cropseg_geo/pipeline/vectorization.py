@@ -82,9 +82,9 @@ def vectorize(
         with (
             maybe_heights(dsm, dtm, ground) as heights,
             drafted(final, overwrite=overwrite, listener=listener) as draft,
-            # Blocks are tiles of simplification, or several. Parting plants reads past its tiles, and heights
-            # are read wherever there are polygons: both need the cache.
-            nullcontext() if heights or listed.objects == "split" else read_once(source, TILE_PX),
+            # Blocks are tiles of simplification, or several. Heights are read wherever there are polygons and
+            # need the cache. Parting plants reads past its tiles, but that is little of its work.
+            nullcontext() if heights else read_once(source, TILE_PX),
         ):
             return write_layers(
                 draft,

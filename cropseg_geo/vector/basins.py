@@ -53,8 +53,8 @@ class Necks:
     width: Singles
     rank: Longs
 
-    def widest_first(self) -> Necks:
-        return self._take(np.lexsort((self.rank[:, 1], self.rank[:, 0], -self.width)))
+    def take(self, which: Longs) -> Necks:
+        return Necks(self.node[which], self.width[which], self.rank[which])
 
     def between(self, node: Longs) -> tuple[Necks, Longs]:
         """The first neck between each two of the nodes ``node[old]``, in order, and which of these each of
@@ -65,20 +65,15 @@ class Necks:
             pair[is_two, 0] << 32 | pair[is_two, 1], return_index=True, return_inverse=True
         )
         order = np.argsort(first)
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
         became = np.full(len(pair), -1)
-        became[is_two] = place[number]
+        became[is_two] = inverse(order)[number]
         kept = is_two[first[order]]
         return Necks(pair[kept], self.width[kept], self.rank[kept]), became
-
-    def _take(self, which: Longs) -> Necks:
-        return Necks(self.node[which], self.width[which], self.rank[which])
 
 
 @dataclass(frozen=True)
 class Basins:
-    """What is left of a tile.
+    """What is left of a tile, or of all tiles so far.
 
     A node is a basin, or the part of one whose way up leaves the tile; it is named (``name``, sorted) by the
     pixel where the way ends or enters the next tile, and ``peak`` is the distance there. ``rim`` (n, 2) says
@@ -93,6 +88,19 @@ class Basins:
     necks: Necks
     edge: Longs
     edge_neck: Ints
+
+    @staticmethod
+    def none() -> Basins:
+        empty, pairs = np.empty(0, np.int64), np.empty((0, 2), np.int64)
+        necks = Necks(pairs, np.empty(0, np.float32), pairs)
+        return Basins(empty, np.empty(0, np.float32), pairs, necks, empty, np.empty(0, np.int32))
+
+
+def inverse(order: Longs) -> Longs:
+    """The place of each element in a permutation."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    return place
 
 
 def wide_enough(width: Any, peak: Any) -> Any:  # numbers or arrays of float64
@@ -112,7 +120,7 @@ def basins_of(tile: Tile, aspect: float) -> Basins | None:
     height, width = classes.shape
     rows, cols = tile.window.row - 1 + np.arange(height), tile.window.col - 1 + np.arange(width)
     name = (rows[:, None] * tile.raster_width + cols).ravel()
-    distance = _with_ring(_distance(tile, aspect), ring)
+    distance = _distance(tile, aspect, ring)
     root = _roots(classes, distance)
     rim = _rim(is_plant)
     rim_root = root.ravel()[rim]
@@ -173,27 +181,42 @@ def _with_ring(values: npt.NDArray[_Value], ring: Window) -> npt.NDArray[_Value]
     return found
 
 
-def _distance(tile: Tile, aspect: float) -> Singles:
-    """Distance (px) of each pixel that was read to what is not of its class, :data:`REACH_PX` at most.
+def _distance(tile: Tile, aspect: float, ring: Window) -> Singles:
+    """Distance (px) of each pixel of the ring, and in it, to what is not of its class; 0 past the raster.
 
-    The raster's rim is an outline; what lies past the sides of the window that was read is not known to be.
+    It is :data:`REACH_PX` at most. The raster's rim is an outline; what lies past the sides of the window
+    that was read is not known to be.
     """
-    distance = np.zeros(tile.classes.shape, np.float32)
+    distance = np.zeros(ring.shape, np.float32)
     around, raster = tile.around, (tile.raster_height, tile.raster_width)
+    seen = ring & Window(0, 0, *around.shape)
+    here = seen.relative_to(ring).slices
     rim = (
         (int(around.row == 0), int(around.row_stop == raster[0])),
         (int(around.col == 0), int(around.col_stop == raster[1])),
     )
-    for k in np.flatnonzero(np.bincount(tile.classes.ravel())[1:]) + 1:
+    for k in np.flatnonzero(np.bincount(tile.classes[seen.slices].ravel())[1:]) + 1:
         is_class = tile.classes == k
         inside = np.pad(is_class, rim)
-        far = np.full(is_class.shape, REACH_PX, np.float32)
+        far = np.full(seen.shape, REACH_PX, np.float32)
         if not inside.all():
-            found = ndimage.distance_transform_edt(inside, sampling=(aspect, 1.0))
-            kept = Window(rim[0][0], rim[1][0], *is_class.shape)
-            far = np.minimum(found[kept.slices], REACH_PX).astype(np.float32)
-        np.copyto(distance, far, where=is_class)
+            wanted = Window(seen.row + rim[0][0], seen.col + rim[1][0], seen.height, seen.width)
+            np.minimum(_to_outline(inside, aspect, wanted), REACH_PX, out=far)
+        np.copyto(distance[here], far, where=is_class[seen.slices])
     return distance
+
+
+def _to_outline(inside: Bools, aspect: float, wanted: Window) -> Singles:
+    """Distance (px) of each pixel of a window to the nearest one that is not ``inside``."""
+    row, col = ndimage.distance_transform_edt(
+        inside, sampling=(aspect, 1.0), return_distances=False, return_indices=True
+    )
+    found = np.empty(wanted.shape, np.float32)
+    cols = np.arange(wanted.col, wanted.col_stop)
+    for i in range(wanted.height):  # in doubles, which are too many to hold for all of a tile
+        at = (wanted.row + i, slice(wanted.col, wanted.col_stop))
+        found[i] = np.sqrt(((row[at] - at[0]) * aspect) ** 2 + (col[at] - cols).astype(np.float64) ** 2)
+    return found
 
 
 def _roots(classes: Bytes, distance: Singles) -> Ints:
@@ -249,10 +272,8 @@ def _necks(meetings: _Meetings, node: Longs, name: Longs) -> tuple[Necks, Longs]
     width = np.zeros(len(key), np.float32)
     np.maximum.at(width, neck, meetings.height)
     order = np.lexsort((pair[:, 1], pair[:, 0], -width))
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
     pair = pair[order]
-    return Necks(pair, width[order], name[node[pair]]), place[neck]
+    return Necks(pair, width[order], name[node[pair]]), inverse(order)[neck]
 
 
 def _rim(is_plant: Bools) -> Longs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +48,34 @@ class Cuts:
         found = np.zeros((height, width), np.bool_)
         found[at_row[is_near] - row, at_col[is_near] - col] = True
         return found
+
+
+class CutsAhead:
+    """The cuts of a raster row by row, looked for only as far ahead as is needed to know them all.
+
+    Parameters
+    ----------
+    found
+        Edges (n,) that are cuts, named by the pixel above or to the left (row × ``width`` + column) × 2, plus
+        1 for a standing one; and down to which row, not included, all cuts are out by now.
+    width
+        Columns of the raster.
+    """
+
+    def __init__(self, found: Iterator[tuple[Longs, int]], width: int) -> None:
+        self._found, self._width = found, width
+        self._edges = np.empty(0, np.int64)
+        self._known_rows = 0
+
+    def of_rows(self, first: int, stop: int) -> Cuts:
+        """Cuts between pixels of the rows ``[first, stop)``; those above are forgotten."""
+        parts = [self._edges[self._edges >= 2 * first * self._width]]
+        while self._known_rows < stop:
+            edges, self._known_rows = next(self._found)
+            parts.append(edges)
+        self._edges = np.sort(np.concatenate(parts))
+        stands = (self._edges & 1).astype(np.bool_)
+        return Cuts(self._edges[~stands] >> 1, self._edges[stands] >> 1, self._width)
 
 
 def _numbers(is_class: Bools, below: Ints, above: Ints) -> Ints:

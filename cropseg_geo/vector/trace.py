@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence, Sized
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -22,12 +21,12 @@ from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStar
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.vector import simplify
-from cropseg_geo.vector.ahead import in_order
+from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.blocks import Above, PaddedBlock, Wanted, row_of_blocks
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.contour import edges_of, places_of
 from cropseg_geo.vector.corners import Components, Found, corners_of
-from cropseg_geo.vector.cuts import Cuts
+from cropseg_geo.vector.cuts import Cuts, CutsAhead
 from cropseg_geo.vector.filled import FilledMask, Stretches
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
@@ -40,6 +39,8 @@ STAGE = "vectorize"
 MAX_BLOCK_PX = 32_768
 """Pixels of a block are counted in 32 bits."""
 
+_PARTED_PX = 1024
+"""Largest block where plants are parted: it holds their numbers and marks as well, many bytes a pixel."""
 
 _Made = TypeVar("_Made", bound=Sized)
 
@@ -56,13 +57,13 @@ class _Traced(Generic[_Made]):
 
 @dataclass(frozen=True)
 class _Work:
-    """How a run is cut into blocks, the probability its outlines follow, the blocks that are traced at the
-    same time, and where plants are parted."""
+    """How a run is cut into blocks, the probability its outlines follow, the threads that trace them, and
+    where plants are parted."""
 
     block_px: int
     level: float | None
-    threads: int
-    cuts: Cuts | None = None
+    threads: Threads
+    plants: CutsAhead | None = None
 
 
 def trace(
@@ -81,7 +82,7 @@ def trace(
     ----------
     source
         The mask and, where there is one, its probability. Read from the caller's thread only, and once;
-        where plants are parted, the mask is read before as well. Contours need its ``threshold``, see
+        where plants are parted, the mask is also read ahead. Contours need its ``threshold``, see
         :func:`cropseg_geo.vector.source.threshold_of`.
     ground
         Where the pixels are; its size must be the source's.
@@ -91,7 +92,7 @@ def trace(
         How the polygons are drawn.
     block_px
         Side of the blocks (px): bounds the memory, never changes the polygons. Simplification has blocks
-        of its own.
+        of its own, and those of plants that are parted are smaller.
     listener
         Told of the stage ``"vectorize"`` in pixels, once for each time that they are gone through, and
         warned where contours cannot be followed.
@@ -113,8 +114,9 @@ def trace(
     _check(source, ground, block_px)
     level = _level(source, options, listener)
     maker = BatchMaker(ground.transform, ground.crs, GroundField.over(ground), tuple(classes), options)
-    side = simplify.TILE_PX if options.simplify_m > 0.0 else block_px
-    return _stage(source, maker, _Work(side, level, max(1, threads)), listener)
+    side = block_px if options.objects == "touching" else min(block_px, _PARTED_PX)
+    side = simplify.TILE_PX if options.simplify_m > 0.0 else side
+    return _stage(source, maker, _Work(side, level, Threads(threads)), listener)
 
 
 def _check(source: MaskSource, ground: Ground, block_px: int) -> None:
@@ -154,22 +156,26 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
     def advance(px: int) -> None:
         listener(StageAdvanced(STAGE, px))
 
-    if is_split:
-        from cropseg_geo.vector.split import cuts_of  # loads what tracing alone does without
-
-        if fills:
-            # Holes first: what lies around one is no neck.
-            holes = Stretches.concatenated(_trace(source, maker, work, maker.filled_pixels, advance))
-            source = FilledMask(source, holes)
-            maker = replace(maker, options=replace(options, fill_holes_m2=0.0))
-        middle = maker.field.at(np.array([source.height / 2]), np.array([source.width / 2]))
-        across_m, down_m, _ = middle[0].tolist()
-        cuts = cuts_of(
-            source, len(maker.classes), down_m / across_m, threads=work.threads, on_progress=advance
-        )
-        work = replace(work, cuts=cuts)
-    yield from _trace(source, maker, work, maker.make, advance)
+    with work.threads:
+        if is_split:
+            if fills:
+                # Holes first: what lies around one is no neck.
+                holes = Stretches.concatenated(_trace(source, maker, work, maker.filled_pixels, advance))
+                source = FilledMask(source, holes)
+                maker = replace(maker, options=replace(options, fill_holes_m2=0.0))
+            work = replace(work, plants=_plants(source, maker, work.threads, advance))
+        yield from _trace(source, maker, work, maker.make, advance)
     listener(StageFinished(STAGE))
+
+
+def _plants(
+    source: MaskSource, maker: BatchMaker, threads: Threads, advance: Callable[[int], None]
+) -> CutsAhead:
+    from cropseg_geo.vector.split import cuts_of  # loads what tracing alone does without
+
+    middle = maker.field.at(np.array([source.height / 2]), np.array([source.width / 2]))
+    across_m, down_m, _ = middle[0].tolist()
+    return cuts_of(source, len(maker.classes), down_m / across_m, threads, advance)
 
 
 def _trace(
@@ -182,14 +188,15 @@ def _trace(
     """What ``make`` makes of complete components, block by block, but for what is empty."""
     frontier, above = Frontier.at_top(source.width), Above.top(source.width)
     wanted = Wanted(padded_prob=work.level is not None, occupied=maker.options.fill_holes_m2 > 0.0)
-    traced = partial(_trace_block, maker=maker, work=work, make=make)
-    with ThreadPoolExecutor(work.threads, thread_name_prefix="trace") as pool:
-        for row in range(0, source.height, work.block_px):
-            blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
-            # What a row needed is gone when its generator has ended; the next one need not wait for that.
-            parts, pieces = yield from _row(in_order(pool, blocks, traced, work.threads + 1), advance)
-            above = above.followed_by(pieces)
-            frontier = yield from _joined(frontier, parts, make)
+    for row in range(0, source.height, work.block_px):
+        stop = min(row + work.block_px, source.height)
+        cuts = None if work.plants is None else work.plants.of_rows(max(0, row - 1), stop)
+        traced = partial(_trace_block, maker=maker, work=work, cuts=cuts, make=make)
+        blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
+        # What a row needed is gone when its generator has ended; the next one need not wait for that.
+        parts, pieces = yield from _row(work.threads.in_order(blocks, traced), advance)
+        above = above.followed_by(pieces)
+        frontier = yield from _joined(frontier, parts, make)
 
 
 def _row(
@@ -222,11 +229,12 @@ def _trace_block(
     item: tuple[PaddedBlock, Above],
     maker: BatchMaker,
     work: _Work,
+    cuts: Cuts | None,
     make: Callable[[Pieces, Components], _Made],
 ) -> _Traced[_Made]:
     block, above = item
-    if work.cuts is not None:
-        block = work.cuts.parted(block)
+    if cuts is not None:
+        block = cuts.parted(block)
     found = corners_of(block)
     n = len(found.components)
     is_open = np.zeros(n, np.bool_)
@@ -246,7 +254,7 @@ def _trace_block(
 def _marks(block: PaddedBlock, found: Found, maker: BatchMaker, work: _Work) -> Marks | None:
     """Where the block's outlines are drawn through; None where they follow the pixels."""
     simplify_m, window = maker.options.simplify_m, block.window
-    if work.level is None and simplify_m == 0.0 and work.cuts is None:
+    if work.level is None and simplify_m == 0.0 and block.classes is None:
         return None
     edges = edges_of(block, work.level)
     places = places_of(edges)

@@ -1,4 +1,4 @@
-"""The memory of tracing follows the blocks and, but for a little, not the raster's width."""
+"""The memory of tracing follows the blocks and, but for a little, not the raster's size."""
 
 import subprocess
 import sys
@@ -21,13 +21,14 @@ TRACED = """
 import re, sys
 from pathlib import Path
 import cropseg_geo
-cropseg_geo.vectorize(*sys.argv[1:])
+from cropseg_geo.vector.options import Outlines
+cropseg_geo.vectorize(*sys.argv[1:3], outlines=Outlines(objects=sys.argv[3]))
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
 """Prints the largest resident memory of the process so far (KiB)."""
 
 
-def write_mask(path, width):
+def write_mask(path, height, width):
     """Leafy plants that touch along rows of 40, which run downwards: most are cut by the blocks' seams."""
     offset = np.arange(PLANT_PX) + 0.5 - PLANT_PX / 2
     angle, radius = np.arctan2(offset[:, None], offset), np.hypot(offset[:, None], offset)
@@ -37,28 +38,38 @@ def write_mask(path, width):
     row[:2] = 0
     strip = np.tile(row, (1, width // PLANT_PX))
     profile = {
-        "driver": "GTiff", "dtype": "uint8", "count": 1, "height": HEIGHT, "width": width, "nodata": 255,
+        "driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width, "nodata": 255,
         "crs": "EPSG:32632", "transform": Affine(0.01, 0, 565_800, 0, -0.01, 5_705_400),
         "tiled": True, "blockxsize": 256, "blockysize": 256, "compress": "deflate", "zlevel": 1,
     }  # fmt: skip
     with rasterio.open(path, "w", **profile) as mask:
-        for first in range(0, HEIGHT, len(strip)):
+        for first in range(0, height, len(strip)):
             mask.write(strip, 1, window=RasterioWindow(0, first, width, len(strip)))
 
 
-def peak_mb(folder, width):
+def peak_mb(folder, height, width, objects):
     """The peak of a process that traces a mask."""
-    mask = folder / f"{width}.tif"
-    write_mask(mask, width)
-    command = [sys.executable, "-c", TRACED, str(mask), str(folder / f"{width}.gpkg")]
+    mask = folder / f"{height}x{width}.tif"
+    write_mask(mask, height, width)
+    command = [sys.executable, "-c", TRACED, str(mask), str(mask.with_suffix(".gpkg")), objects]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(done.stdout) * 1024 / 1e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a process's largest memory")
 def test_a_raster_four_times_as_wide_takes_little_more_memory(tmp_path):
-    growth = peak_mb(tmp_path, 4 * WIDTH) - peak_mb(tmp_path, WIDTH)
+    growth = peak_mb(tmp_path, HEIGHT, 4 * WIDTH, "touching") - peak_mb(tmp_path, HEIGHT, WIDTH, "touching")
     assert growth < 150  # 60 MB; 310 where a row's polygons are made at once and GDAL's cache is left to fill
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a process's largest memory")
+@pytest.mark.parametrize(("times_high", "times_wide"), [(4, 1), (1, 4)])
+def test_plants_are_parted_in_the_same_memory_whatever_the_size_of_the_raster(
+    tmp_path, times_high, times_wide
+):
+    larger = peak_mb(tmp_path, times_high * HEIGHT, times_wide * WIDTH, "split")
+    growth = larger - peak_mb(tmp_path, HEIGHT, WIDTH, "split")
+    assert growth < 70  # 25 MB; 100 to 140 where basins and cuts are kept to the end
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from scipy import ndimage
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.vector import basins, simplify, split
+from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.trace import trace
@@ -239,14 +240,18 @@ def test_law_8_holds_for_plants_that_are_parted_and_simplified(source, tile_px, 
 
 
 @settings(max_examples=40, deadline=None)
-@given(plants(), st.sampled_from([2, 3, 6]), st.sampled_from([0.7, 1.0, 1.9]))
+@given(
+    st.one_of(plants(), sources(), sources((0, 1, 2, 3))),
+    st.sampled_from([2, 3, 6]),
+    st.sampled_from([0.7, 1.0, 1.9]),
+)
 def test_plants_are_those_of_a_watershed_over_the_whole_mask_at_once(source, reach_px, aspect):
-    """Tiles, whose distances end at their margin, beside one tile that holds everything."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Tiles, whose distances end at their margin and whose rows come one by one, beside a single tile."""
+    with pytest.MonkeyPatch.context() as patch, Threads(2) as threads:
         patch.setattr(basins, "REACH_PX", reach_px)
-        whole = split.cuts_of(source, len(CLASSES), aspect)
+        whole = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
         patch.setattr(split, "TILE_PX", 6)
-        tiled = split.cuts_of(source, len(CLASSES), aspect, threads=2)
+        tiled = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
     np.testing.assert_array_equal(tiled.lying, whole.lying)
     np.testing.assert_array_equal(tiled.standing, whole.standing)
 

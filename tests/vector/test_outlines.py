@@ -17,7 +17,8 @@ from cropseg_geo.events import Event, Warned
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.mask import open_mask
-from cropseg_geo.vector import split
+from cropseg_geo.vector import basins, split
+from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.source import threshold_of
@@ -289,6 +290,24 @@ def test_a_canopy_that_spans_many_tiles_is_parted_into_all_of_its_plants(monkeyp
     batches = traced(field, objects="split", block_px=64)
     assert sum(map(len, batches)) == 150
     assert len({int(p) for b in batches for p in b.pixels}) == 1
+
+
+def test_cuts_are_known_a_few_plants_above_the_last_row_of_tiles(monkeypatch):
+    monkeypatch.setattr(split, "TILE_PX", 32)
+    monkeypatch.setattr(basins, "REACH_PX", 16)
+    row, col = np.indices((300, 200)) % 20 - 9.5
+    field = Field((np.hypot(row, col) < 10.4).astype(np.uint8))  # one region from one end to the other
+    seen_px = 0
+
+    def see(px: int) -> None:
+        nonlocal seen_px
+        seen_px += px
+
+    with Threads(1) as threads:
+        cuts = split.cuts_of(field, len(CLASSES), 1.0, threads, see)
+        for stop in range(20, 300, 20):
+            cuts.of_rows(0, stop)
+            assert seen_px / field.width < stop + 32 + 2 * 20
 
 
 def test_plants_that_are_parted_and_simplified_still_share_their_necks():
