@@ -29,12 +29,16 @@ class Pieces:
 
     def of(self, is_wanted: Bools, number: Ints) -> Pieces:
         """Those of the wanted components, renumbered; both arrays are by component."""
-        corners = self.corners.take(np.flatnonzero(is_wanted[self.corners.component]))
-        corners = corners.owned_by(number[corners.component])
-        if self.marks is None:
-            return Pieces(corners)
-        which = is_wanted[self.marks.component]
-        return Pieces(corners, Marks(self.marks.places.take(which), number[self.marks.component[which]]))
+        marks = None if self.marks is None else np.flatnonzero(is_wanted[self.marks.component])
+        return self.take(np.flatnonzero(is_wanted[self.corners.component]), marks, number)
+
+    def take(self, corners: Longs, marks: Longs | None, number: Ints) -> Pieces:
+        """Some corners and marks, their components renumbered."""
+        taken = self.corners.take(corners)
+        taken = taken.owned_by(number[taken.component])
+        if self.marks is None or marks is None:
+            return Pieces(taken)
+        return Pieces(taken, Marks(self.marks.places.take(marks), number[self.marks.component[marks]]))
 
     @staticmethod
     def concatenated(parts: Sequence[Pieces]) -> Pieces:
@@ -62,17 +66,30 @@ class Closed:
         wide as the raster, what is made of it at a time need not be.
         """
         group = self._groups(n_corners)
-        for k in range(int(group.max(initial=-1)) + 1):
-            is_wanted = np.append(group == k, False)  # where −1 points to
-            if is_wanted.any():
-                number = np.cumsum(is_wanted, dtype=np.int32) - np.int32(1)
-                parts = [pieces.of(is_wanted[index], number[index]) for pieces, index in self.waiting]
-                found = Pieces.concatenated(parts)
-                components = self.components.take(is_wanted[:-1])
-                yield Pieces(in_scan_order(found.corners), found.marks), components
+        n = int(group.max(initial=-1)) + 1
+        components = _Members.of(group, n)
+        number = np.append(components.place, np.int32(-1))
+        group = np.append(group, -1)  # where −1 points to
+        waiting = [
+            (
+                pieces,
+                _Members.of(group[index[pieces.corners.component]], n),
+                None if pieces.marks is None else _Members.of(group[index[pieces.marks.component]], n),
+                number[index],
+            )
+            for pieces, index in self.waiting
+        ]
+        for k in range(n):
+            found = Pieces.concatenated(
+                [
+                    pieces.take(corners.at(k), None if marks is None else marks.at(k), own_number)
+                    for pieces, corners, marks, own_number in waiting
+                ]
+            )
+            yield Pieces(in_scan_order(found.corners), found.marks), self.components.take(components.at(k))
 
     def _groups(self, n_corners: int) -> Longs:
-        """The group of each component, (n,)."""
+        """The group of each component, (n,); none is empty."""
         n = len(self.components)
         first, size = np.full(n + 1, np.iinfo(np.int64).max), np.zeros(n + 1, np.int64)
         for pieces, index in self.waiting:
@@ -80,10 +97,34 @@ class Closed:
             np.minimum.at(first, component, (corners.row.astype(np.int64) << 32) + corners.col)
             np.add.at(size, component, 1)
         order = np.argsort(first[:n])  # no two components begin at the same vertex
-        begin = np.cumsum(size[order]) - size[order]
+        full = (np.cumsum(size[order]) - size[order]) // n_corners
         group = np.empty(n, np.int64)
-        group[order] = begin // n_corners
+        group[order] = np.cumsum(np.diff(full, prepend=0) > 0)  # a large component fills several at once
         return group
+
+
+@dataclass(frozen=True)
+class _Members:
+    """The members of groups: ``index[ends[k]:ends[k + 1]]``, in ascending order, are those of group k."""
+
+    index: Longs
+    ends: Longs
+
+    @staticmethod
+    def of(group: Longs, n: int) -> _Members:
+        """``group`` is that of each member, one of ``n``, or −1."""
+        index = np.argsort(group.astype(np.int16 if n < 2**15 else np.int64), kind="stable")  # 16 bits: radix
+        return _Members(index, np.searchsorted(group[index], np.arange(n + 1)))
+
+    @property
+    def place(self) -> Ints:
+        """The place of each member in its group; all belong to one."""
+        place = np.empty(len(self.index), np.int32)
+        place[self.index] = np.arange(len(place)) - np.repeat(self.ends[:-1], np.diff(self.ends))
+        return place
+
+    def at(self, k: int) -> Longs:
+        return self.index[self.ends[k] : self.ends[k + 1]]
 
 
 @dataclass(frozen=True)
