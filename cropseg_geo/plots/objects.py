@@ -17,12 +17,13 @@ import shapely
 
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.frame import to_pixels
+from cropseg_geo.plots.shared import shared_areas
 
 _SLIVER_PX = 1e-6
 """Objects that reach less deep into a plot than this share a border with it, not an area."""
 
-_MAX_VERTICES = 256
-"""Larger objects are cut into pieces before plots are cut out of them: cost follows vertices × plots."""
+_MAX_VERTICES = 4096
+"""Larger objects are cut into pieces first: all edges above a plot are looked at, and pieces have fewer."""
 
 
 @dataclass(frozen=True)
@@ -60,30 +61,29 @@ def _shared_areas(
 ) -> npt.NDArray[np.float64]:  # fmt: skip
     """Area (px²) of object ``which[i]`` in plot ``plot[i]``."""
     area = shapely.area(objects_px)[which]
-    is_cut = ~shapely.covers(outlines_px[plot], objects_px[which])
-    is_large = shapely.get_num_coordinates(objects_px)[which] > _MAX_VERTICES
-    simple = np.flatnonzero(is_cut & ~is_large)
-    shared = shapely.intersection(objects_px[which[simple]], outlines_px[plot[simple]])
-    area[simple] = shapely.area(shared)
-    for large in np.unique(which[is_cut & is_large]):
-        pairs = np.flatnonzero((which == large) & is_cut)
-        area[pairs] = _areas_in_pieces(objects_px[large], outlines_px[plot[pairs]])
+    cut = np.flatnonzero(~shapely.covers(outlines_px[plot], objects_px[which]))
+    if not len(cut):
+        return area
+    halves = {k: _halved(objects_px[k]) for k in np.unique(which[cut])}
+    owner = np.repeat(list(halves), [len(parts) for parts in halves.values()])
+    pieces = np.array([piece for parts in halves.values() for piece in parts], dtype=object)
+    near, piece = shapely.STRtree(pieces).query(outlines_px)
+    # Pieces lie near plots that their object shares nothing with, too, or lies in as a whole.
+    n = len(outlines_px)
+    cut = cut[np.argsort(which[cut] * n + plot[cut])]
+    key, wanted = owner[piece] * n + near, which[cut] * n + plot[cut]
+    at = np.minimum(np.searchsorted(wanted, key), len(wanted) - 1)
+    is_wanted = wanted[at] == key
+    shared = shared_areas(pieces, outlines_px, piece[is_wanted], near[is_wanted])
+    area[cut] = np.bincount(at[is_wanted], shared, minlength=len(cut))
     return area
 
 
-def _areas_in_pieces(polygon: Any, outlines_px: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Area (px²) of one large polygon in each outline, piece by piece."""
-    pieces = np.array(_halved(polygon), dtype=object)
-    # Clipping to rectangles is fast because it does not look for rings that come to touch themselves.
-    is_torn = ~shapely.is_valid(pieces)
-    pieces[is_torn] = shapely.make_valid(pieces[is_torn], method="structure", keep_collapsed=False)
-    outline, piece = shapely.STRtree(pieces).query(outlines_px, predicate="intersects")
-    shared = shapely.area(shapely.intersection(pieces[piece], outlines_px[outline]))
-    return np.asarray(np.bincount(outline, shared, minlength=len(outlines_px)), np.float64)
-
-
 def _halved(polygon: Any) -> list[Any]:
-    """Parts of a polygon (shapely) of few vertices each that make it up."""
+    """Parts of a polygon (shapely) of few vertices each that make it up.
+
+    Clipping to rectangles is fast because it leaves rings that touch themselves; areas do not mind.
+    """
     pieces, waiting = [], [polygon]
     while waiting:
         part = waiting.pop()
