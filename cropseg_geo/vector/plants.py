@@ -19,7 +19,9 @@ A basin whose way up leaves what was seen is *open*: neither its peak is known n
 equally wide ones. These come before the others then, and leave both sides in doubt.
 
 What is decided is exactly what it would be if everything were known. What is not has to wait. Doubt spreads
-only towards higher peaks across necks that are wide for the lower one: a few plants deep.
+only towards higher peaks across necks that are wide for the lower one, so that all these peaks are below
+1 / ``NECK`` of the first: a few plants deep. Necks between two plants that both go on below wait with them,
+those between closed rows down a whole field until its end, with 12 bytes for each of their edges.
 """
 
 from __future__ import annotations
