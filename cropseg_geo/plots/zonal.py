@@ -24,6 +24,10 @@ MAX_PX = 4_000_000
 _DENSE = 0.5
 """Share of their common rectangle from which on plots are read in one sweep over it."""
 
+_STRIPE_PX = 8192
+"""Columns that a sweep goes over at once. A row of a file's tiles as wide as a raster of gigapixels is more
+than GDAL keeps of it: each window of a sweep over that would decode it anew."""
+
 
 class MaskSource(Protocol):
     """A class mask and, where there is one, its probability, read by windows."""
@@ -147,28 +151,39 @@ def total(
     Zero for outlines off the raster of ``size`` (rows, columns). ``on_progress`` is told the fraction that
     is done; ``max_px`` bounds the memory and changes no result.
     """
+    counts, sums = np.zeros((2, len(quantities), len(outlines_px)))
     near = np.flatnonzero(shapely.intersects(outlines_px, shapely.box(0, -size[0], size[1], 0)))
-    table = exact_extract(
-        [_Band(quantity, size) for quantity in quantities],
-        _Outlines(gpd.GeoDataFrame({"at": near}, geometry=list(outlines_px[near]))),
-        ["count", "sum"],
-        include_cols=["at"],
-        strategy=_strategy(outlines_px[near]),
-        max_cells_in_memory=max_px,
-        output="pandas",
-        progress=lambda fraction, message: on_progress(fraction),
-    )
+    bands = [_Band(quantity, size) for quantity in quantities]
+    done = 0
+    for at in _stripes(outlines_px, near):
 
-    def column(name: str) -> npt.NDArray[np.float64]:
-        values = np.zeros(len(outlines_px))
-        values[table["at"].to_numpy()] = np.nan_to_num(table[name].to_numpy(dtype=np.float64))
-        return values
+        def tell(fraction: float, _message: str, done: int = done, n: int = len(at)) -> None:
+            on_progress((done + fraction * n) / len(near))
 
-    totals = {}
-    for quantity in quantities:
-        prefix = f"{quantity.name}_" if len(quantities) > 1 else ""
-        totals[quantity.name] = Total(column(f"{prefix}count"), column(f"{prefix}sum"))
-    return totals
+        table = exact_extract(
+            bands,
+            _Outlines(gpd.GeoDataFrame({"at": at}, geometry=list(outlines_px[at]))),
+            ["count", "sum"],
+            include_cols=["at"],
+            strategy=_strategy(outlines_px[at]),
+            max_cells_in_memory=max_px,
+            output="pandas",
+            progress=tell,
+        )
+        found = table["at"].to_numpy()
+        for k, quantity in enumerate(quantities):
+            prefix = f"{quantity.name}_" if len(quantities) > 1 else ""
+            for values, name in ((counts, "count"), (sums, "sum")):
+                values[k, found] = np.nan_to_num(table[f"{prefix}{name}"].to_numpy(dtype=np.float64))
+        done += len(at)
+    return {quantity.name: Total(counts[k], sums[k]) for k, quantity in enumerate(quantities)}
+
+
+def _stripes(outlines_px: npt.NDArray[Any], near: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    """The outlines ``near`` in groups that lie in a stripe of columns, from left to right."""
+    left, _, right, _ = shapely.bounds(outlines_px[near]).T
+    stripe = ((left + right) / 2 // _STRIPE_PX).astype(np.int64)
+    return [near[stripe == number] for number in np.unique(stripe)]
 
 
 def ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -12,6 +12,7 @@ from pyproj import CRS
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.ground import Ground
+from cropseg_geo.plots import zonal
 from cropseg_geo.plots.indices import BAND_NAMES
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.options import StatsOptions
@@ -196,7 +197,8 @@ def test_neighbours_that_share_an_edge_do_not_overlap():
     assert not [e for e in told if isinstance(e, Warned)]
 
 
-def test_the_order_of_plots_and_the_size_of_windows_change_nothing():
+@pytest.mark.parametrize("stripe_px", [1, 37, 8192])
+def test_the_order_of_plots_and_the_size_of_windows_change_nothing(monkeypatch, stripe_px):
     rng = np.random.default_rng(8)
     mask = rng.choice([0, 1, 1, 255], (90, 120))
     boxes = [shapely.box(c, r, c + 13.7, r + 8.2) for r in range(0, 90, 9) for c in range(0, 120, 15)]
@@ -206,6 +208,7 @@ def test_the_order_of_plots_and_the_size_of_windows_change_nothing():
     )
     whole = measure(mask, *boxes, prob=rng.random((90, 120)), extras=extras)
     order = rng.permutation(len(boxes))
+    monkeypatch.setattr(zonal, "_STRIPE_PX", stripe_px)
     rng = np.random.default_rng(8)
     rng.choice([0, 1, 1, 255], (90, 120))
     other = measure(
