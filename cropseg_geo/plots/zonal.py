@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -107,19 +108,20 @@ def checked_mask(source: MaskSource, n_classes: int) -> Callable[[Window], npt.N
 
 
 class _Band(RasterSource):  # type: ignore[misc]  # exactextract has no type hints
-    """One quantity for exactextract on the grid of pixels, y = −row."""
+    """A part of one quantity for exactextract on the grid of pixels, y = −row."""
 
-    def __init__(self, quantity: Quantity, size: tuple[int, int]) -> None:
+    def __init__(self, quantity: Quantity, part: Window) -> None:
         super().__init__()
         self.set_name(quantity.name)
         self._quantity = quantity
-        self._height, self._width = size
+        self._part = part
 
     def res(self) -> tuple[float, float]:
         return (1.0, 1.0)
 
     def extent(self) -> tuple[float, float, float, float]:
-        return (0.0, -float(self._height), float(self._width), 0.0)
+        left, top = float(self._part.col), -float(self._part.row)
+        return (left, top - self._part.height, left + self._part.width, top)
 
     def nodata_value(self) -> float:
         return self._quantity.nodata
@@ -128,7 +130,7 @@ class _Band(RasterSource):  # type: ignore[misc]  # exactextract has no type hin
         return None
 
     def read_window(self, x0: int, y0: int, nx: int, ny: int) -> npt.NDArray[Any]:
-        return self._quantity.read(Window(y0, x0, ny, nx))
+        return self._quantity.read(Window(self._part.row + y0, self._part.col + x0, ny, nx))
 
 
 class _Outlines(GeoPandasFeatureSource):  # type: ignore[misc]  # exactextract has no type hints
@@ -153,15 +155,16 @@ def total(
     """
     counts, sums = np.zeros((2, len(quantities), len(outlines_px)))
     near = np.flatnonzero(shapely.intersects(outlines_px, shapely.box(0, -size[0], size[1], 0)))
-    bands = [_Band(quantity, size) for quantity in quantities]
     done = 0
     for at in _stripes(outlines_px, near):
 
         def tell(fraction: float, _message: str, done: int = done, n: int = len(at)) -> None:
             on_progress((done + fraction * n) / len(near))
 
+        # A sweep goes over all of a band, so a band is no larger than these outlines.
+        part = _around(outlines_px[at], size)
         table = exact_extract(
-            bands,
+            [_Band(quantity, part) for quantity in quantities],
             _Outlines(gpd.GeoDataFrame({"at": at}, geometry=list(outlines_px[at]))),
             ["count", "sum"],
             include_cols=["at"],
@@ -184,6 +187,14 @@ def _stripes(outlines_px: npt.NDArray[Any], near: npt.NDArray[np.intp]) -> list[
     left, _, right, _ = shapely.bounds(outlines_px[near]).T
     stripe = ((left + right) / 2 // _STRIPE_PX).astype(np.int64)
     return [near[stripe == number] for number in np.unique(stripe)]
+
+
+def _around(outlines_px: npt.NDArray[Any], size: tuple[int, int]) -> Window:
+    """The whole pixels of a raster of ``size`` (rows, columns) that outlines lie in."""
+    left, bottom, right, top = shapely.total_bounds(outlines_px)
+    row, col = math.floor(-top), math.floor(left)
+    around = Window(row, col, math.ceil(-bottom) - row, math.ceil(right) - col)
+    return around & Window(0, 0, *size)
 
 
 def ratio(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
