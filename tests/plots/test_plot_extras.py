@@ -197,6 +197,28 @@ def test_neighbours_that_share_an_edge_do_not_overlap():
     assert not [e for e in told if isinstance(e, Warned)]
 
 
+def test_a_sweep_reads_what_lies_around_the_plots_in_stripes(monkeypatch):
+    monkeypatch.setattr(zonal, "_STRIPE_PX", 40)
+    boxes = np.array(
+        [shapely.box(c, -r - 9, c + 9, -r) for r in range(20, 60, 10) for c in range(30, 200, 10)]
+    )
+    seen = []
+
+    def read(window):
+        seen.append(window)
+        return np.ones(window.shape, np.uint8)
+
+    found = zonal.total(boxes, (100, 1000), [zonal.Quantity("one", read, 255)], on_progress=lambda _: None)
+    assert found["one"].sum.tolist() == pytest.approx([81.0] * len(boxes))
+    seen = [window for window in seen if window]
+    assert min(w.row for w in seen) == 20
+    assert max(w.row_stop for w in seen) == 59
+    assert min(w.col for w in seen) == 30
+    assert max(w.col_stop for w in seen) == 199
+    assert max(w.width for w in seen) <= 40 + 9
+    assert sum(w.size for w in seen) < 1.3 * 169 * 39
+
+
 @pytest.mark.parametrize("stripe_px", [1, 37, 8192])
 def test_the_order_of_plots_and_the_size_of_windows_change_nothing(monkeypatch, stripe_px):
     rng = np.random.default_rng(8)
