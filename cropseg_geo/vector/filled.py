@@ -2,41 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from cropseg_geo.grid import Window
-from cropseg_geo.vector.arrays import Bools, Bytes, Ints
+from cropseg_geo.vector.arrays import Bools, Bytes
 from cropseg_geo.vector.rings import Rings
 from cropseg_geo.vector.source import MaskSource, read_probability
-
-
-@dataclass(frozen=True)
-class Stretches:
-    """Stretches of pixels along rows, ``[first_col, stop_col)`` of ``row``, and the class they get; (n,)."""
-
-    row: Ints
-    first_col: Ints
-    stop_col: Ints
-    class_id: Bytes
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    @staticmethod
-    def concatenated(parts: Iterable[Stretches]) -> Stretches:
-        """All stretches, by rows."""
-        listed = list(parts)
-        row, first, stop = (
-            np.concatenate([np.empty(0, np.int32), *(getattr(p, name) for p in listed)])
-            for name in ("row", "first_col", "stop_col")
-        )
-        class_id = np.concatenate([np.empty(0, np.uint8), *(p.class_id for p in listed)])
-        order = np.argsort(row, kind="stable")
-        return Stretches(row[order], first[order], stop[order], class_id[order])
+from cropseg_geo.vector.stretches import Stretches, StretchStore
 
 
 def stretches_within(rings: Rings, which: Bools, class_id: Bytes) -> Stretches:
@@ -65,7 +40,7 @@ class FilledMask:
     """A mask with some stretches filled; what was filled has no probability."""
 
     source: MaskSource
-    stretches: Stretches
+    stretches: StretchStore
 
     @property
     def height(self) -> int:
@@ -89,15 +64,14 @@ class FilledMask:
 
     def _filled(self, window: Window) -> Bytes | None:
         """The classes of what is filled in a window, 0 elsewhere; None where nothing is."""
-        s = self.stretches
-        begin, end = np.searchsorted(s.row, [window.row, window.row_stop])
-        first = np.clip(s.first_col[begin:end] - window.col, 0, window.width)
-        stop = np.clip(s.stop_col[begin:end] - window.col, 0, window.width)
+        s = self.stretches.between(window.row, window.row_stop)
+        first = np.clip(s.first_col - window.col, 0, window.width)
+        stop = np.clip(s.stop_col - window.col, 0, window.width)
         near = np.flatnonzero(first < stop)
         if not len(near):
             return None
         steps = np.zeros((window.height, window.width + 1), np.uint8)  # bytes wrap round, and back again
-        row, class_id = s.row[begin:end][near] - window.row, s.class_id[begin:end][near]
+        row, class_id = s.row[near] - window.row, s.class_id[near]
         np.add.at(steps, (row, first[near]), class_id)
         np.subtract.at(steps, (row, stop[near]), class_id)
         return np.asarray(np.cumsum(steps, axis=1, dtype=np.uint8)[:, :-1])

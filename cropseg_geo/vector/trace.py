@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
@@ -27,13 +28,14 @@ from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.contour import edges_of, places_of
 from cropseg_geo.vector.corners import Components, Found, corners_of
 from cropseg_geo.vector.cuts import Cuts, CutsAhead
-from cropseg_geo.vector.filled import FilledMask, Stretches
+from cropseg_geo.vector.filled import FilledMask
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import AS_TRACED, Outlines
 from cropseg_geo.vector.seams import CLOSED_AT_ONCE, Frontier, OpenPart, Pieces, join
 from cropseg_geo.vector.simplify import simplified
 from cropseg_geo.vector.source import MaskSource, threshold_of
+from cropseg_geo.vector.stretches import StretchStore
 
 STAGE = "vectorize"
 MAX_BLOCK_PX = 32_768
@@ -156,11 +158,13 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
     def advance(px: int) -> None:
         listener(StageAdvanced(STAGE, px))
 
-    with work.threads:
+    with work.threads, ExitStack() as stack:
         if is_split:
             if fills:
                 # Holes first: what lies around one is no neck.
-                holes = Stretches.concatenated(_trace(source, maker, work, maker.filled_pixels, advance))
+                holes = stack.enter_context(StretchStore())
+                for some in _trace(source, maker, work, maker.filled_pixels, advance):
+                    holes.add(some)
                 source = FilledMask(source, holes)
                 maker = replace(maker, options=replace(options, fill_holes_m2=0.0))
             work = replace(work, plants=_plants(source, maker, work.threads, advance))
