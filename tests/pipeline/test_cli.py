@@ -131,7 +131,13 @@ def test_ctrl_c_stops_leaves_no_half_file_and_the_same_command_goes_on(tmp_path)
     raster = write_raster(tmp_path / "big.tif", scene(3000, 3000), tiled=True)
     out = tmp_path / "out"
     args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
-    with subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True) as process:
+    # Where the tests run in a shell's background Ctrl-C is ignored, and children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
         advanced = 0
         for line in process.stdout:
             event = json.loads(line)
