@@ -161,25 +161,34 @@ def total(
         def tell(fraction: float, _message: str, done: int = done, n: int = len(at)) -> None:
             on_progress((done + fraction * n) / len(near))
 
-        # A sweep goes over all of a band, so a band is no larger than these outlines.
-        part = _around(outlines_px[at], size)
-        table = exact_extract(
-            [_Band(quantity, part) for quantity in quantities],
-            _Outlines(gpd.GeoDataFrame({"at": at}, geometry=list(outlines_px[at]))),
-            ["count", "sum"],
-            include_cols=["at"],
-            strategy=_strategy(outlines_px[at]),
-            max_cells_in_memory=max_px,
-            output="pandas",
-            progress=tell,
-        )
-        found = table["at"].to_numpy()
-        for k, quantity in enumerate(quantities):
-            prefix = f"{quantity.name}_" if len(quantities) > 1 else ""
-            for values, name in ((counts, "count"), (sums, "sum")):
-                values[k, found] = np.nan_to_num(table[f"{prefix}{name}"].to_numpy(dtype=np.float64))
+        counts[:, at], sums[:, at] = _swept(outlines_px[at], size, quantities, max_px, tell)
         done += len(at)
     return {quantity.name: Total(counts[k], sums[k]) for k, quantity in enumerate(quantities)}
+
+
+def _swept(
+    outlines_px: npt.NDArray[Any],
+    size: tuple[int, int],
+    quantities: Sequence[Quantity],
+    max_px: int,
+    progress: Callable[[float, str], None],
+) -> npt.NDArray[np.float64]:
+    """Counts and sums (2, quantities, n), in one sweep over what lies around the outlines (n,)."""
+    # exactextract goes over all of a band, so a band is no larger than that.
+    part = _around(outlines_px, size)
+    table = exact_extract(
+        [_Band(quantity, part) for quantity in quantities],
+        _Outlines(gpd.GeoDataFrame({"at": np.arange(len(outlines_px))}, geometry=list(outlines_px))),
+        ["count", "sum"],
+        include_cols=["at"],
+        strategy=_strategy(outlines_px),
+        max_cells_in_memory=max_px,
+        output="pandas",
+        progress=progress,
+    ).set_index("at")
+    prefixes = [f"{quantity.name}_" if len(quantities) > 1 else "" for quantity in quantities]
+    found = [[table[f"{prefix}{name}"].sort_index() for prefix in prefixes] for name in ("count", "sum")]
+    return np.nan_to_num(np.array(found, dtype=np.float64))
 
 
 def _stripes(outlines_px: npt.NDArray[Any], near: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:

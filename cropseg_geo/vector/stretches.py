@@ -16,8 +16,9 @@ from cropseg_geo.errors import OutputError
 from cropseg_geo.vector.arrays import Bytes, Ints
 
 _BAND_ROWS = 512
-_BANDS_AT_HAND = 8
-"""Bands of rows that are kept in memory: what looks ahead and what follows ask for two each, in turns."""
+_BANDS_AT_HAND = 16
+"""Bands of rows that are kept in memory: more than a row of tiles with its margins, which looks ahead, and a
+row of blocks, which follows, ask for in turns."""
 
 _STORED = np.dtype([("row", "<i4"), ("first_col", "<i4"), ("stop_col", "<i4"), ("class_id", "u1")])
 
