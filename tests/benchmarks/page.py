@@ -110,7 +110,7 @@ def draw_peers(rows: list[Row]) -> None:
 
 def draw_vectors(rows: list[Row]) -> None:
     _, axes = pyplot.subplots(1, 2, figsize=(9, 3.2))
-    bars(axes[0], rows, lambda row: row["wall_s"])
+    bars(axes[0], rows, lambda row: row["after_s"])
     axes[0].set_title("Mask to GeoPackage, s", loc="left")
     legend_below(axes[0])
     bars(axes[1], rows, lambda row: row["peak_mb"] / 1e3)
@@ -150,7 +150,7 @@ def bars(axis: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
         mine = {row["size"]: value(row) for row in rows if row["method"] == method}
         at = [sizes.index(size) + (i - (len(methods) - 1) / 2) * width for size in mine]
         drawn = axis.bar(at, list(mine.values()), width * 0.92, color=COLOURS[i % len(COLOURS)], label=method)
-        axis.bar_label(drawn, fmt="%.3g", fontsize=6.5, padding=1, color="#444444")
+        axis.bar_label(drawn, fmt="%.2g", fontsize=6.5, padding=1, color="#444444")
     axis.set_xticks(range(len(sizes)), [f"{size}²" for size in sizes])
     axis.grid(visible=False, axis="x")
 
