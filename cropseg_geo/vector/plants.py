@@ -1,10 +1,10 @@
-"""Basins of tiles joined row by row of tiles, and merged to plants as soon as that is certain.
+"""Basins of tiles joined, and merged to plants as soon as that is certain: in each tile, then row by row.
 
 Merging looks at the necks, the widest first, and makes two basins one unless the neck between them is too
 narrow for the lower of their peaks. Peaks of what was merged only grow and necks only get narrower, so what a
 neck parts once stays parted.
 
-What has not been seen yet enters through basins that reach the last row of pixels seen. They are *in doubt*:
+What has not been seen yet enters through basins that reach a side of what was seen. They are *in doubt*:
 they may have more necks, and be part of more than is known, but not of less, so that their peaks are lower
 bounds. Then, at a neck between
 
@@ -21,29 +21,64 @@ equally wide ones. These come before the others then, and leave both sides in do
 What is decided is exactly what it would be if everything were known. What is not has to wait. Doubt spreads
 only towards higher peaks across necks that are wide for the lower one, so that all these peaks are below
 1 / ``NECK`` of the first: a few plants deep. Necks between two plants that both go on below wait with them,
-those between closed rows down a whole field until its end, with 12 bytes for each of their edges.
+those between closed rows down a whole field until its end, with 12 bytes for each of their edges. Of a tile
+by itself only what its four sides leave in doubt is kept, so a row of tiles is little to hold, however many
+basins it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from cropseg_geo.grid import Window
 from cropseg_geo.vector.arrays import Bools, Longs, Singles
 from cropseg_geo.vector.basins import Basins, Necks, inverse, wide_enough
 from cropseg_geo.vector.corners import connected
 
 
-def joined(parts: Sequence[Basins], last_row: range) -> tuple[Basins, Longs]:
+@dataclass(frozen=True)
+class Seen:
+    """What was looked at: a window of a raster of ``height`` × ``width`` pixels, named row × width + column."""
+
+    window: Window
+    height: int
+    width: int
+
+    def has(self, name: Longs) -> Bools:
+        """Which of the pixels were seen."""
+        row, col = np.divmod(name, self.width)
+        seen = self.window
+        is_within: Bools = (row >= seen.row) & (row < seen.row_stop) & (col >= seen.col) & (col < seen.col_stop)
+        return is_within
+
+    def at_its_sides(self, name: Longs) -> Bools:
+        """Which of the pixels seen have a neighbour in the raster that was not."""
+        row, col = np.divmod(name, self.width)
+        seen = self.window
+        is_beside = np.zeros(len(name), np.bool_)
+        for is_open, is_at in (
+            (seen.row > 0, row == seen.row),
+            (seen.row_stop < self.height, row == seen.row_stop - 1),
+            (seen.col > 0, col == seen.col),
+            (seen.col_stop < self.width, col == seen.col_stop - 1),
+        ):
+            if is_open:
+                is_beside |= is_at
+        return is_beside
+
+
+def joined(parts: Sequence[Basins], seen: Seen) -> tuple[Basins, Longs]:
     """What is left of basins that lie side by side, and the edges that are certain to part plants.
 
     Parameters
     ----------
     parts
-        Basins of tiles, and what was left of those above.
-    last_row
-        Names of the last pixels seen, below which basins may go on; empty, at its end, where none can.
+        Basins of tiles, as they were found or as this left them.
+    seen
+        Where these tiles are.
 
     Returns
     -------
@@ -56,9 +91,9 @@ def joined(parts: Sequence[Basins], last_row: range) -> tuple[Basins, Longs]:
     basin, peak, top = _ways_joined(name, parts)
     necks, edge, edge_neck = _necks_of(name, basin, parts, name[top])
     rim = np.concatenate([np.empty((0, 2), np.int64), *(p.rim for p in parts)])
-    rim = rim[(rim[:, 0] >= last_row.start) & (rim[:, 0] < last_row.stop)]
+    rim = rim[seen.at_its_sides(rim[:, 0])]
     rim[:, 1] = basin[np.searchsorted(name, rim[:, 1])]
-    is_open = name[top] >= last_row.stop
+    is_open = ~seen.has(name[top])
     is_doubtful = is_open.copy()
     is_doubtful[rim[:, 1]] = True
 

@@ -18,13 +18,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from cropseg_geo.grid import Window
 from cropseg_geo.vector import basins
 from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.arrays import Longs
 from cropseg_geo.vector.basins import Basins, Tile, basins_of
 from cropseg_geo.vector.cuts import CutsAhead
-from cropseg_geo.vector.plants import joined
+from cropseg_geo.vector.plants import Seen, joined
 from cropseg_geo.vector.source import MaskSource, read_classes
 
 TILE_PX = 1024
@@ -61,22 +63,23 @@ def _found(
 ) -> Iterator[tuple[Longs, int]]:
     """After each row of tiles the edges that are certain to be cuts, and down to which row these are all."""
 
-    def look(tile: Tile) -> tuple[int, Basins | None]:
-        return tile.window.size, basins_of(tile, aspect)
-
     height, width = source.height, source.width
+
+    def look(tile: Tile) -> tuple[int, Basins, Longs]:
+        found = basins_of(tile, aspect)
+        return tile.window.size, *joined([] if found is None else [found], Seen(tile.window, height, width))
+
     left = Basins.none()
     for row in range(0, height, TILE_PX):
         stop = min(row + TILE_PX, height)
-        parts = [left]
+        parts, cuts = [left], []
         tiles = _tiles(source, Window(row, 0, stop - row, width), n_classes, aspect)
-        for size_px, seen in threads.in_order(tiles, look):
+        for size_px, tile_left, tile_cut in threads.in_order(tiles, look):
             on_progress(size_px)
-            if seen is not None:
-                parts.append(seen)
-        last = stop - 1 if stop < height else stop
-        left, cut = joined(parts, range(last * width, stop * width))
-        yield cut, _known_rows(left.edge, stop, width)
+            parts.append(tile_left)
+            cuts.append(tile_cut)
+        left, cut = joined(parts, Seen(Window(0, 0, stop, width), height, width))
+        yield np.concatenate([*cuts, cut]), _known_rows(left.edge, stop, width)
 
 
 def _tiles(source: MaskSource, row: Window, n_classes: int, aspect: float) -> Iterator[Tile]:

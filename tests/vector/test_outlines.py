@@ -19,8 +19,10 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector import basins, split
 from cropseg_geo.vector.ahead import Threads
+from cropseg_geo.vector.basins import Tile
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.plants import Seen, joined
 from cropseg_geo.vector.source import threshold_of
 from cropseg_geo.vector.trace import trace
 
@@ -308,6 +310,27 @@ def test_cuts_are_known_a_few_plants_above_the_last_row_of_tiles(monkeypatch):
         for stop in range(20, 300, 20):
             cuts.of_rows(0, stop)
             assert seen_px / field.width < stop + 32 + 2 * 20
+
+
+def test_a_tile_leaves_what_its_sides_leave_in_doubt_however_many_basins_it_has():
+    """What a row of tiles has to hold at once, and with it the memory of parting, follows their sides."""
+    rng = np.random.default_rng(11)
+    row, col = np.indices((1200, 1200))
+    discs = np.hypot(row % 32 - 15.5, col % 32 - 15.5) < 16.4
+    mask = (discs & (rng.random(row.shape) > 0.05)).astype(np.uint8)  # leaves with holes: very many basins
+
+    def left_of(side: int) -> tuple[int, int, int]:
+        window = Window(300, 300, side, side)
+        around = window.grown(basins.REACH_PX + 1)
+        found = basins.basins_of(Tile(window, around, mask[around.slices], *mask.shape), 1.0)
+        assert found is not None
+        left, _ = joined([found], Seen(window, *mask.shape))
+        return len(found.name), len(left.name), len(left.edge)
+
+    (some, names, edges), (many, more_names, more_edges) = left_of(160), left_of(640)
+    assert many > 8 * some
+    assert more_names < 5 * names
+    assert more_edges < 5 * edges
 
 
 def test_plants_that_are_parted_and_simplified_still_share_their_necks():
