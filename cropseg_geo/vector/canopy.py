@@ -16,8 +16,8 @@ from cropseg_geo.vector.filled import stretches_within
 from cropseg_geo.vector.marks import drawn
 from cropseg_geo.vector.measures import GroundField, Shapes, pixel_shapes, ring_areas_m2, ring_shapes
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.pieces import Pieces
 from cropseg_geo.vector.rings import Rings, measure, rings_of, total_inside
-from cropseg_geo.vector.seams import Pieces
 from cropseg_geo.vector.stretches import Stretches
 
 

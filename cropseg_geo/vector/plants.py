@@ -41,7 +41,7 @@ from cropseg_geo.vector.corners import connected
 
 @dataclass(frozen=True)
 class Seen:
-    """What was looked at: a window of a raster of ``height`` × ``width`` pixels, named row × width + column."""
+    """What was looked at: a window of a raster of ``height`` × ``width`` px, named row × width + column."""
 
     window: Window
     height: int
@@ -51,7 +51,9 @@ class Seen:
         """Which of the pixels were seen."""
         row, col = np.divmod(name, self.width)
         seen = self.window
-        is_within: Bools = (row >= seen.row) & (row < seen.row_stop) & (col >= seen.col) & (col < seen.col_stop)
+        is_within: Bools = (
+            (row >= seen.row) & (row < seen.row_stop) & (col >= seen.col) & (col < seen.col_stop)
+        )
         return is_within
 
     def at_its_sides(self, name: Longs) -> Bools:

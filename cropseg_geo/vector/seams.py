@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cropseg_geo.vector.arrays import Bools, Ints, Longs
-from cropseg_geo.vector.corners import Components, Corners, Rims, connected
-from cropseg_geo.vector.marks import Marks
+from cropseg_geo.vector.arrays import Ints, Longs
+from cropseg_geo.vector.corners import Components, Rims, connected
+from cropseg_geo.vector.pieces import NO_CORNER, Pieces, PieceStore, Spans
 from cropseg_geo.vector.rings import in_scan_order
 
 CLOSED_AT_ONCE = 1 << 17
@@ -17,49 +17,13 @@ CLOSED_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """Pieces of outlines: corners and, where outlines do not simply follow the pixels, marks."""
-
-    corners: Corners
-    marks: Marks | None = None
-
-    def __len__(self) -> int:
-        """Corners and marks: an outline that runs straight through a block has marks alone."""
-        return len(self.corners) + (0 if self.marks is None else len(self.marks))
-
-    def of(self, is_wanted: Bools, number: Ints) -> Pieces:
-        """Those of the wanted components, renumbered; both arrays are by component."""
-        marks = None if self.marks is None else np.flatnonzero(is_wanted[self.marks.component])
-        return self.take(np.flatnonzero(is_wanted[self.corners.component]), marks, number)
-
-    def take(self, corners: Longs, marks: Longs | None, number: Ints) -> Pieces:
-        """Some corners and marks, their components renumbered."""
-        taken = self.corners.take(corners)
-        taken = taken.owned_by(number[taken.component])
-        if self.marks is None or marks is None:
-            return Pieces(taken)
-        return Pieces(taken, Marks(self.marks.places.take(marks), number[self.marks.component[marks]]))
-
-    @staticmethod
-    def concatenated(parts: Sequence[Pieces]) -> Pieces:
-        marks = [p.marks for p in parts if p.marks is not None]
-        return Pieces(
-            Corners.concatenated([p.corners for p in parts]), Marks.concatenated(marks) if marks else None
-        )
-
-
-@dataclass(frozen=True)
 class Closed:
-    """Components that a row of blocks completed, still among the pieces of others.
-
-    ``waiting`` are pieces, each with the index in ``components`` of every component that they number, −1
-    where it is not complete.
-    """
+    """Components that a row of blocks completed, and where their pieces wait."""
 
     components: Components
-    waiting: tuple[tuple[Pieces, Ints], ...]
+    spans: Spans
 
-    def in_groups(self, n_corners: int) -> Iterator[tuple[Pieces, Components]]:
+    def in_groups(self, store: PieceStore, n_corners: int) -> Iterator[tuple[Pieces, Components]]:
         """All of it, by components in the row-major order of their first pixels, corners in scan order.
 
         A group is full with ``n_corners``, which only its last component may exceed: a row of blocks is as
@@ -67,36 +31,18 @@ class Closed:
         """
         group = self._groups(n_corners)
         n = int(group.max(initial=-1)) + 1
-        components = _Members.of(group, n)
-        number = np.append(components.place, np.int32(-1))
-        group = np.append(group, -1)  # where −1 points to
-        waiting = [
-            (
-                pieces,
-                _Members.of(group[index[pieces.corners.component]], n),
-                None if pieces.marks is None else _Members.of(group[index[pieces.marks.component]], n),
-                number[index],
-            )
-            for pieces, index in self.waiting
-        ]
+        components, spans = _Members.of(group, n), _Members.of(group[self.spans.component], n)
         for k in range(n):
-            found = Pieces.concatenated(
-                [
-                    pieces.take(corners.at(k), None if marks is None else marks.at(k), own_number)
-                    for pieces, corners, marks, own_number in waiting
-                ]
-            )
+            found = store.pieces(self.spans.take(spans.at(k)).renumbered(components.place))
             yield Pieces(in_scan_order(found.corners), found.marks), self.components.take(components.at(k))
 
     def _groups(self, n_corners: int) -> Longs:
         """The group of each component, (n,); none is empty."""
         n = len(self.components)
-        first, size = np.full(n + 1, np.iinfo(np.int64).max), np.zeros(n + 1, np.int64)
-        for pieces, index in self.waiting:
-            corners, component = pieces.corners, index[pieces.corners.component]
-            np.minimum.at(first, component, (corners.row.astype(np.int64) << 32) + corners.col)
-            np.add.at(size, component, 1)
-        order = np.argsort(first[:n])  # no two components begin at the same vertex
+        first, size = np.full(n, NO_CORNER), np.zeros(n, np.int64)
+        np.minimum.at(first, self.spans.component, self.spans.first)
+        np.add.at(size, self.spans.component, self.spans.n_corners)
+        order = np.argsort(first)  # no two components begin at the same vertex
         full = (np.cumsum(size[order]) - size[order]) // n_corners
         group = np.empty(n, np.int64)
         group[order] = np.cumsum(np.diff(full, prepend=0) > 0)  # a large component fills several at once
@@ -112,13 +58,13 @@ class _Members:
 
     @staticmethod
     def of(group: Longs, n: int) -> _Members:
-        """``group`` is that of each member, one of ``n``, or −1."""
-        index = np.argsort(group.astype(np.int16 if n < 2**15 else np.int64), kind="stable")  # 16 bits: radix
+        """``group`` is that of each member, one of ``n``."""
+        index = np.argsort(group, kind="stable")
         return _Members(index, np.searchsorted(group[index], np.arange(n + 1)))
 
     @property
     def place(self) -> Ints:
-        """The place of each member in its group; all belong to one."""
+        """The place of each member in its group."""
         place = np.empty(len(self.index), np.int32)
         place[self.index] = np.arange(len(place)) - np.repeat(self.ends[:-1], np.diff(self.ends))
         return place
@@ -129,10 +75,10 @@ class _Members:
 
 @dataclass(frozen=True)
 class OpenPart:
-    """The components of one block that reach its rims: their pieces, and where they meet the rims."""
+    """The components of one block that reach its rims: where their pieces wait, where they meet the rims."""
 
     first_col: int
-    pieces: Pieces
+    spans: Spans
     components: Components
     rims: Rims
 
@@ -142,21 +88,21 @@ class Frontier:
     """Everything above the next row of blocks that is not complete yet.
 
     ``below`` (width + 1,) is the component of each pixel of the last row done, −1 for background, with
-    one more pixel of background in front. ``held`` are pieces whose component indexes ``components``.
+    one more pixel of background in front. ``spans`` are where pieces of ``components`` wait.
     """
 
     below: Ints
     components: Components
-    held: tuple[Pieces, ...]
+    spans: Spans
 
     @staticmethod
     def at_top(width: int) -> Frontier:
-        return Frontier(np.full(width + 1, -1, np.int32), Components.concatenated([]), ())
+        return Frontier(np.full(width + 1, -1, np.int32), Components.concatenated([]), Spans.none())
 
     @property
     def n_held(self) -> int:
         """Number of corners that wait for the rest of their component."""
-        return sum(len(pieces.corners) for pieces in self.held)
+        return int(self.spans.n_corners.sum())
 
 
 def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Closed]:
@@ -178,13 +124,13 @@ def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Closed]:
 
     below[below >= 0] = number[below[below >= 0]]
 
-    # By origin: what the frontier held first, then part by part.
-    open_index = np.split(np.where(is_open, number, np.int32(-1))[labels], offsets)
-    closed_index = np.split(np.where(is_open, np.int32(-1), number)[labels], offsets)
-    waiting = [(pieces, 0) for pieces in frontier.held] + [(p.pieces, k) for k, p in enumerate(parts, 1)]
-    held = [pieces.of(open_index[k] >= 0, open_index[k]) for pieces, k in waiting]
-    following = Frontier(below, merged.take(is_open), tuple(pieces for pieces in held if len(pieces)))
-    return following, Closed(merged.take(~is_open), tuple((p, closed_index[k]) for p, k in waiting))
+    spans = Spans.concatenated([frontier.spans, *(p.spans for p in parts)])
+    origin = np.repeat([0, *offsets[:-1]], [len(frontier.spans), *(len(p.spans) for p in parts)])
+    component = labels[spans.component + origin]
+    is_left = is_open[component]
+    spans = replace(spans, component=number[component])
+    following = Frontier(below, merged.take(is_open), spans.take(is_left))
+    return following, Closed(merged.take(~is_open), spans.take(~is_left))
 
 
 def _join_labels(frontier: Frontier, parts: list[OpenPart], offsets: Ints) -> Ints:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cropseg_geo.errors import OutputError
 from cropseg_geo.vector.arrays import Bytes, Ints
+from cropseg_geo.vector.scratch import Scratch
 
 _BAND_ROWS = 512
 _BANDS_AT_HAND = 16
@@ -40,8 +37,7 @@ class StretchStore:
     """Stretches of a raster in a temporary file, by bands of rows; for one thread at a time."""
 
     def __init__(self) -> None:
-        with _reported():
-            self._file = tempfile.TemporaryFile(prefix="cropseg-")  # noqa: SIM115 (closed with the store)
+        self._scratch = Scratch("holes that are filled")
         self._places: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._at_hand: OrderedDict[int, npt.NDArray[Any]] = OrderedDict()
 
@@ -49,7 +45,7 @@ class StretchStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._scratch.close()
 
     def add(self, stretches: Stretches) -> None:
         """Keep some more; before the first is asked for.
@@ -66,9 +62,7 @@ class StretchStore:
         for name in ("row", "first_col", "stop_col", "class_id"):
             found[name] = getattr(stretches, name)[order]
         bands, begin = np.unique(found["row"] // _BAND_ROWS, return_index=True)
-        with _reported():
-            at = self._file.seek(0, 2)
-            self._file.write(found.tobytes())
+        at = self._scratch.append(found.tobytes())
         for band, first, stop in zip(bands, begin, [*begin[1:], len(found)], strict=True):
             self._places[int(band)].append((at + int(first) * _STORED.itemsize, int(stop - first)))
 
@@ -86,22 +80,9 @@ class StretchStore:
             return self._at_hand[k]
         parts = [np.empty(0, _STORED)]
         for at, count in self._places.get(k, []):
-            self._file.seek(at)
-            parts.append(np.frombuffer(self._file.read(count * _STORED.itemsize), _STORED))
+            parts.append(np.frombuffer(self._scratch.read(at, count * _STORED.itemsize), _STORED))
         found = np.concatenate(parts)
         self._at_hand[k] = found[np.argsort(found["row"], kind="stable")]
         if len(self._at_hand) > _BANDS_AT_HAND:
             self._at_hand.popitem(last=False)
         return self._at_hand[k]
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    try:
-        yield
-    except OSError as err:
-        raise OutputError(
-            f"the temporary folder {tempfile.gettempdir()} cannot hold the holes that are filled "
-            f"({err.strerror or err})",
-            remedy="free some space there, or name another folder in TMPDIR",
-        ) from err

@@ -26,13 +26,14 @@ from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.blocks import Above, PaddedBlock, Wanted, row_of_blocks
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.contour import edges_of, places_of
-from cropseg_geo.vector.corners import Components, Found, corners_of
+from cropseg_geo.vector.corners import Components, Found, Rims, corners_of
 from cropseg_geo.vector.cuts import Cuts, CutsAhead
 from cropseg_geo.vector.filled import FilledMask
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import AS_TRACED, Outlines
-from cropseg_geo.vector.seams import CLOSED_AT_ONCE, Frontier, OpenPart, Pieces, join
+from cropseg_geo.vector.pieces import Pieces, PieceStore
+from cropseg_geo.vector.seams import CLOSED_AT_ONCE, Frontier, OpenPart, join
 from cropseg_geo.vector.simplify import simplified
 from cropseg_geo.vector.source import MaskSource, threshold_of
 from cropseg_geo.vector.stretches import StretchStore
@@ -49,12 +50,14 @@ _Made = TypeVar("_Made", bound=Sized)
 
 @dataclass(frozen=True)
 class _Traced(Generic[_Made]):
-    """One block: what was made of its complete components, and what reaches its rims."""
+    """One block: what was made of its complete components; those that reach its rims, with their pieces."""
 
     made: _Made
-    part: OpenPart
+    components: Components
+    rims: Rims
+    pieces: Pieces
     above: Above
-    size_px: int
+    window: Window
 
 
 @dataclass(frozen=True)
@@ -192,40 +195,42 @@ def _trace(
     """What ``make`` makes of complete components, block by block, but for what is empty."""
     frontier, above = Frontier.at_top(source.width), Above.top(source.width)
     wanted = Wanted(padded_prob=work.level is not None, occupied=maker.options.fill_holes_m2 > 0.0)
-    for row in range(0, source.height, work.block_px):
-        stop = min(row + work.block_px, source.height)
-        cuts = None if work.plants is None else work.plants.of_rows(max(0, row - 1), stop)
-        traced = partial(_trace_block, maker=maker, work=work, cuts=cuts, make=make)
-        blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
-        # What a row needed is gone when its generator has ended; the next one need not wait for that.
-        parts, pieces = yield from _row(work.threads.in_order(blocks, traced), advance)
-        above = above.followed_by(pieces)
-        frontier = yield from _joined(frontier, parts, make)
+    with PieceStore() as store:
+        for row in range(0, source.height, work.block_px):
+            stop = min(row + work.block_px, source.height)
+            cuts = None if work.plants is None else work.plants.of_rows(max(0, row - 1), stop)
+            traced = partial(_trace_block, maker=maker, work=work, cuts=cuts, make=make)
+            blocks = row_of_blocks(source, row, work.block_px, above, len(maker.classes), wanted)
+            # What a row needed is gone when its generator has ended; the next one need not wait for that.
+            parts, lines = yield from _row(work.threads.in_order(blocks, traced), store, advance)
+            above = above.followed_by(lines)
+            frontier = yield from _joined(frontier, parts, store, make)
 
 
 def _row(
-    blocks: Iterator[_Traced[_Made]], advance: Callable[[int], None]
+    blocks: Iterator[_Traced[_Made]], store: PieceStore, advance: Callable[[int], None]
 ) -> Generator[_Made, None, tuple[list[OpenPart], list[Above]]]:
     """Yields what was made within each block of a row; returns what reaches beyond."""
     parts: list[OpenPart] = []
-    pieces: list[Above] = []
+    lines: list[Above] = []
     for found in blocks:
-        parts.append(found.part)
-        pieces.append(found.above)
-        advance(found.size_px)
+        parts.append(OpenPart(found.window.col, store.add(found.pieces), found.components, found.rims))
+        lines.append(found.above)
+        advance(found.window.size)
         if len(found.made):
             yield found.made
-    return parts, pieces
+    return parts, lines
 
 
 def _joined(
-    frontier: Frontier, parts: list[OpenPart], make: Callable[[Pieces, Components], _Made]
+    frontier: Frontier, parts: list[OpenPart], store: PieceStore, make: Callable[[Pieces, Components], _Made]
 ) -> Generator[_Made, None, Frontier]:
     """Yields what is made of the components that a row of blocks completes; returns what is still open."""
     following, closed = join(frontier, parts)
-    for group in closed.in_groups(CLOSED_AT_ONCE):
+    for group in closed.in_groups(store, CLOSED_AT_ONCE):
         if len(made := make(*group)):
             yield made
+    store.forget_all_but(following.spans)
     return following
 
 
@@ -245,14 +250,14 @@ def _trace_block(
     is_open[found.rims.touched] = True
     number = np.where(is_open, np.cumsum(is_open), np.cumsum(~is_open)).astype(np.int32) - np.int32(1)
     pieces = Pieces(found.corners, _marks(block, found, maker, work))
-    part = OpenPart(
-        block.window.col,
-        pieces.of(is_open, number),
+    return _Traced(
+        make(pieces.of(~is_open, number), found.components.take(~is_open)),
         found.components.take(is_open),
         found.rims.relabelled(number),
+        pieces.by_component(is_open, number),
+        above,
+        block.window,
     )
-    made = make(pieces.of(~is_open, number), found.components.take(~is_open))
-    return _Traced(made, part, above, block.window.size)
 
 
 def _marks(block: PaddedBlock, found: Found, maker: BatchMaker, work: _Work) -> Marks | None:

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import basins, simplify, split
+from cropseg_geo.vector import basins, pieces, simplify, split
 from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
@@ -103,10 +103,20 @@ fills = st.sampled_from([0.0, 0.3, 1.6, 100.0])
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.one_of(sources(), sources((0, 1, 2, 3))), blocks, st.sampled_from(["pixel", "contour"]), fills)
-def test_law_7_outlines_do_not_depend_on_the_blocks(source, block_px, outline, fill):
+@given(
+    st.one_of(sources(), sources((0, 1, 2, 3))),
+    blocks,
+    st.sampled_from(["pixel", "contour"]),
+    fills,
+    st.sampled_from([0, 500, pieces.AT_HAND_BYTES]),
+)
+def test_law_7_outlines_do_not_depend_on_the_blocks(source, block_px, outline, fill, at_hand_bytes):
+    """Nor on whether those that are open wait in memory or on disk."""
     options = {"outline": outline, "fill_holes_m2": fill}
-    assert rows(traced(source, block_px, **options)) == rows(traced(source, **options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pieces, "AT_HAND_BYTES", at_hand_bytes)
+        in_blocks = traced(source, block_px, **options)
+    assert rows(in_blocks) == rows(traced(source, **options))
 
 
 @settings(max_examples=40, deadline=None)
@@ -197,13 +207,15 @@ def plants(draw):
     st.sampled_from(["pixel", "contour"]),
     fills,
     st.sampled_from([5, 11, 24]),
+    st.sampled_from([0, 500, pieces.AT_HAND_BYTES]),
 )
-def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, fill, tile_px):
+def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, fill, tile_px, at_hand_bytes):
     options = {"outline": outline, "fill_holes_m2": fill}
     whole = traced(source, objects="split", **options)
     with pytest.MonkeyPatch.context() as patch:
         # Neither the blocks nor the tiles that plants are looked for in change a plant.
         patch.setattr(split, "TILE_PX", tile_px)
+        patch.setattr(pieces, "AT_HAND_BYTES", at_hand_bytes)
         parted = traced(source, block_px, objects="split", **options)
     assert rows(parted) == rows(whole)
     found = geometries(parted)

@@ -1,6 +1,7 @@
 """Tracing: shapes checked by hand, the ground, small areas, memory, order and errors."""
 
 import sys
+import tempfile
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +11,15 @@ import shapely
 from affine import Affine
 from pyproj import CRS, Geod
 
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError, OutputError, ReadError
 from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import seams
+from cropseg_geo.vector import pieces, seams
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.pieces import PieceStore
+from cropseg_geo.vector.scratch import Scratch
 from cropseg_geo.vector.trace import trace
 
 # True to scale around its origin, so that a pixel of 1 m is 1 m².
@@ -239,6 +242,44 @@ def test_memory_follows_the_block_not_the_length_of_the_raster(monkeypatch):
     assert len(held) == 64
     assert max(held) < 2 * 64 * 8  # some specks on each side of one seam
     assert held[-1] == 0
+
+
+def test_outlines_that_are_open_for_long_wait_on_disk(monkeypatch):
+    """Rows down the whole field are open until its end."""
+    at_hand, on_disk = [], []
+    make_room, append, clear = PieceStore._make_room, Scratch.append, Scratch.clear
+
+    def watched(store):
+        make_room(store)
+        at_hand.append(sum(block.n_bytes for block in store._blocks.values()))
+
+    monkeypatch.setattr(pieces, "AT_HAND_BYTES", 5_000)
+    monkeypatch.setattr(PieceStore, "_make_room", watched)
+    monkeypatch.setattr(
+        Scratch, "append", lambda scratch, data: on_disk.append(len(data)) or append(scratch, data)
+    )
+    monkeypatch.setattr(Scratch, "clear", lambda scratch: on_disk.append(0) or clear(scratch))
+    wave = np.random.default_rng(7).integers(4, 8, (2048, 8))
+    mask = np.concatenate([np.arange(10) < wave[:, k : k + 1] for k in range(8)], axis=1).astype(np.uint8)
+    (whole,) = traced(mask, block_px=4096)
+    assert not at_hand or max(at_hand) == 0
+    batches = traced(mask, block_px=64)
+    assert max(at_hand) <= 5_000
+    assert sum(on_disk) > 10 * 5_000
+    assert on_disk[-1] == 0  # nothing of it is kept once all are closed
+    found = np.concatenate([b.geometry for b in batches])
+    assert shapely.equals_exact(found, whole.geometry).all()
+
+
+def test_a_full_temporary_folder_stops_the_tracing_with_a_remedy(monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pieces, "AT_HAND_BYTES", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(OutputError, match=r"outlines that are still open .*No space left") as refused:
+        traced(np.ones((64, 8), np.uint8), block_px=32)
+    assert "TMPDIR" in refused.value.remedy
 
 
 def test_what_a_row_of_blocks_completes_is_made_in_bounded_groups_and_in_the_same_order(monkeypatch):
