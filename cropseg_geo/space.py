@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -12,8 +13,10 @@ from cropseg_geo.paths import is_there
 from cropseg_geo.preflight import Preflight
 
 
-def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
+def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | None = None) -> None:
     """Refuse a run that would fill the disk or the memory.
+
+    What lies in ``own`` is there already: the folder of the same run, which was stopped.
 
     Raises
     ------
@@ -23,7 +26,7 @@ def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
         If this machine has less memory than one process needs.
     """
     free = shutil.disk_usage(existing_parent(folder)).free
-    if free < ready.disk_bytes:
+    if free < ready.disk_bytes and free + _size(own) < ready.disk_bytes:
         raise OutputError(
             f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
             remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
@@ -35,6 +38,15 @@ def require_space(ready: Preflight, folder: Path, lanes: int) -> None:
             f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
             remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
         )
+
+
+def _size(folder: Path | None) -> int:
+    """Bytes of all files in a folder, 0 where there is none."""
+    size = 0
+    for file in folder.rglob("*") if folder is not None else ():
+        with suppress(OSError):  # gone again: another process may be at work there
+            size += file.stat().st_size
+    return size
 
 
 def existing_parent(folder: Path) -> Path:

@@ -85,8 +85,9 @@ def decide(
         require_usable(store)
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
-        require_space(ready, folder, workers.lane_count)
-        RunFolder(folder, stem, ready.plan, store).require_no_other(overwrite=overwrite, discard=False)
+        run = RunFolder(folder, stem, ready.plan, store)
+        require_space(ready, folder, workers.lane_count, own=run.path)
+        run.require_no_other(overwrite=overwrite, discard=False)
     with maybe_heights(dsm, dtm, output_ground(ready)):
         return replace(decided, layout=layout)
 

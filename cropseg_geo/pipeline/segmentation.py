@@ -150,11 +150,11 @@ def segment(
     folder = final.mask.parent
     ready = with_chosen_gsd(ready, listener)
     workers = ready.tuned_workers(workers)
-    require_space(ready, folder, workers.lane_count)
+    run = RunFolder(folder, decided.stem, ready.plan, store)
+    require_space(ready, folder, workers.lane_count, own=run.path)
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()
-    run = RunFolder(folder, decided.stem, ready.plan, store)
     with locked(decided.files) as locks, maybe_heights(dsm, dtm, output_ground(ready)) as heights:
         run.require_no_other(overwrite=overwrite)
         with run.opened(listener) as work:
@@ -235,5 +235,6 @@ def check(
     workers = ready.tuned_workers(workers)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     ready = with_chosen_gsd(ready, listener)
-    require_space(ready, Path(out), workers.lane_count)
+    own = RunFolder(Path(out), ready.info.stem, ready.plan).path
+    require_space(ready, Path(out), workers.lane_count, own=own)
     return make_forecast(ready, Path(out), lanes=workers.lane_count, n_plots=len(layout) if layout else None)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import namedtuple
 
 import pytest
 import rasterio.shutil
 from rasters import ORIGIN, scene, write_plots, write_raster
 
 import cropseg_geo as cg
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import StageAdvanced
 from cropseg_geo.options import Options
 from cropseg_geo.preflight import prepare
@@ -77,6 +78,25 @@ def test_what_blocks_do_not_depend_on_may_change(field, tmp_path, monkeypatch):
         field, tmp_path / "out", threshold=0.4, plots=plots, **(OPTIONS | {"workers": cg.Workers(lanes=2)})
     )
     assert done.summary.blocks_resumed >= 1
+
+
+def test_what_a_stopped_run_left_needs_no_space_again(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out = tmp_path / "out"
+    stopped_run(field, out)
+    (run,) = out.glob(".field-*.cropseg")
+    left = sum(p.stat().st_size for p in run.rglob("*"))
+    needed = prepare(field, Options(tile_px=64, overlap_px=16)).disk_bytes
+    usage = namedtuple("usage", "total used free")
+
+    def free(size):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - size, size))
+
+    free(needed - left - 1)
+    with pytest.raises(OutputError, match="free; about"):
+        cg.segment(field, out, **OPTIONS)
+    free(needed - left)
+    assert cg.segment(field, out, **OPTIONS).summary.blocks_resumed >= 1
 
 
 def test_a_changed_raster_is_noticed_and_a_discarded_run_leaves_nothing(field, tmp_path, monkeypatch):
