@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropseg_geo.errors import InputError, ModelError
-from cropseg_geo.events import Listener
+from cropseg_geo.events import Listener, Warned
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
@@ -75,6 +75,8 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
     series = None
     if inputs.series is not None:
         series, table = read_series(inputs.series, table)
+    if table is not None and not table.statistics:
+        listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
     names = mask_classes(mask)
     highest = int(overview.classes[overview.classes != 255].max(initial=1))
     classes = _legend(mask, names[: max(highest + 1, len(names) if "CROPSEG_CLASSES" in tags else 0)])

@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned
+from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
 from cropseg_geo.plots.layout import PLOT_ID, read_plots
@@ -78,10 +78,7 @@ def read_plot_table(plots: str | Path | gpd.GeoDataFrame, overview: Ground, list
     layout = read_plots(plots, ground=overview, listener=listener)
     frame = pd.DataFrame(layout.frame.drop(columns=[layout.frame.geometry.name]))
     outlines = shapely.simplify(_onto_page(layout.geometry, overview), _SIMPLIFY_PX)
-    table = make_table(frame, np.asarray(outlines))
-    if not table.statistics:
-        listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
-    return table
+    return make_table(frame, np.asarray(outlines))
 
 
 def _onto_page(geometry: npt.NDArray[Any], overview: Ground) -> npt.NDArray[Any]:
@@ -109,7 +106,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if not is_there(path):
         raise InputError(f"the table {path} does not exist", remedy="check its path")
     try:
-        frame = pd.read_csv(path)
+        as_text = pd.read_csv(path, dtype=str)
+        names = [name for name in as_text.columns if _are_names(name, as_text[name].dropna())]
+        frame = pd.read_csv(path, dtype=dict.fromkeys(names, str))
     except (ValueError, OSError) as err:  # what pandas' parser errors derive from
         raise InputError(f"{path}: is no table that can be read ({err})") from err
     if PLOT_ID not in frame.columns or not len(frame):
@@ -123,10 +122,17 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame
 
 
+def _are_names(column: str, values: pd.Series[str]) -> bool:
+    """True where values that could be read as numbers would not be what they say: 0101, and ids as 1E2."""
+    if column == PLOT_ID and not values.str.fullmatch(r"0|[1-9]\d{0,14}").all():
+        return True
+    return bool(values.str.fullmatch(r"0\d+").any())
+
+
 def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, PlotTable]:
     """The long table of several dates, in the order of ``table``'s plots.
 
-    Without a table the latest date becomes it.
+    Without a table the latest date becomes it; plots without statistics take those of the latest date.
 
     Raises
     ------
@@ -152,7 +158,17 @@ def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, Plot
     if table is None:
         latest = frame[frame[DATE] == frame[DATE].max()]
         table = make_table(latest.drop(columns=[DATE]), None)
-    return _by_plot(frame, table), table
+    series = _by_plot(frame, table)
+    return series, table if table.statistics else _with_latest(frame, table)
+
+
+def _with_latest(frame: pd.DataFrame, table: PlotTable) -> PlotTable:
+    """The plots with the columns that they lack, as they are on the latest date of the series."""
+    latest = frame[frame[DATE] == frame[DATE].max()]
+    keyed = latest.set_axis(pd.Index(latest[PLOT_ID].astype(str)), axis=0)
+    lacking = [name for name in latest.columns if name != DATE and name not in table.frame.columns]
+    more = keyed[lacking].reindex(table.frame[PLOT_ID].astype(str)).reset_index(drop=True)
+    return make_table(pd.concat([table.frame, more], axis=1), table.outlines_px)
 
 
 def _by_plot(frame: pd.DataFrame, table: PlotTable) -> Series:
@@ -160,7 +176,7 @@ def _by_plot(frame: pd.DataFrame, table: PlotTable) -> Series:
     known = frame[frame[PLOT_ID].astype(str).isin(set(ids))]
     if known.empty:
         raise InputError(
-            f"no plot of the series ({frame[PLOT_ID].iloc[0]!r}, …) is among the plots ({ids.iloc[0]!r}, …)",
+            f"no plot of the series ({frame[PLOT_ID].iloc[0]}, …) is among the plots ({ids.iloc[0]}, …)",
             remedy="give the series that was measured on these plots",
         )
     dates = tuple(sorted(known[DATE].unique()))

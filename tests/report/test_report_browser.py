@@ -11,7 +11,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
-from rasters import ORIGIN, write_raster
+from rasters import ORIGIN, write_plots, write_raster
 from report.survey import HOSTILE
 
 from cropseg_geo.pipeline import report
@@ -333,6 +333,22 @@ def test_a_mask_alone_makes_a_page_with_a_map(browser, field, tmp_path):
     assert page.locator("#plots-title").count() == 0
     page.close()
     assert errors == []
+
+
+def test_plots_without_statistics_are_listed_found_and_stepped_through(visit, field, tmp_path):
+    boxes = [(2, 2, 5, 5), (6, 2, 9, 5), (10, 2, 13, 5)]
+    bare = write_plots(tmp_path / "bare.gpkg", boxes, plot_id=["a", "b", "c"], treatment=["x", "y", "y"])
+    page = visit(report(field["mask"], tmp_path / "r.html", plots=bare))
+    assert names(page) == ["a", "b", "c"]
+    hover(page, 0)
+    assert page.locator(".plot-tip strong").inner_text() == "a"
+    page.get_by_label("Search").fill("y")
+    until(page, "App.state.shown.length === 2")
+    assert names(page) == ["b", "c"]
+    page.get_by_role("button", name="Next plot").click()
+    assert page.locator("#plot-name").inner_text() == "Plot b"
+    page.get_by_role("button", name="Reset filter").click()
+    assert page.locator("#plot-count").inner_text() == "3 of 3 plots"
 
 
 def test_of_five_thousand_plots_a_page_of_rows_is_drawn_and_any_plot_is_found(visit, tmp_path):

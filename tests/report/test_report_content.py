@@ -32,10 +32,10 @@ from cropseg_geo.report.overview import read_overview
 from cropseg_geo.report.page import ASSETS, render_page
 
 
-def content_of(field, **inputs):
+def content_of(field, *, listener=lambda event: None, **inputs):
     chosen = {key: field[key] for key in ("raster", "plots", "series")} | inputs
     with open_mask(field["mask"], field["prob"]) as mask:
-        return gather(mask, Inputs(**chosen), lambda event: None, longest_px=200)
+        return gather(mask, Inputs(**chosen), listener, longest_px=200)
 
 
 # Figures
@@ -137,6 +137,33 @@ def test_a_series_follows_the_order_of_the_plots(field):
     values = content.series.values["coverage"]
     assert np.allclose(values[:, 2], content.table.frame["coverage"], equal_nan=True)
     assert np.allclose(values[:, 0] * 3, values[:, 2], equal_nan=True)
+
+
+@pytest.mark.parametrize("ids", [["0101", "0102"], ["1E2", "1E3"], ["7", "B-2"], ["101", "102"]])
+def test_ids_of_tables_are_the_plots_ids_as_they_are_written(field, tmp_path, ids):
+    plots = write_plots(tmp_path / "p.gpkg", [(2, 2, 5, 5), (6, 2, 9, 5)], plot_id=ids, coverage=[0.2, 0.4])
+    rows = {
+        "plot_id": ids * 2,
+        "date": ["2026-05-01"] * 2 + ["2026-05-09"] * 2,
+        "coverage": [0, 0.1, 0.2, 0.4],
+    }
+    pd.DataFrame(rows).to_csv(tmp_path / "s.csv", index=False)
+    content = content_of(field, plots=plots, series=tmp_path / "s.csv")
+    assert content.series.values["coverage"].tolist() == [[0, 0.2], [0.1, 0.4]]
+    alone = content_of(field, plots=None, series=tmp_path / "s.csv")
+    assert alone.table.frame["plot_id"].astype(str).tolist() == ids
+
+
+def test_plots_without_statistics_take_those_of_the_series_latest_date(field):
+    frame = gpd.read_file(field["plots"])
+    bare = frame[["plot_id", "treatment", "geometry"]].iloc[::-1]
+    told = []
+    content = content_of(field, plots=bare, listener=told.append)
+    table = content.table
+    assert table.outlines_px is not None
+    assert [c.name for c in table.statistics] == ["coverage", "canopy_area_m2"]
+    np.testing.assert_allclose(table.frame["coverage"], frame["coverage"][::-1])
+    assert not any("no statistics" in getattr(event, "message", "") for event in told)
 
 
 def test_a_series_alone_shows_its_latest_date(field):

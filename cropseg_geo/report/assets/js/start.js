@@ -21,21 +21,22 @@
   slider("plot-opacity", MapView.setPlotOpacity);
   document.querySelectorAll("[data-colour]").forEach((node) => { node.style.background = node.dataset.colour; });
 
-  const chooser = byId("statistic");
-  if (!chooser) return;
+  if (!byId("plots-title")) return; // a page without plots has a map alone
+
+  const chooser = byId("statistic"); // not there where the plots carry no statistics
   data.statistics.forEach((name) => {
     const column = App.columns.get(name);
     chooser.append(App.make("option", { value: name, textContent: column.unit ? `${column.label} (${column.unit})` : column.label }));
   });
-  chooser.addEventListener("change", () => App.setStatistic(chooser.value));
+  chooser?.addEventListener("change", () => App.setStatistic(chooser.value));
   const endText = (column, v) => {
     const text = (v * column.factor).toLocaleString("en-GB", { maximumFractionDigits: Math.max(column.decimals, 1) });
     return column.unit ? `${text}\u00a0${column.unit}` : text;
   };
   const drawLegend = () => {
     const column = App.columns.get(state.statistic);
-    byId("legend").hidden = !column || !data.outlines;
     if (!column) return;
+    byId("legend").hidden = !data.outlines;
     byId("legend-bar").style.background = `linear-gradient(to right, ${data.ramp.join(",")})`;
     byId("legend-missing").style.background = data.missing;
     const [low, high] = column.range;
