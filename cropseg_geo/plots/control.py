@@ -14,7 +14,7 @@ import shapely
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.plots.plane import Points
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.trial import MAX_TRIAL_SIDE_M, Trial
 
 _FLATTEST = 1e-4
 """Area of four corners over their squared diameter below which they lie on a line (a strip of 1 : 10,000)."""
@@ -168,9 +168,14 @@ def along_line(a: Points, b: Points, *, side: int = 1) -> Placement:
     Raises
     ------
     InputError
-        A and B are the same point.
+        A and B are the same point, or too far apart to be on one field.
     """
-    if np.linalg.norm(b - a) < 0.01:
+    far_m = float(np.linalg.norm(b - a))
+    if far_m > MAX_TRIAL_SIDE_M:
+        raise InputError(
+            f"the points A and B are {far_m / 1000:,.0f} km apart", remedy="check their coordinates and --crs"
+        )
+    if far_m < 0.01:
         raise InputError(
             "the points A and B are less than 1 cm apart and give no direction",
             remedy="give B as a second point along the first row",

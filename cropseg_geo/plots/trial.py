@@ -14,6 +14,12 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InputError
 
+MAX_PLOTS = 1_000_000
+"""More than any trial has. Beyond, it is a slip of the finger that would fill the memory."""
+
+MAX_TRIAL_SIDE_M = 100_000.0
+"""So far from the middle, 5 m in the plane are 5 m on the ground to less than 1 mm."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -37,7 +43,8 @@ class Trial:
     Raises
     ------
     InputError
-        For counts below one, negative sizes, blocks that do not divide the trial, a buffer that leaves none.
+        For counts below one, negative sizes, blocks that do not divide the trial, a buffer that leaves none,
+        and trials beyond :data:`MAX_PLOTS` or :data:`MAX_TRIAL_SIDE_M`.
     """
 
     rows: int
@@ -55,6 +62,12 @@ class Trial:
         for name, count in (("rows", self.rows), ("columns", self.columns)):
             if count < 1:
                 raise InputError(f"{count} {name} of plots: at least 1 is needed", remedy=f"pass --{name} 4")
+        if self.rows * self.columns > MAX_PLOTS:
+            raise InputError(
+                f"{self.rows} rows of {self.columns} plots are {self.rows * self.columns:,} plots; "
+                f"{MAX_PLOTS:,} is the most",
+                remedy="check --rows and --columns",
+            )
         for name, size in (("length", self.length_m), ("width", self.width_m)):
             if size is not None and not (math.isfinite(size) and size > 0):
                 raise InputError(
@@ -70,6 +83,16 @@ class Trial:
                     f"of {size:g} m",
                     remedy=f"pass a --buffer below {size / 2:g}",
                 )
+        if self.width_m is not None and self.length_m is not None:
+            self._check_extent(max(self.extent_m))
+
+    def _check_extent(self, side_m: float) -> None:
+        if side_m > MAX_TRIAL_SIDE_M:
+            raise InputError(
+                f"the trial would be {side_m / 1000:,.0f} km long; "
+                f"{MAX_TRIAL_SIDE_M / 1000:g} km is the most",
+                remedy="sizes and alleys are metres: check them, and the counts",
+            )
 
     def _check_gaps(self) -> None:
         gaps = {

@@ -194,6 +194,9 @@ def test_corners_come_from_a_layer_of_points_or_one_polygon(tmp_path, kind):
         ({"width_m": math.nan}, "plot width of nan m", "--width"),
         ({"row_alley_m": -0.1}, "row alley of -0.1 m", "--row-alley"),
         ({"buffer_m": 0.75}, "leaves nothing of a plot width of 1.5", "--buffer below 0.75"),
+        ({"rows": 5000, "columns": 5000}, "25,000,000 plots; 1,000,000 is the most", "--rows and --columns"),
+        ({"rows": 10**15}, "is the most", "--rows and --columns"),
+        ({"columns": 100_000}, "trial would be 150 km long", "alleys are metres"),
         ({"block_rows": 3}, "blocks of 3 rows do not divide 4 rows", "divisor of 4"),
         ({"block_columns": 0}, "blocks of 0 columns", "divisor of 12"),
         ({"block_alley_m": 1.0}, "a block alley without blocks", "--block-rows"),
@@ -220,6 +223,11 @@ def test_sizes_that_do_not_fit_between_the_corners_are_refused_by_how_much():
     assert len(make_plots(site=replace(site, tolerance_m=1.3), trial=trial)) == 48
     wide = Trial(4, 12, column_alley_m=2.0)
     refused("alleys take 22.000 m of the 20.000 m", "narrower", lambda: make_plots(site=site, trial=wide))
+
+
+def test_a_line_over_more_than_a_field_is_refused():
+    site = Site("EPSG:32632", ab=((565_800.0, 5_705_400.0), (565_840.0, 5_075_390.0)))
+    refused("A and B are 630 km apart", "--crs", lambda: make_plots(site=site, trial=TRIAL))
 
 
 @pytest.mark.parametrize(
