@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.paths import is_there
+from cropseg_geo.plots.naming import as_whole, plainly
 
 ID_NAMES = ("plot_id", "plotid", "plot", "plot_no", "plot_nr", "plotno", "plot_number", "plot_name", "id")
 _ROW_NAMES, _COLUMN_NAMES = ("row", "row_no"), ("column", "col", "column_no")
@@ -21,6 +22,7 @@ _MISSING = {"", "NA", "N/A", "NaN", "."}
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?(0|[1-9]\d{0,14})([eE][+-]?\d+)?")
 _MOST_NAMED = 10
+_SEPARATORS = ";\t,"  # of two that part the header alike, the comma is rather a decimal one
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
     """A table as text columns, with integers and decimals where a whole column holds them.
 
     Comma, semicolon or tab between the fields; decimal commas where the fields are not parted by them.
-    Numbers with leading zeros stay text. Empty, NA and a lone dot are missing.
+    Numbers with leading zeros stay text. Empty, NA and a lone dot are missing; columns with neither a name
+    nor an entry, as spreadsheets leave them at the right, are left out.
 
     Raises
     ------
@@ -64,8 +67,12 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
             f"{file} is a workbook; a field book is read as CSV", remedy="save its sheet as CSV and pass that"
         )
     text = _text(file)
-    separator = _separator(text.partition("\n")[0])
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(map(str.strip, row))]
+    told, _, rest = text.partition("\n")
+    if told.strip() in (f"sep={s}" for s in _SEPARATORS):  # spreadsheets on Windows begin so
+        separator, text = told.strip()[-1], rest
+    else:
+        separator = max(_SEPARATORS, key=lambda s: len(next(_rows(text, s), [])))
+    rows = _without_empty_columns(list(_rows(text, separator)))
     if len(rows) < 2:
         raise InputError(
             f"the field book {file} has no entry", remedy="give a header and a line for each plot"
@@ -89,8 +96,19 @@ def _text(file: Path) -> str:
         return raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
 
 
-def _separator(header: str) -> str:
-    return max(",;\t", key=header.count)
+def _rows(text: str, separator: str) -> Iterator[list[str]]:
+    """The lines that hold something, as fields."""
+    lines = csv.reader(io.StringIO(text), delimiter=separator)
+    return (row for row in lines if any(map(str.strip, row)))
+
+
+def _without_empty_columns(rows: list[list[str]]) -> list[list[str]]:
+    header = rows[0] if rows else []
+    kept = len(header)
+    while kept and not any(field.strip() for row in rows for field in row[kept - 1 : kept]):
+        kept -= 1
+    # What stands beyond the header is an error still, so it has to stay.
+    return [row[:kept] + row[len(header) :] for row in rows]
 
 
 def _check_table(file: Path, header: list[str], rows: list[list[str]]) -> None:
@@ -162,13 +180,13 @@ def join_fieldbook(plots: gpd.GeoDataFrame, book: pd.DataFrame, *, by: str = "au
 
 def _keys(plots: gpd.GeoDataFrame, book: pd.DataFrame, by: str) -> tuple[list[str], list[str]]:
     """Columns of the plots and of the book that say the same."""
-    names = {str(c).casefold(): str(c) for c in book.columns}
+    names = {plainly(c): str(c) for c in book.columns}
     if by not in ("auto", "row-column"):
-        if by.casefold() not in names:
+        if plainly(by) not in names:
             raise InputError(
                 f"the field book has no column {by!r}", remedy=f"choose one of {listed(list(book.columns))}"
             )
-        return ["plot_id"], [names[by.casefold()]]
+        return ["plot_id"], [names[plainly(by)]]
     ids = next((names[n] for n in ID_NAMES if n in names), None)
     if by == "auto" and ids is not None:
         return ["plot_id"], [ids]
@@ -189,8 +207,9 @@ def _keys(plots: gpd.GeoDataFrame, book: pd.DataFrame, by: str) -> tuple[list[st
 
 
 def _text_keys(frame: pd.DataFrame, columns: list[str]) -> list[str]:
-    """What identifies each row, as text: a number and its spelling are the same key."""
-    return [" / ".join(map(str, row)) for row in frame[columns].itertuples(index=False)]
+    """What identifies each row, as text: a number and its spelling are the same key, 101.0 is 101."""
+    keys = zip(*(as_whole(frame[name]) for name in columns), strict=True)
+    return [" / ".join(map(str, key)) for key in keys]
 
 
 def _check_keys(book: pd.DataFrame, columns: list[str]) -> None:

@@ -19,7 +19,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.files import read_layer, with_crs
-from cropseg_geo.plots.naming import are_plain, listed, named
+from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
 
 PLOT_ID = "plot_id"
 
@@ -101,6 +101,8 @@ def read_plots(
         raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)
     ids, used = _ids(frame, id_field)
+    if used is None and len(frame.columns) > 1:
+        listener(Warned("the plots have no column of unique ids and are counted from 1; --plot-id names one"))
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
@@ -122,9 +124,9 @@ def _free(name: str, frame: pd.DataFrame) -> str:
 
 def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any], str | None]:
     """The plots' ids, unique and complete, and the column they came from."""
-    columns = {str(c).casefold(): str(c) for c in reversed(frame.columns) if c != frame.geometry.name}
+    columns = {plainly(c): str(c) for c in reversed(frame.columns) if c != frame.geometry.name}
     if id_field is not None:
-        name = id_field if id_field in frame.columns else columns.get(id_field.casefold())
+        name = id_field if id_field in frame.columns else columns.get(plainly(id_field))
         if name is None:
             raise InputError(
                 f"the plots have no column {id_field!r}",
@@ -139,9 +141,7 @@ def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any],
         return pd.Series(np.arange(1, len(frame) + 1)), None
     ids = frame[name]
     _check_ids(ids, name)
-    if pd.api.types.is_float_dtype(ids) and np.isfinite(ids).all() and (ids == np.floor(ids)).all():
-        ids = ids.astype(np.int64)
-    return ids, name
+    return as_whole(ids), name
 
 
 def _can_tell_apart(column: pd.Series[Any]) -> bool:

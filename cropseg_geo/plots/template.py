@@ -9,7 +9,7 @@ import shapely
 from cropseg_geo.errors import InputError
 from cropseg_geo.plots.control import Fit, corners_in_order, rigid_fit
 from cropseg_geo.plots.fieldbook import ID_NAMES, listed
-from cropseg_geo.plots.naming import are_plain
+from cropseg_geo.plots.naming import are_plain, as_whole, plainly
 from cropseg_geo.plots.plane import Plane, Points, parse_crs
 
 PLOT_ID = "plot_id"
@@ -29,7 +29,7 @@ def with_plot_ids(template: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         raise InputError(
             "the template has no CRS, and none is guessed", remedy="assign the CRS of its survey to the layer"
         )
-    names = {str(c).casefold(): str(c) for c in template.columns if c != template.geometry.name}
+    names = {plainly(c): str(c) for c in template.columns if c != template.geometry.name}
     if PLOT_ID in names:
         ids = template[names[PLOT_ID]]
         if not are_plain(ids) or ids.isna().any() or not ids.is_unique:
@@ -38,11 +38,11 @@ def with_plot_ids(template: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
                 f"the plot ids of the template are not unique and complete: {listed(repeated)}",
                 remedy="give every plot of the template an id of its own",
             )
-        return template.rename(columns={names[PLOT_ID]: PLOT_ID})
+        return template.assign(**{names[PLOT_ID]: as_whole(ids)}).rename(columns={names[PLOT_ID]: PLOT_ID})
     usable = (template[names[n]] for n in ID_NAMES if n in names)
     ids = next((c for c in usable if are_plain(c) and c.notna().all() and c.is_unique), None)
     result = template.copy()
-    result.insert(0, PLOT_ID, range(1, len(template) + 1) if ids is None else ids)
+    result.insert(0, PLOT_ID, range(1, len(template) + 1) if ids is None else as_whole(ids))
     return result
 
 

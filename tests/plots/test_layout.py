@@ -63,6 +63,13 @@ def test_ids_come_from_plot_id_or_the_first_usual_name_with_unique_values():
     assert read_plots(frame_of(*TWO, id=[4.0, 5.0]), ground=GROUND).ids == [4, 5]
 
 
+def test_usual_names_are_known_however_they_are_spelt_and_counting_is_said():
+    assert read_plots(frame_of(*TWO, **{"Plot Nr.": ["a", "b"]}), ground=GROUND).ids == ["a", "b"]
+    assert warnings_of(frame_of(*TWO, **{"PLOT-ID": [7, 8]})) == []
+    (message,) = warnings_of(frame_of(*TWO, crop=["oats", "oats"]))
+    assert "counted from 1" in message
+
+
 def test_an_explicit_id_field_wins_and_keeps_a_column_named_plot_id():
     plots = read_plots(frame_of(*TWO, plot_id=[1, 1], Code=["u", "v"]), ground=GROUND, id_field="code")
     assert plots.ids == ["u", "v"]

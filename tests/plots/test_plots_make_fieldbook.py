@@ -50,6 +50,29 @@ def test_commas_and_tabs_separate_too_and_decimals_have_points_then(tmp_path):
         assert table["ean"].tolist() == ["40123456789012345"]  # too long for a number to keep
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'Plot;"Dosis, Brühe; l/ha"\n101;1,5\n',  # a separator of another kind within quotes
+        "sep=;\r\nPlot;Dosis\r\n101;1,5\r\n",
+        "Plot;Dosis;;\n101;1,5;;\n;;;\n",  # columns and lines that a spreadsheet left empty
+    ],
+)
+def test_what_spreadsheets_add_is_seen_through(tmp_path, text):
+    table = read_fieldbook(book(tmp_path, text, "utf-8-sig"))
+    assert table.to_numpy().tolist() == [[101, 1.5]]
+
+
+@pytest.mark.parametrize("name", ["Plot ID", "PLOT-NR.", "plot no", "PlotID"])
+def test_usual_names_of_ids_are_known_however_they_are_spelt(tmp_path, name):
+    assert made(book(tmp_path, f"{name};v\n101;A\n102;B\n"))["v"].tolist()[:2] == ["A", "B"]
+    assert made(book(tmp_path, "row no,Column No.,v\n1,2,B\n"))["v"].tolist()[1] == "B"
+
+
+def test_whole_numbers_with_a_point_are_the_same_ids(tmp_path):
+    assert made(book(tmp_path, "plot,v\n101.0,A\n102.0,B\n"))["v"].tolist()[:2] == ["A", "B"]
+
+
 def test_a_book_is_joined_by_id_whatever_the_order(tmp_path):
     plots = made(book(tmp_path, "variety,plot\nD,104\nA,101\nC,103\nB,102\n"))
     assert list(plots.columns) == ["plot_id", "block", "row", "column", "variety", "geometry"]

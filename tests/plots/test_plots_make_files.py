@@ -115,6 +115,8 @@ def test_a_template_without_plot_ids_takes_a_usual_column_or_counts():
     named = plain.assign(Name=list("uvwxyz")).rename(columns={"Name": "plot"})
     assert make_plots(site=site, template=Template(named))["plot_id"].tolist() == list("uvwxyz")
     assert make_plots(site=site, template=Template(plain))["plot_id"].tolist() == [1, 2, 3, 4, 5, 6]
+    floats = plain.assign(**{"Plot ID": np.arange(6) + 101.0})  # as a file without whole numbers keeps them
+    assert make_plots(site=site, template=Template(floats))["plot_id"].tolist() == list(range(101, 107))
 
 
 def test_templates_that_cannot_be_used_are_refused(tmp_path):
