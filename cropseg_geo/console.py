@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -126,6 +126,28 @@ def fail(err: CropsegError) -> None:
         console.print(f"  [green]→[/] {escape(err.remedy)}", soft_wrap=True)
 
 
+def counted(n: int, noun: str) -> str:
+    """``"1 plot"``, ``"1,200 plots"``."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def coverage_of(table: Any) -> str:  # Any: a frame, whose library is not imported before a command runs
+    """Number of plots, and the range and median of their coverage; that of the latest date in a series."""
+    n_plots = table["plot_id"].nunique()
+    if "date" in table and "days" in table:
+        n_dates = table["date"].nunique()
+        start = f"{counted(n_plots, 'plot')} on {counted(n_dates, 'date')}"
+        latest = table["date"].max()
+        table, where = table[table["date"] == latest], f"coverage on {latest}"
+    else:
+        start, where = counted(n_plots, "plot"), "coverage"
+    coverage = table["coverage"].dropna()
+    if not len(coverage):
+        return f"{start}, none with valid pixels"
+    low, high, median = coverage.min(), coverage.max(), coverage.median()
+    return f"{start}: {where} {low:.1%} – {high:.1%}, median {median:.1%}"
+
+
 def print_result(result: SegmentResult, *, as_json: bool) -> None:
     """Figures and files of a finished run."""
     summary = result.summary
@@ -136,15 +158,10 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(
         f"[bold green]Canopy cover {summary.canopy_cover:.1%}[/] of {summary.valid_area_m2:,.1f} m² "
-        f"({summary.canopy_area_m2:,.1f} m² in {summary.n_polygons:,} polygons)"
+        f"({summary.canopy_area_m2:,.1f} m² in {counted(summary.n_polygons, 'polygon')})"
     )
     if result.plots is not None and len(result.plots):
-        coverage = result.plots["coverage"].dropna()
-        if len(coverage):
-            console.print(
-                f"{len(result.plots)} plots: coverage {coverage.min():.1%} – {coverage.max():.1%}, "
-                f"median {coverage.median():.1%}"
-            )
+        console.print(coverage_of(result.plots))
     for path in result.files.values():
         console.print(f"  {path}", soft_wrap=True)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from cropseg_geo.cli.options import Events, Overwrite, PlotId, PlotsCrs, Quiet
-from cropseg_geo.cli.outcome import coverage_of, tell
+from cropseg_geo.cli.outcome import tell
 from cropseg_geo.cli.plots_make import make
-from cropseg_geo.console import event_listener
+from cropseg_geo.console import coverage_of, event_listener
 
 app = typer.Typer(help="Lay out plots, measure them, follow them over dates.", no_args_is_help=True)
 app.command("make")(make)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cropseg_geo.cli.options import Events, Overwrite, Quiet
-from cropseg_geo.console import event_listener
+from cropseg_geo.console import counted, event_listener
 from cropseg_geo.paths import is_there
 
 PLACE, SIZES, NUMBERS, TABLE = "Place", "Sizes (m on the ground)", "Numbering", "Field book and canopy"
@@ -201,7 +201,7 @@ def _show(facts: dict[str, Any], n_plots: int, out: Path, *, as_json: bool, quie
         return
     console = Console(highlight=False)
     size = f" of {facts['width_m']:.3f} × {facts['length_m']:.3f} m" if "width_m" in facts else ""
-    console.print(f"{n_plots} plots{size} → {out}", soft_wrap=True, markup=False)
+    console.print(f"{counted(n_plots, 'plot')}{size} → {out}", soft_wrap=True, markup=False)
     if "misfit_rms_m" in facts:
         console.print(
             f"Misfit of the control points: {facts['misfit_rms_m']:.3f} m root mean square, "

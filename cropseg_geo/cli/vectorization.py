@@ -23,8 +23,8 @@ from cropseg_geo.cli.options import (
     Simplify,
     outline_options,
 )
-from cropseg_geo.cli.outcome import counted, tell
-from cropseg_geo.console import event_listener
+from cropseg_geo.cli.outcome import tell
+from cropseg_geo.console import counted, event_listener
 
 
 def vectorize(

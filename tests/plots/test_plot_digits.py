@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import cropseg_geo as cg
 from cropseg_geo.cli import app
+from cropseg_geo.console import coverage_of
 from cropseg_geo.plots.digits import significant
 
 OWN = 0.123456789012345
@@ -89,3 +90,9 @@ def test_a_report_without_out_is_named_after_its_mask_and_format(survey, monkeyp
     assert result.exit_code == 0, result.output
     assert (survey / "north_report.png").read_bytes().startswith(b"\x89PNG")
     assert "north_report.png" in result.stdout
+
+
+def test_one_plot_is_a_plot_and_plots_that_were_not_seen_are_told_of():
+    table = pd.DataFrame({"plot_id": ["a"], "coverage": [0.25]})
+    assert coverage_of(table) == "1 plot: coverage 25.0% – 25.0%, median 25.0%"
+    assert coverage_of(table.assign(coverage=np.nan)) == "1 plot, none with valid pixels"
