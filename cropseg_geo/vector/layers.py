@@ -137,7 +137,9 @@ def plots_layer(
         for c in frame.columns
         if c != frame.geometry.name
     )
-    style = plots_style(name) if {PLOT_ID, "coverage"} <= set(frame.columns) else None
+    style = None
+    if {PLOT_ID, "coverage"} <= set(frame.columns):
+        style = plots_style(name, with_flags={"low_validity", "valid_fraction"} <= set(frame.columns))
     return Layer(name, "MultiPolygon", "Plots with their canopy statistics", columns, style)
 
 

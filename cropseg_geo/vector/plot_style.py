@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cropseg_geo.vector.styles import Style
+from cropseg_geo.vector.styles import Style, qml_labels
 
 _OUTLINE, _OUTLINE_MM, _PX_PER_MM = "#ffd400", 0.4, 96 / 25.4
 
@@ -39,11 +39,7 @@ def _qml(label: str) -> str:
         '<layer class="SimpleFill" enabled="1" locked="0" pass="0">'
         f'<Option type="Map">{rows}</Option></layer>'
         "</symbol></symbols></renderer-v2>\n"
-        '<labeling type="simple"><settings calloutType="simple">'
-        f'<text-style fieldName="{label}" isExpression="0" fontSize="9" fontSizeUnit="Point" '
-        'textColor="20,20,20,255"><text-buffer bufferDraw="1" bufferSize="0.8" bufferSizeUnits="MM" '
-        'bufferColor="255,255,255,255"/></text-style><placement placement="1" centroidInside="1"/>'
-        '<rendering drawLabels="1" obstacle="0"/></settings></labeling>\n</qgis>\n'
+        f"{qml_labels(label)}\n</qgis>\n"
     )
 
 

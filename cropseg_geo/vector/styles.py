@@ -17,6 +17,7 @@ CLASS_COLOURS = ("#33a02c", "#d95f02", "#7570b3", "#e7298a", "#1f78b4", "#e6ab02
 """For classes whose mask names no colour; the first is crop."""
 
 _DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+_NO_COVERAGE = -1
 _PX_PER_MM = 96 / 25.4
 """SLD counts in pixels; its readers take 96 of them for an inch."""
 
@@ -38,6 +39,7 @@ class _Fill:
     opacity: float
     outline: str
     outline_mm: float
+    pattern: str = "solid"
 
 
 def canopy_style(
@@ -81,36 +83,62 @@ def canopy_style(
     return Style(qml, _sld(name, rules))
 
 
-def plots_style(name: str, titles: Mapping[str, str] | None = None) -> Style:
-    """Style of plots: graduated by coverage in fifths; labelled with the plot's id and its coverage in %."""
+def plots_style(name: str, titles: Mapping[str, str] | None = None, *, with_flags: bool = False) -> Style:
+    """Style of plots: graduated by coverage in fifths, hatched where unknown; labelled with id and coverage.
+
+    Parameters
+    ----------
+    name
+        Of the layer.
+    titles
+        Column → what QGIS calls it in tables and forms.
+    with_flags
+        Whether there is a column ``low_validity``: labels of plots that it flags end in ``!``.
+    """
     n = len(COVERAGE_COLOURS)
     bounds = [k / n for k in range(n + 1)]
     fills = [
         _Fill(f"{100 * k // n}–{100 * (k + 1) // n} %", colour, 0.4, "#282828", 0.4)
         for k, colour in enumerate(COVERAGE_COLOURS)
     ]
+    # QGIS draws no plot whose value is NULL, so those without a valid pixel get one that no coverage has.
+    fills.append(_Fill("no valid pixel", "#5a5a5a", 0.8, "#282828", 0.4, "b_diagonal"))
     ranges = "".join(
         f'<range lower="{low}" upper="{high}" symbol="{k}" render="true" label={quoteattr(fill.label)}/>'
-        for k, (fill, low, high) in enumerate(zip(fills, bounds[:-1], bounds[1:], strict=True))
+        for k, (fill, low, high) in enumerate(
+            zip(fills, [*bounds[:-1], _NO_COVERAGE], [*bounds[1:], _NO_COVERAGE], strict=True)
+        )
     )
     symbols = "".join(_qml_symbol(str(k), fill) for k, fill in enumerate(fills))
+    attr = f'coalesce("coverage", {_NO_COVERAGE})'
     renderer = (
-        f"{_qml_renderer('graduatedSymbol', attr='coverage', graduatedMethod='GraduatedColor')}"
+        f"{_qml_renderer('graduatedSymbol', attr=attr, graduatedMethod='GraduatedColor')}"
         f"<ranges>{ranges}</ranges><symbols>{symbols}</symbols></renderer-v2>"
     )
     label = "\"plot_id\" || coalesce('\\n' || round(100 * \"coverage\") || ' %', '')"
-    labeling = (
+    tip = (
+        "<b>[% plot_id %]</b><br/>[% coalesce(round(100 * coverage, 1) || ' % covered', 'no valid pixel') %]"
+    )
+    if with_flags:
+        label += " || if(\"low_validity\", ' !', '')"
+        tip += "[% if(low_validity, '<br/>only ' || round(100 * valid_fraction) || ' % seen', '') %]"
+    rules = "".join(_sld_rule(f, _sld_fifth(k, bounds), title=f.label) for k, f in enumerate(fills[:-1]))
+    unseen = "<ogc:PropertyIsNull><ogc:PropertyName>coverage</ogc:PropertyName></ogc:PropertyIsNull>"
+    rules += _sld_rule(fills[-1], unseen, title=fills[-1].label)
+    qml = _qml(renderer, qml_labels(label, is_expression=True), titles=titles or {}, map_tip=tip)
+    return Style(qml, _sld(name, rules + _sld_label("plot_id")))
+
+
+def qml_labels(text: str, *, is_expression: bool = False) -> str:
+    """QGIS's labels in the middle of polygons, with a white rim: a column, or an expression of QGIS."""
+    return (
         '<labeling type="simple"><settings calloutType="simple">'
-        f'<text-style fieldName={quoteattr(label)} isExpression="1" fontSize="10" fontSizeUnit="Point" '
-        'fontWeight="75" textColor="20,20,20,255" textOpacity="1"><text-buffer bufferDraw="1" bufferSize="1" '
-        'bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/></text-style>'
-        '<placement placement="1" priority="5" centroidInside="1"/>'
+        f'<text-style fieldName={quoteattr(text)} isExpression="{int(is_expression)}" fontSize="10" '
+        'fontSizeUnit="Point" fontWeight="75" textColor="20,20,20,255" textOpacity="1"><text-buffer '
+        'bufferDraw="1" bufferSize="1" bufferSizeUnits="MM" bufferColor="255,255,255,255" bufferOpacity="1"/>'
+        '</text-style><placement placement="1" priority="5" centroidInside="1"/>'
         '<rendering drawLabels="1" obstacle="0"/></settings></labeling>'
     )
-    rules = "".join(_sld_rule(fill, _sld_fifth(k, bounds), title=fill.label) for k, fill in enumerate(fills))
-    tip = "<b>[% plot_id %]</b><br/>[% coalesce(round(100 * coverage, 1) || ' % covered', 'no data') %]"
-    qml = _qml(renderer, labeling, titles=titles or {}, map_tip=tip)
-    return Style(qml, _sld(name, rules + _sld_label("plot_id")))
 
 
 def class_colour(class_id: int) -> str:
@@ -152,7 +180,7 @@ def _qml_symbol(name: str, fill: _Fill) -> str:
         "outline_width_unit": "MM",
         "outline_style": "solid",
         "joinstyle": "miter",
-        "style": "solid",
+        "style": fill.pattern,
     }
     rows = "".join(
         f'<Option type="QString" name={quoteattr(k)} value={quoteattr(v)}/>' for k, v in options.items()

@@ -10,7 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from qgis.core import QgsApplication, QgsMapRendererParallelJob, QgsMapSettings, QgsVectorLayer
+from qgis.core import (
+    QgsApplication,
+    QgsExpression,
+    QgsExpressionContext,
+    QgsMapRendererParallelJob,
+    QgsMapSettings,
+    QgsVectorLayer,
+)
 from qgis.PyQt.QtCore import QSize
 from qgis.PyQt.QtGui import QColor
 
@@ -32,6 +39,7 @@ def main(path: str, picture: str) -> None:
             "abstract": layer.metadata().abstract(),
             "map_tip": layer.mapTipTemplate(),
             "labels": layer.labelsEnabled(),
+            "labelled": labelled(layer) if layer.labelsEnabled() else {},
             "indexed": layer.hasSpatialIndex() == 2,
             "sld": by_sld(path, name, sld),
         }
@@ -39,6 +47,19 @@ def main(path: str, picture: str) -> None:
     print(json.dumps(seen))
     sys.stdout.flush()
     os._exit(0)  # QGIS 3.22 may crash while its Python objects are torn down.
+
+
+def labelled(layer) -> dict:
+    """Each plot's label, as QGIS evaluates it."""
+    settings = layer.labeling().settings()
+    if not settings.isExpression:
+        return {f["plot_id"]: f[settings.fieldName] for f in layer.getFeatures()}
+    context, texts = QgsExpressionContext(), {}
+    for feature in layer.getFeatures():
+        context.setFeature(feature)
+        context.setFields(layer.fields())
+        texts[feature["plot_id"]] = QgsExpression(settings.fieldName).evaluate(context)
+    return texts
 
 
 def by_sld(path: str, name: str, sld: str) -> dict:

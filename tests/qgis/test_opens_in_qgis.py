@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
-from rasters import write_raster
+from rasters import write_plots, write_raster
 
 import cropseg_geo as cg
 
@@ -64,6 +64,32 @@ def test_layers_open_styled_and_their_areas_are_ours(tmp_path):
     assert picture.stat().st_size > 20_000
 
 
+def seen_styled(path: Path, picture: Path) -> dict:
+    """What QGIS makes of a GeoPackage's layers, which it also draws."""
+    done = subprocess.run(
+        [PYTHON, Path(__file__).with_name("styled.py"), path, picture],
+        capture_output=True, text=True, check=False, env=_environment(), timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_plots_without_a_valid_pixel_are_drawn_and_those_hardly_seen_are_marked(tmp_path):
+    mask = np.full((200, 600), 255, np.uint8)
+    mask[:, :280] = 1
+    raster = write_raster(tmp_path / "m.tif", mask[None], gsd=0.01, nodata=255)
+    plots = write_plots(
+        tmp_path / "p.gpkg", [(0, 0, 1.8, 2), (2, 0, 3.8, 2), (4, 0, 5.8, 2)], plot_id=["a", "b", "c"]
+    )
+    cg.measure_plots(raster, plots, out=tmp_path / "s.gpkg", stats="coverage")
+    seen = seen_styled(tmp_path / "s.gpkg", tmp_path / "s.png")["plots"]
+    assert seen["legend"][-1] == seen["sld"]["rules"][-1] == "no valid pixel"
+    assert seen["labelled"] == {"a": "a\n100 %", "b": "b\n100 % !", "c": "c !"}
+    assert "% seen" in seen["map_tip"]
+    third = np.asarray(Image.open(tmp_path / "s.png").convert("L"))[:, -330:-60]
+    assert 0.05 < (third < 200).mean() < 0.6  # hatched, not empty
+
+
 def three_classes(path: Path) -> Path:
     """A mask of crop, weed and a class without a single pixel, with names and a colour table."""
     rows, cols = np.ogrid[:400, :500]
@@ -82,13 +108,7 @@ def three_classes(path: Path) -> Path:
 def test_a_vectorized_mask_opens_with_its_classes_titles_tips_and_a_readable_sld(tmp_path):
     mask, out, picture = three_classes(tmp_path / "m.tif"), tmp_path / "m.gpkg", tmp_path / "m.png"
     n = cg.vectorize(mask, out)
-    script = Path(__file__).with_name("styled.py")
-    done = subprocess.run(
-        [PYTHON, script, out, picture],
-        capture_output=True, text=True, check=False, env=_environment(), timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    canopy = json.loads(done.stdout.splitlines()[-1])["canopy"]
+    canopy = seen_styled(out, picture)["canopy"]
     assert n > 30
     assert canopy["valid"]
     assert canopy["indexed"]

@@ -124,7 +124,7 @@ def test_styles_are_defaults_that_qgis_finds(path):
     canopy, plots = (ET.fromstring(s[5].split("\n", 1)[1]) for s in styles)
     assert canopy.find("renderer-v2").get("type") == "singleSymbol"
     assert canopy.find("aliases/alias[@field='area_m2']").get("name") == "Area (m²)"
-    assert plots.find("renderer-v2").get("attr") == "coverage"
+    assert plots.find("renderer-v2").get("attr") == 'coalesce("coverage", -1)'
     assert len(plots.findall("renderer-v2/ranges/range")) == len(plots.findall("renderer-v2/symbols/symbol"))
     label = plots.find("labeling/settings/text-style")
     assert '"plot_id"' in label.get("fieldName")
@@ -149,7 +149,11 @@ def test_slds_are_version_1_0_with_a_rule_for_every_class_and_fifth(path):
     assert [r.findtext(f"{SLD}Title") for r in canopy.iter(f"{SLD}Rule")] == ["crop", "weed & co"]
     assert [r.findtext(f".//{OGC}Literal") for r in canopy.iter(f"{SLD}Rule")] == ["1", "2"]
     fifths = [[e.text for e in rule.iter(f"{OGC}Literal")] for rule in plots.iter(f"{SLD}Rule")]
-    assert fifths == [["0.0", "0.2"], ["0.2", "0.4"], ["0.4", "0.6"], ["0.6", "0.8"], ["0.8", "1.0"], []]
+    assert fifths == [["0.0", "0.2"], ["0.2", "0.4"], ["0.4", "0.6"], ["0.6", "0.8"], ["0.8", "1.0"], [], []]
+    unseen = next(
+        rule for rule in plots.iter(f"{SLD}Rule") if rule.find(f".//{OGC}PropertyIsNull") is not None
+    )
+    assert unseen.findtext(f"{SLD}Title") == "no valid pixel"
     # The order of elements is part of the schema.
     for rule in (*canopy.iter(f"{SLD}Rule"), *plots.iter(f"{SLD}Rule")):
         names = [child.tag.split("}")[1] for child in rule]
