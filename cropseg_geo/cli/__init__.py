@@ -64,6 +64,9 @@ def _root(
 def main() -> None:
     """Entry point: run the app and turn what goes wrong into an exit code."""
     gc.set_threshold(_OBJECTS_A_COLLECTION)
+    if "CPL_DEBUG" not in os.environ:
+        # What GDAL has to say arrives as an error of ours; itself, it would print every step that failed.
+        os.environ.setdefault("CPL_LOG", "OFF")
     # Not by way of SIGINT: a shell that starts a command in the background has it ignored.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -8,6 +8,7 @@ memory stays flat.
 from __future__ import annotations
 
 import queue
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,8 @@ _OGR_ERRORS = (
 )
 _QUEUED = 2
 """Batches that wait for the writer."""
+_FULL_BYTES = 10_000_000
+"""With less free space a file that could not be written was probably too large for it."""
 _PATIENCE_S = 0.2
 """How often a full queue looks whether the writer is still there."""
 
@@ -84,9 +87,18 @@ def output_errors(path: Path) -> Iterator[None]:
         if isinstance(err, OutputError):
             raise
         raise OutputError(
-            f"{path} could not be written: {err}",
+            f"{path} could not be written: {_disk_is_full(path)}{err}",
             remedy="check the folder's permissions and the free space on its disk",
         ) from err
+
+
+def _disk_is_full(path: Path) -> str:
+    """Says so where it is: on a full disk OGR complains of what it could not do next."""
+    try:
+        left = shutil.disk_usage(path.parent).free
+    except OSError:
+        return ""
+    return f"{left / 1e6:.1f} MB are left on its disk; " if left < _FULL_BYTES else ""
 
 
 def require_rows(path: Path, expected: int, found: int) -> None:

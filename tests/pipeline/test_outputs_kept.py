@@ -128,6 +128,31 @@ def test_a_full_disk_is_reported_for_the_file_that_was_asked_for_and_the_earlier
     assert sorted(p.name for p in survey.iterdir()) == before
 
 
+def test_the_command_says_how_much_space_is_left_and_gdal_nothing(tmp_path, monkeypatch):
+    write_raster(tmp_path / "m.tif", np.eye(300, dtype=np.uint8)[None], nodata=255)
+    program = """
+import resource, shutil, sys
+from cropseg_geo.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4_000, resource.RLIM_INFINITY))
+shutil.disk_usage = lambda path: shutil._ntuple_diskusage(9_000_000, 8_600_000, 400_000)
+sys.argv = ["cropseg", "vectorize", "m.tif", "-o", "m.gpkg", "-q"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    error, remedy = done.stderr.splitlines()
+    assert error.startswith("Error: m.gpkg could not be written: 0.4 MB are left on its disk; ")
+    assert "free space" in remedy
+
+
 def test_a_report_whose_name_and_format_disagree_is_refused(survey):
     with pytest.raises(cg.CropsegError, match=r"ends in \.html, but --format is png"):
         report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
