@@ -201,6 +201,8 @@ def _show(facts: dict[str, Any], n_plots: int, out: Path, *, as_json: bool, quie
         return
     console = Console(highlight=False)
     size = f" of {facts['width_m']:.3f} × {facts['length_m']:.3f} m" if "width_m" in facts else ""
+    if "buffer_m" in facts:
+        size += f", drawn in by {facts['buffer_m']:g} m on all sides,"
     console.print(f"{counted(n_plots, 'plot')}{size} → {out}", soft_wrap=True, markup=False)
     if "misfit_rms_m" in facts:
         console.print(

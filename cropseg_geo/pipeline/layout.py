@@ -128,6 +128,8 @@ def _from_trial(
     table = number_plots(trial, numbering)
     width, length = trial.size_m
     facts |= {"rows": trial.rows, "columns": trial.columns, "width_m": width, "length_m": length}
+    if trial.buffer_m:
+        facts["buffer_m"] = trial.buffer_m
     _note_fit(fit, site, facts, listener)
     facts["map"] = text_map(table, trial)
     at = np.array(table.index.to_list())

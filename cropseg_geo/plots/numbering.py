@@ -5,6 +5,7 @@ Rows, columns and blocks count from the corner where the walk starts, as they do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from string import Formatter
 
@@ -162,6 +163,7 @@ def text_map(table: pd.DataFrame, trial: Trial, *, most: int = 12) -> str:
     """
     ids = table["plot_id"].astype(str).to_dict()
     order = {place: k for k, place in enumerate(table.index)}
+    walked = _are_rows_walked(order)
     rows, columns = _shown(trial.rows, most), _shown(trial.columns, most)
     wide = max(len(ids[r, c]) for r in rows if r >= 0 for c in columns if c >= 0)
     lines = []
@@ -177,11 +179,18 @@ def text_map(table: pd.DataFrame, trial: Trial, *, most: int = 12) -> str:
             cells.append(f"{ids[r, c]:>{wide}}{'*' if order[r, c] == 0 else ' '}")
             if _is_seam(c, trial.columns, trial.block_columns):
                 cells.append("│")
-        arrow = _arrow(order, r, trial)
+        arrow = _arrow(order, r, trial) if walked else "·"
         lines.append(f"{arrow} {' '.join(cells)}".rstrip())
         if r > 0 and _is_seam(r - 1, trial.rows, trial.block_rows):
             lines.append("")
     return "\n".join(lines)
+
+
+def _are_rows_walked(order: Mapping[tuple[int, int], int]) -> bool:
+    """False where columns are: a serpentine's turns at their ends run along a row as well."""
+    aside = sum(abs(order.get((r, c + 1), -9) - k) == 1 for (r, c), k in order.items())
+    above = sum(abs(order.get((r + 1, c), -9) - k) == 1 for (r, c), k in order.items())
+    return aside > above
 
 
 def _arrow(order: dict[tuple[int, int], int], row: int, trial: Trial) -> str:

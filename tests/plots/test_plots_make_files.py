@@ -156,6 +156,8 @@ def test_the_command_makes_plots_and_draws_the_walk(tmp_path):
     assert "→ 104  105  106\n← 103  102  101*" in result.output.replace(" \n", "\n")
     plots = gpd.read_file(out, layer="plots")
     assert plots["variety"].tolist() == [f"v{n}" for n in range(101, 107)]
+    drawn_in = command("-o", out, "--overwrite", *AB, *SIZES, "--buffer", 0.1)
+    assert "6 plots of 1.500 × 5.000 m, drawn in by 0.1 m on all sides" in drawn_in.output
 
 
 def test_the_command_reads_corners_as_text_or_layer_and_tells_the_misfit(tmp_path):

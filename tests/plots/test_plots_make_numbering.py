@@ -110,6 +110,12 @@ def test_the_text_map_shows_the_field_with_its_walk_and_blocks():
         "← 8  7  │ 6  5",
         "→ 1* 2  │ 3  4",
     ]
+    columns = Trial(3, 4)
+    assert text_map(number_plots(columns, Numbering("serpentine-column")), columns).splitlines() == [
+        "·  3   4   9  10",  # the turn from 3 to 4 is no walk along the row
+        "·  2   5   8  11",
+        "·  1*  6   7  12",
+    ]
     big = Trial(40, 50)
     lines = text_map(number_plots(big, Numbering("column")), big).splitlines()
     assert len(lines) == 13
