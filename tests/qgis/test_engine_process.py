@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,23 @@ def do(python: Path, log: Path, *, task: str = "version", cancel_after_s: float 
         log=log,
     )
     return result, events
+
+
+def has_gone(pid: int) -> bool:
+    """True where a process has ended, be it that nobody has asked for its exit code yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def are_gone_by(end: float, *pids: int) -> bool:
+    """True where all processes end before a moment (s, monotonic): a killed one closes its files first."""
+    while not all(map(has_gone, pids)):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def test_a_job_of_the_real_engine_gives_its_result(tmp_path):
@@ -136,9 +154,36 @@ def test_cancel_ends_an_engine_that_does_not_listen_and_its_children_within_two_
 
     with pytest.raises(Cancelled):
         run(python, protocol.Job("x"), on_event=print, is_cancelled=is_cancelled, log=tmp_path / "run.log")
+    assert are_gone_by(asked[0] + 2, *map(int, pids.read_text().split()))
     assert time.monotonic() - asked[0] < 2
-    for pid in map(int, pids.read_text().split()):
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_engine_that_dies_is_not_waited_for_because_of_its_children(tmp_path):
+    pid = tmp_path / "pid"
+    code = (
+        "child = subprocess.Popen(['sleep', '600'])\n"
+        f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    start = time.monotonic()
+    with pytest.raises(EngineError, match="memory"):
+        do(write_engine(tmp_path / "python", code), tmp_path / "run.log", cancel_after_s=20)
+    assert time.monotonic() - start < 10
+    assert are_gone_by(time.monotonic() + 1, int(pid.read_text()))
+
+
+def test_a_child_that_cannot_be_reached_holds_up_nothing(tmp_path):
+    pid = tmp_path / "pid"
+    code = (
+        "child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        f"open({str(pid)!r}, 'w').write(str(child.pid))\n"
+        f"{answering('0.1.0')}"
+    )
+    try:
+        result, _ = do(write_engine(tmp_path / "python", code), tmp_path / "run.log", cancel_after_s=20)
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert result["version"] == "0.1.0"
 
 
 def test_cancel_of_the_real_engine_leaves_no_half_file(tmp_path):

@@ -8,10 +8,10 @@ import signal
 import subprocess  # nosec B404 # the engine is another program; it is started without a shell
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .command import command, environment, in_own_group, without_window
 from .deaths import explain
@@ -19,6 +19,9 @@ from .protocol import Failed, Job, Result, parse
 
 GRACE_S = 1.2
 """Time to remove half files and leave after the engine was told to stop; then it is killed."""
+
+_LAST_S = 0.3
+"""Time that the children of a killed engine have to be gone."""
 
 _POLL_S = 0.1
 _TAIL_LINES = 12
@@ -100,14 +103,19 @@ def run(
         errors.write(f"{python}\n{job.to_json()}\n\n")
         errors.flush()
         child = _start(python, errors, os.environ if settings is None else settings)
+        lines: queue.Queue[bytes | None] = queue.Queue()
+        reader = threading.Thread(target=_read_all, args=(child.stdout, lines), daemon=True)
+        reader.start()
         try:
             _send(child, job)
-            result, failure = _listen(child, on_event, is_cancelled)
+            result, failure = _listen(child, lines, on_event, is_cancelled)
         except BaseException:
             stop(child)
             raise
         finally:
-            _close(child)
+            _close_stream(child.stdin)
+            # Its output ends with the last of its children.
+            reader.join(_LAST_S)
         if failure:
             errors.write(f"\n{failure}\n")
     if result is not None:
@@ -145,21 +153,27 @@ def _send(child: subprocess.Popen[bytes], job: Job) -> None:
 
 
 def _listen(
-    child: subprocess.Popen[bytes], on_event: Callable[[Any], None], is_cancelled: Callable[[], bool]
+    child: subprocess.Popen[bytes],
+    lines: queue.Queue[bytes | None],
+    on_event: Callable[[Any], None],
+    is_cancelled: Callable[[], bool],
 ) -> tuple[Result | None, Failed | None]:
     """Events until the engine ends. Raises Cancelled."""
-    lines: queue.Queue[bytes | None] = queue.Queue()
-    reader = threading.Thread(target=_read_all, args=(child.stdout, lines), daemon=True)
-    reader.start()
     result, failure = None, None
+    is_alone = False
     while True:
         if is_cancelled():
             raise Cancelled
         try:
             line = lines.get(timeout=_POLL_S)
         except queue.Empty:
-            if child.poll() is not None and not reader.is_alive() and lines.empty():
+            if child.poll() is None:
+                continue
+            if is_alone:
                 break
+            # It has gone, but what it started holds its output open and would be waited for.
+            kill_tree(child)
+            is_alone = True
             continue
         if line is None:
             break
@@ -177,13 +191,12 @@ def _listen(
     return result, failure
 
 
-def _read_all(stream: Iterable[bytes], lines: queue.Queue[bytes | None]) -> None:
+def _read_all(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    # Closed here and nowhere else: another thread could not, while this one reads.
     try:
-        for line in stream:
-            lines.put(line)
-    except (OSError, ValueError):
-        # Closed under our hands because the job was cancelled.
-        pass  # nosec B110
+        with stream:
+            for line in stream:
+                lines.put(line)
     finally:
         lines.put(None)
 
@@ -221,11 +234,6 @@ def _signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
     except ProcessLookupError:
         return
-
-
-def _close(child: subprocess.Popen[bytes]) -> None:
-    for stream in (child.stdin, child.stdout):
-        _close_stream(stream)
 
 
 def _close_stream(stream: Any) -> None:
