@@ -78,6 +78,7 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
     # QGIS writes to a GeoPackage that it edits, even where nothing is saved.
     shutil.copy(SAMPLE / "plots.gpkg", folder / "plots.gpkg")
     copied = f"{folder / 'plots.gpkg'}|layername=plots"
+    table = f"ogr:dbname='{folder / 'plots.gpkg'}' table=\"canopy\" (geom)"
     kinds = [
         ("selected", copied, "selected", SELECTED),
         ("filtered", copied, "filtered", SELECTED),
@@ -93,6 +94,8 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
         ("in a package", "packed_raster", [FIELD, list(BBOX), str(folder / "räster.gpkg")]),
         ("temporary", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": "TEMPORARY_OUTPUT"}]),
         ("memory output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": "memory:"}]),
+        ("database output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": table}]),
+        ("no suffix", "run", ["segment", {**RUN, "OUTPUT": str(folder / "m.tif"), "CANOPY": "canopy"}]),
         ("extent", "extent_in", ["7.94,7.95,51.49,51.50 [EPSG:4326]", FIELD, ""]),
         ("bare extent", "extent_in", [EXTENT.partition(" ")[0], FIELD, ""]),
         ("bare extent in a project", "extent_in", [EXTENT.partition(" ")[0], FIELD, "EPSG:4326"]),

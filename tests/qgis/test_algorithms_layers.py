@@ -56,8 +56,14 @@ def test_a_temporary_output_is_a_file_of_qgis(told, ours):
     assert len(gpd.read_file(given["OUTPUT"], layer="canopy")) == given["N_POLYGONS"]
 
 
-def test_a_memory_output_is_refused_with_what_to_take_instead(told):
-    assert "TEMPORARY_OUTPUT" in told["memory output"]["error"]
+@pytest.mark.parametrize("kind", ["memory", "database"])
+def test_an_output_that_is_no_file_is_refused_with_what_to_take_instead(told, kind):
+    assert "TEMPORARY_OUTPUT" in told[f"{kind} output"]["error"]
+
+
+def test_a_name_that_nothing_writes_is_refused_before_the_work(told, folder):
+    assert "let it end in .gpkg" in told["no suffix"]["error"]
+    assert not (folder / "m.tif").exists()
 
 
 def test_an_extent_comes_over_into_the_crs_of_the_raster(told):

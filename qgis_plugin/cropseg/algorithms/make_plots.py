@@ -23,7 +23,7 @@ from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
-from .delivery import deliver, destination, engine_suffix
+from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .sources import raster_source, vector_source
 from .trial_options import (
     add_line_options,
@@ -120,7 +120,7 @@ class MakePlotsAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context)
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS)
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"plots{engine_suffix(target)}"
             job = Job("plots_make", {**self._arguments, "out": str(out), "overwrite": True})

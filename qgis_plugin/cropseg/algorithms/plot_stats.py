@@ -84,7 +84,7 @@ class PlotStatsAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context)
+        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv")
         suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"plots{suffix}"

@@ -90,7 +90,7 @@ class SegmentAlgorithm(EngineAlgorithm):
     ) -> dict[str, Any]:
         mask = destination(self, parameters, OUTPUT, context, ".tif", ".tiff")
         probability = destination(self, parameters, PROBABILITY, context, ".tif", ".tiff")
-        canopy = destination(self, parameters, CANOPY, context)
+        canopy = destination(self, parameters, CANOPY, context, ".gpkg")
         with workspace(Path(mask), keep_blocks=not is_temporary(mask)) as folder:
             values = self.run_job(self._job(folder), feedback)
             files = {kind: Path(path) for kind, path in values["files"].items()}

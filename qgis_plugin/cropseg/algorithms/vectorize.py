@@ -19,7 +19,7 @@ from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
-from .delivery import deliver, destination, engine_suffix
+from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .outline_options import add_outline_options, outline_arguments
 from .sources import raster_layer, raster_source
 
@@ -81,7 +81,7 @@ class VectorizeAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context)
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS)
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"canopy{engine_suffix(target)}"
             values = self.run_job(
