@@ -10,7 +10,15 @@ from toolboxes import write_wheel
 
 from qgis_plugin.cropseg.engine.diagnostics import report
 from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
-from qgis_plugin.cropseg.engine.install import InstallError, Tool, find_tool, install, requirement, steps
+from qgis_plugin.cropseg.engine.install import (
+    InstallError,
+    Tool,
+    find_tool,
+    install,
+    remedy,
+    requirement,
+    steps,
+)
 from qgis_plugin.cropseg.engine.pip_settings import for_uv
 
 TARGET = Path("/data/cropseg/engine")
@@ -125,7 +133,7 @@ def test_an_engine_is_installed_from_wheels_updated_and_kept_when_the_next_one_f
     assert find_engine(str(target)).version == "0.1.5"
 
     write_wheel(tmp_path / "too new", "0.9.0")
-    with pytest.raises(InstallError, match="exit code"):
+    with pytest.raises(InstallError, match=r"exit code(.|\n)*no engine for this plugin"):
         put(target, tmp_path / "too new")
     assert find_engine(str(target)).version == "0.1.5"
     assert not target.with_name("engine.before").exists()
@@ -149,6 +157,21 @@ def test_the_plugins_own_engine_needs_no_index_and_no_folder(tmp_path, tool, mon
     write_wheel(given, "0.1.1")
     assert put(tmp_path / "engine", given)[0].version == "0.1.1"
     forget()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: No matching distribution found for cropseg-geo==0.1.*",
+        "ERROR: No matching distribution found for cropseg-geo[torch]==0.1.*",
+        "Because cropseg-geo was not found in the package registry and you require cropseg-geo==0.1.*",
+        "Because there is no version of cropseg-geo==0.1.* and you require cropseg-geo==0.1.*, we can",
+        "Because only cropseg-geo==0.9.0 is available and you require cropseg-geo==0.1.*, we can",
+    ],
+)
+def test_an_index_without_the_engine_is_not_taken_for_a_broken_connection(said):
+    assert "the plugin's package with the engine in it" in remedy(said)
+    assert remedy("No matching distribution found for numpy") == remedy("")
 
 
 def test_a_folder_of_other_files_is_not_touched(tmp_path):

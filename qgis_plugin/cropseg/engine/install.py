@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import platform
 import queue
+import re
 import shutil
 import subprocess  # nosec B404 # runs uv, python and pip; no shell
 import sys
@@ -42,6 +43,12 @@ OWN_WHEELS = Path(__file__).resolve().parent.parent / "wheels"
 """Holds the engine's wheel if the plugin was packed with it."""
 
 _ENGINE_WHEEL = "cropseg_geo-*.whl"
+
+_NOT_FOUND = re.compile(
+    r"No matching distribution found for cropseg-geo|cropseg-geo\S* was not found|no versions? of cropseg-geo"
+    r"|only cropseg-geo\S* is available"
+)
+"""What pip and uv say of an index or a folder that holds no such engine."""
 
 _POLL_S = 0.1
 
@@ -285,10 +292,19 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
     if child.returncode:
         said = "\n".join(tail)
         raise InstallError(
-            f"The installation failed (exit code {child.returncode}):\n{said}\n"
-            "→ check the connection and the proxy, or install from a folder of wheels"
+            f"The installation failed (exit code {child.returncode}):\n{said}\n→ {remedy(said)}"
         )
     return True
+
+
+def remedy(said: str) -> str:
+    """What to do after an installation failed, by what pip or uv said last."""
+    if _NOT_FOUND.search(said):
+        return (
+            "no engine for this plugin is to be had from there: take the plugin's package with the engine in "
+            "it, or a folder of wheels that holds cropseg-geo; or check the connection and the proxy"
+        )
+    return "check the connection and the proxy, or install from a folder of wheels"
 
 
 def _read_all(child: subprocess.Popen[bytes], lines: queue.Queue[str]) -> None:
