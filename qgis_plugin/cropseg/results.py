@@ -58,6 +58,8 @@ class _Arrive(QgsProcessingLayerPostProcessorInterface):
     def postProcessLayer(  # noqa: N802
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
+        # A layer that was in the project is taken again, and still shows the file that was replaced.
+        layer.reload()
         if self._arrival.kind == "probability" and isinstance(layer, QgsRasterLayer):
             colour_probability(layer)
         elif self._arrival.kind in STYLED_BY_FILE:

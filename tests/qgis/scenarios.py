@@ -62,6 +62,9 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
         ("assigned", "source_with_crs", [str(coarse), "EPSG:25832"]),
         ("untouched", "source_with_crs", [str(coarse), "EPSG:32632"]),
         ("loaded", "loaded", [{**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "CropSeg: field_mask"]),
+        ("replaced", "replaced",
+         ["vectorize", *[{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / "replaced.gpkg")}
+                         for area in (0, 0.05)]]),
         ("batch", "batch",
          ["vectorize", [{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / f"from {area}.gpkg")}
                         for area in (0, 0.05)]]),

@@ -157,3 +157,9 @@ def test_results_arrive_styled_and_in_the_group_of_their_raster(told):
     assert layer["renderer"] == "graduatedSymbol"
     assert layer["labels"]
     assert told["loaded"]["beside"] == 0
+
+
+def test_a_layer_whose_file_is_replaced_shows_the_new_one(told):
+    before, after = told["replaced"]["results"]
+    assert before["N_POLYGONS"] > after["N_POLYGONS"]
+    assert told["replaced"]["features"] == [after["N_POLYGONS"]]

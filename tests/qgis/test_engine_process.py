@@ -348,7 +348,9 @@ def test_the_workspace_goes_when_the_work_is_done(tmp_path):
 def test_a_finished_file_replaces_an_earlier_one_and_a_failure_says_what_to_do(tmp_path):
     (tmp_path / "draft.tif").write_text("new")
     (tmp_path / "mask.tif").write_text("old")
+    (tmp_path / "mask.tif.aux.xml").write_text("old statistics")
     place(tmp_path / "draft.tif", tmp_path / "mask.tif")
     assert (tmp_path / "mask.tif").read_text() == "new"
+    assert not (tmp_path / "mask.tif.aux.xml").exists()
     with pytest.raises(PlaceError, match="remove the layer"):
         place(tmp_path / "nothing.tif", tmp_path / "mask.tif")

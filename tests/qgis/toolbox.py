@@ -228,17 +228,33 @@ def chain(parameters):
     }
 
 
-def loaded(parameters, group):
-    """The layers of a run as they arrive in a project."""
+def load(name, parameters):
+    """Run an algorithm and load its output into the project, as its dialog does."""
     from processing.gui.Postprocessing import handleAlgorithmResults
 
     project, context = QgsProject.instance(), QgsProcessingContext()
-    project.clear()
     context.setProject(project)
     given = {**parameters, "OUTPUT": QgsProcessingOutputLayerDefinition(parameters["OUTPUT"], project)}
-    alg = algorithm("plotstats")
-    alg.run(given, context, Listening(), catchExceptions=False)
+    alg = algorithm(name)
+    results, _ = alg.run(given, context, Listening(), catchExceptions=False)
     handleAlgorithmResults(alg, context, Listening(), parameters=given)
+    return results
+
+
+def replaced(name, *runs):
+    """Features of the layers in the project after the same output was written several times."""
+    project = QgsProject.instance()
+    project.clear()
+    results = [load(name, parameters) for parameters in runs]
+    layers = project.mapLayers().values()
+    return {"results": results, "features": [layer.featureCount() for layer in layers]}
+
+
+def loaded(parameters, group):
+    """The layers of a run as they arrive in a project."""
+    project = QgsProject.instance()
+    project.clear()
+    load("plotstats", parameters)
     tree = project.layerTreeRoot()
     found = tree.findGroup(group)
     layers = [node.layer() for node in found.findLayers()] if found else []

@@ -12,6 +12,8 @@ from typing import TextIO
 
 _BLOCKS = "blocks.zarr"
 _CLAIM = "claimed"
+_LEFTOVERS = {".gpkg": ("-wal", "-shm"), ".tif": (".aux.xml", ".ovr"), ".tiff": (".aux.xml", ".ovr")}
+"""What others keep beside a file, and what would be read with the one that replaces it."""
 
 
 class PlaceError(Exception):
@@ -99,9 +101,8 @@ def place(source: Path, destination: Path) -> None:
     """Give a finished file its final name, replacing an earlier one. Raises PlaceError."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if destination.suffix.lower() == ".gpkg":
-            for leftover in ("-wal", "-shm"):
-                destination.with_name(destination.name + leftover).unlink(missing_ok=True)
+        for leftover in _LEFTOVERS.get(destination.suffix.lower(), ()):
+            destination.with_name(destination.name + leftover).unlink(missing_ok=True)
         shutil.move(source, destination)
     except OSError as err:
         raise PlaceError(
