@@ -59,6 +59,7 @@ def test_an_installation_that_cannot_be_says_why_and_can_be_tried_again(seen):
 def test_one_click_opens_the_sample_and_leads_to_the_next_step(seen):
     assert seen["sample layers"] == ["Orthomosaic", "Plots", "Surface height", "Terrain height"]
     assert seen["step after the sample"] == 2
+    assert seen["return key"] == ["Run the whole job"]
 
 
 def test_options_are_kept_and_diagnostics_are_copied(seen):

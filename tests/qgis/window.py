@@ -15,7 +15,7 @@ from pathlib import Path
 import qgis.utils
 from qgis.core import QgsApplication, QgsProject, QgsSettings
 from qgis.PyQt.QtCore import QCoreApplication, QTimer
-from qgis.PyQt.QtWidgets import QDialogButtonBox, QDockWidget, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QDialogButtonBox, QDockWidget, QPushButton, QToolButton, QWidget
 from qgis.utils import iface
 
 ORDER = json.loads(Path(os.environ["CROPSEG_WINDOW"]).read_text())
@@ -77,6 +77,7 @@ def welcome(plugin, seen):
     picture(dialog, "welcome-2")
     dialog.sample_page.open_button.click()
     seen["step after the sample"] = dialog.pages.currentIndex()
+    seen["return key"] = [b.text() for b in dialog.findChildren(QPushButton) if b.isDefault()]
     picture(dialog, "welcome-3")
     dialog.close()
     drawn()

@@ -88,7 +88,7 @@ class WelcomeDialog(QDialog):
         deeds = {
             self.engine_page: self.next_button if self._has_engine else self.engine_page.panel.install_button,
             self.sample_page: self.sample_page.open_button,
-            self.next_page: self.close_button,
+            self.next_page: self.next_page.buttons[0],
         }
         deeds[self.pages.currentWidget()].setDefault(True)
 
