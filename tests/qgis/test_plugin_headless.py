@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import zipfile
@@ -52,6 +53,16 @@ def test_help_pages_refer_to_what_is_there():
         text = page.read_text(encoding="utf-8")
         for name in _targets(text):
             assert (folder / name).is_file(), f"{page.name} refers to {name}"
+
+
+def test_each_step_of_the_readme_has_its_picture():
+    text = (ROOT / "qgis_plugin" / "README.md").read_text(encoding="utf-8")
+    steps = re.split(r"^\d\. ", text.partition("\n## The same as one line")[0], flags=re.MULTILINE)[1:]
+    assert 3 < len(steps) < 10
+    for step in steps[:-1]:
+        assert "![" in step
+    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (ROOT / "qgis_plugin" / name).is_file(), name
 
 
 def test_help_pictures_are_small():
