@@ -133,6 +133,7 @@ def test_what_is_to_be_installed_is_installed_from_the_toolbox():
 
 def test_options_of_the_command_line_become_parameters_that_exist():
     assert in_toolbox_words("pass --gsd 0.02, or --out x") == "pass RESOLUTION 0.02, or OUTPUT x"
+    assert in_toolbox_words("or --snap MASK") == "or MASK"
     assert in_toolbox_words("--never-heard a--b") == "--never-heard a--b"
     code = "".join(path.read_text() for path in (ROOT / "qgis_plugin/cropseg/algorithms").glob("*.py"))
     for parameter in PARAMETERS.values():

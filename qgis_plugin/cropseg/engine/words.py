@@ -81,4 +81,6 @@ def in_toolbox_words(text: str) -> str:
     """
     for command, here in INSTALLATIONS.items():
         text = text.replace(command, here)
-    return re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: PARAMETERS.get(found[0], found[0]), text)
+    text = re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: PARAMETERS.get(found[0], found[0]), text)
+    # "--snap MASK" names its parameter already.
+    return re.sub(r"\b([A-Z_]{3,}) \1\b", r"\1", text)
