@@ -26,10 +26,10 @@ def home(tmp_path_factory):
     return new_home(tmp_path_factory.mktemp("hôme") / "u s e r")
 
 
-def run(home, algorithm: str, *, extra: dict[str, str] | None = None, **parameters: object) -> dict:
-    """The results of one line of the shell."""
+def run(home, algorithm: str, *, cwd=None, extra: dict[str, str] | None = None, **parameters: object) -> dict:
+    """The results of one line of the shell, given in a folder."""
     given = [f"{name}={value}" for name, value in parameters.items()]
-    done = qgis_process(home, "run", algorithm, "--", *given, **(extra or {}))
+    done = qgis_process(home, "run", algorithm, "--", *given, cwd=cwd, **(extra or {}))
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout[done.stdout.index("{") :])["results"]
 
@@ -42,7 +42,8 @@ def test_one_line_does_the_whole_job_whatever_the_fields_name(home, tmp_path):
     # Variables of QGIS's own libraries that would break the engine's if they reached it.
     broken = {"PROJ_LIB": "/nowhere", "GDAL_DATA": "/nowhere", "PYTHONPATH": "/usr/share/qgis/python"}
     out = folder / "résultats"
-    results = run(home, "cropseg:pipeline", extra=broken, INPUT=ortho, EXTENT=EXTENT, PLOTS=PLOTS, OUTPUT=out)
+    given = {"INPUT": ortho.name, "EXTENT": EXTENT, "PLOTS": PLOTS, "OUTPUT": out.name}
+    results = run(home, "cropseg:pipeline", cwd=folder, extra=broken, **given)
     ours = cg.segment(ortho, tmp_path / "ours", bbox=BBOX, plots=PLOTS)
     assert results["COVERAGE"] == pytest.approx(ours.summary.canopy_cover, rel=1e-12)
     assert results["CANOPY_AREA"] == pytest.approx(ours.summary.canopy_area_m2, rel=1e-12)
@@ -69,9 +70,9 @@ def test_one_line_moves_a_template_joins_a_field_book_and_fits_to_the_canopy(hom
         "plot;Sorte\n" + "".join(f"{name};Sörte {i}\n" for i, name in enumerate(ids)), encoding="utf-8"
     )
     truth = SAMPLE / "field_truth.tif"
-    made = {"TEMPLATE": PLOTS, "FIELD_BOOK": book, "MASK": truth, "OUTPUT": tmp_path / "Parzellen ü.gpkg"}
-    results = run(home, "cropseg:makeplots", **LINE, **made)
-    theirs = gpd.read_file(results["OUTPUT"], layer="plots")
+    made = {"TEMPLATE": PLOTS, "FIELD_BOOK": book.name, "MASK": truth, "OUTPUT": "Parzellen ü.gpkg"}
+    results = run(home, "cropseg:makeplots", cwd=tmp_path, **LINE, **made)
+    theirs = gpd.read_file(tmp_path / results["OUTPUT"], layer="plots")
     mine = make_plots(site=SITE, template=Template(PLOTS), fieldbook=book, snap_to=truth)
     assert results["N_PLOTS"] == len(mine) == 32
     assert list(theirs["Sorte"]) == list(mine["Sorte"]) == [f"Sörte {i}" for i in range(32)]
@@ -86,15 +87,16 @@ def test_one_line_runs_a_model_of_the_designer(home, told, tmp_path):
     assert list(theirs["coverage"]) == list(before["coverage"])
 
 
-def test_one_line_looks_before_a_run(home):
-    results = run(home, "cropseg:check", INPUT=FIELD, EXTENT=EXTENT)
+def test_one_line_looks_before_a_run_with_a_model_of_the_users(home, tmp_path):
+    shutil.copy(ROOT / "cropseg_geo/model/weights/canopy-s.onnx", tmp_path / "mein Modell.onnx")
+    results = run(home, "cropseg:check", cwd=tmp_path, INPUT=FIELD, EXTENT=EXTENT, MODEL="mein Modell.onnx")
     assert results["TILES"] == cg.check(FIELD, bbox=BBOX).tiles
 
 
 def test_one_line_installs_the_engine(tmp_path):
     home = new_home(tmp_path / "home", engine=None)
     write_wheel(tmp_path / "wheels", "0.1.0")
-    results = run(home, "cropseg:installengine", WHEELS=tmp_path / "wheels")
+    results = run(home, "cropseg:installengine", cwd=tmp_path, WHEELS="wheels")
     assert results["VERSION"] == "0.1.0"
     assert (home / ".local/share/cropseg/engine/pyvenv.cfg").is_file()
 

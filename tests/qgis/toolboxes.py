@@ -78,14 +78,17 @@ def ask_toolbox(home: Path, scenarios: list[tuple[str, str, list]]) -> dict[str,
     return json.loads(told.read_text())
 
 
-def qgis_process(home: Path, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run qgis_process; its answer is JSON."""
+def qgis_process(
+    home: Path, *arguments: str, cwd: Path | None = None, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run qgis_process, in a folder if one is given; its answer is JSON."""
     return subprocess.run(
         [PROCESS, "--json", *arguments],
         capture_output=True,
         text=True,
         check=False,
         env=environment(home) | extra,
+        cwd=cwd,
         timeout=600,
     )
 

@@ -18,6 +18,7 @@ from ..engine.environment import managed_folder
 from ..engine.install import ACCELERATORS, InstallError, install
 from ..translation import tr
 from .base import ENGINE_KEY, EngineAlgorithm
+from .sources import absolute
 
 ACCELERATOR, WHEELS, FOLDER = "ACCELERATOR", "WHEELS", "FOLDER"
 
@@ -83,12 +84,12 @@ class InstallEngineAlgorithm(EngineAlgorithm):
     ) -> dict[str, Any]:
         wheels = self.parameterAsFile(parameters, WHEELS, context)
         folder = self.parameterAsFile(parameters, FOLDER, context)
-        target = Path(folder) if folder else managed_folder()
+        target = Path(absolute(folder)) if folder else managed_folder()
         try:
             engine = install(
                 target,
                 accelerator=self.parameterAsEnumString(parameters, ACCELERATOR, context),
-                wheels=Path(wheels) if wheels else None,
+                wheels=Path(absolute(wheels)) if wheels else None,
                 on_line=feedback.pushConsoleInfo,
                 is_cancelled=feedback.isCanceled,
             )

@@ -24,7 +24,7 @@ from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
 from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
-from .sources import raster_source, vector_source
+from .sources import absolute, raster_source, vector_source
 from .trial_options import (
     add_line_options,
     add_numbering_options,
@@ -106,12 +106,13 @@ class MakePlotsAlgorithm(EngineAlgorithm):
         has_template = self.given(parameters, TEMPLATE)
         template = vector_source(self, parameters, TEMPLATE, context, feedback) if has_template else None
         mask = self.parameterAsRasterLayer(parameters, MASK, context)
+        book = self.parameterAsFile(parameters, FIELD_BOOK, context)
         self._arguments = {
             "site": site_arguments(self, parameters, context),
             "trial": None if template else trial_arguments(self, parameters, context),
             "numbering": numbering_arguments(self, parameters, context),
             "template": {"plots": template} if template else None,
-            "fieldbook": self.parameterAsFile(parameters, FIELD_BOOK, context) or None,
+            "fieldbook": absolute(book) if book else None,
             "fieldbook_by": self.text(parameters, FIELD_BOOK_BY, context),
             "snap_to": raster_source(mask) if mask else None,
         }

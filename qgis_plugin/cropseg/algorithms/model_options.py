@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from qgis.core import (
@@ -20,7 +21,7 @@ from qgis.core import (
 from ..moved import POLYGONS
 from ..translation import tr
 from .base import DEVICE_KEY, EngineAlgorithm
-from .sources import extent_of, raster_layer, raster_source, vector_source
+from .sources import absolute, extent_of, raster_layer, raster_source, vector_source
 
 INPUT, BANDS, EXTENT, AREA = "INPUT", "BANDS", "EXTENT", "AREA"
 MODEL, THRESHOLD, RESOLUTION, AUTO_RESOLUTION, GRID = (
@@ -175,7 +176,7 @@ def model_arguments(
         "bands": algorithm.parameterAsInts(parameters, BANDS, context) or None,
         "alpha_band": algorithm.whole(parameters, ALPHA_BAND, context),
         "scale": _scale(algorithm.text(parameters, SCALE, context)),
-        "model": algorithm.text(parameters, MODEL, context),
+        "model": _model(algorithm.text(parameters, MODEL, context)),
         "threshold": algorithm.number(parameters, THRESHOLD, context),
         "gsd_m": _working_gsd(algorithm, parameters, context),
         "grid": algorithm.parameterAsEnumString(parameters, GRID, context),
@@ -187,6 +188,13 @@ def model_arguments(
         "backend": algorithm.parameterAsEnumString(parameters, BACKEND, context),
         "precision": algorithm.parameterAsEnumString(parameters, PRECISION, context),
     }
+
+
+def _model(text: str | None) -> str | None:
+    """A model's name, or where its file is."""
+    if text is None or text in MODELS or not Path(text).is_file():
+        return text
+    return absolute(text)
 
 
 def _working_gsd(

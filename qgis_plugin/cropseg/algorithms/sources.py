@@ -22,6 +22,11 @@ VECTOR_FORMATS = ["gpkg", "shp", "geojson", "fgb"]
 """Formats that are handed on as they are; everything else is copied to a GeoPackage first."""
 
 
+def absolute(path: str) -> str:
+    """A file's name that leads to it from the engine's folder, too; links stay as they are."""
+    return os.path.abspath(path)  # noqa: PTH100 - it would follow links
+
+
 def raster_layer(
     algorithm: QgsProcessingAlgorithm, parameters: dict, name: str, context: QgsProcessingContext
 ) -> QgsRasterLayer:
@@ -49,7 +54,7 @@ def raster_source(layer: QgsRasterLayer) -> str:
     # QGIS appends its own hints to the name of the file.
     source = layer.source().partition("|option:")[0].partition("|credential:")[0]
     if Path(source).exists():
-        source = os.path.abspath(source)  # noqa: PTH100 - links are to stay as they are
+        source = absolute(source)
     crs = layer.crs()
     if crs.isValid() and crs != layer.dataProvider().crs():
         return _with_crs(source, crs)
@@ -92,7 +97,7 @@ def vector_source(
         # A copy has one layer, but QGIS may still say the name that it had in its own file.
         layer_name = ""
     if Path(path).exists():
-        path = os.path.abspath(path)  # noqa: PTH100 - links are to stay as they are
+        path = absolute(path)
     return f"{path}|layername={layer_name}" if layer_name else path
 
 

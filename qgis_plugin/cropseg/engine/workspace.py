@@ -32,7 +32,8 @@ def workspace(destination: Path, *, keep_blocks: bool) -> Iterator[Path]:
     PlaceError
         If another run works there; its files are left alone.
     """
-    work = destination.with_name(f".{destination.stem}.cropseg")
+    # The engine starts in another folder: a name that counts from here would lead elsewhere from there.
+    work = destination.absolute().with_name(f".{destination.stem}.cropseg")
     work.mkdir(parents=True, exist_ok=True)
     with _claimed(work, destination):
         try:
