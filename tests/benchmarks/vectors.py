@@ -26,7 +26,8 @@ CELL_PX = 48
 OURS, SPLIT = "ours", "ours, split"
 READY, DONE = "imported", "written"
 OUR_CODE = f"""
-import sys, cropseg_geo, cropseg_geo.layers
+import sys, cropseg_geo, psutil, pyarrow
+from cropseg_geo.pipeline import vectorization  # else loaded when it is first called
 from cropseg_geo.vector.options import Outlines
 print({READY!r}, flush=True)
 cropseg_geo.vectorize(sys.argv[1], sys.argv[2], outlines=Outlines(objects=sys.argv[3]))
