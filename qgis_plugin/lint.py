@@ -79,6 +79,13 @@ def _node(node: ast.AST, *, without_qgis: bool) -> Iterator[str]:
             yield "every error is swallowed (except Exception: pass)"
     elif isinstance(node, ast.Assert):
         yield "assert; raise an error"
+    elif isinstance(node, ast.Raise) and any(_is_text(text) for text in getattr(node.exc, "args", ())):
+        yield "an error's text that cannot be translated; give it to tr()"
+
+
+def _is_text(node: ast.AST) -> bool:
+    """True for a text as it stands, with values in it or without."""
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _call(node: ast.Call) -> Iterator[str]:

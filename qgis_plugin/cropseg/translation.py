@@ -6,6 +6,8 @@ from pathlib import Path
 
 from qgis.PyQt.QtCore import QCoreApplication, QTranslator
 
+from .engine.language import speak
+
 CONTEXT = "cropseg"
 FOLDER = Path(__file__).resolve().parent / "i18n"
 
@@ -16,7 +18,7 @@ def tr(text: str) -> str:
 
 
 def load_translator(locale: str) -> QTranslator | None:
-    """Install the translation for a locale such as ``de`` or ``de_CH``.
+    """Install the translation for a locale such as ``de`` or ``de_CH``; the engine's side speaks it, too.
 
     Returns
     -------
@@ -29,5 +31,6 @@ def load_translator(locale: str) -> QTranslator | None:
         translator = QTranslator()
         if path.is_file() and translator.load(str(path)):
             QCoreApplication.installTranslator(translator)
+            speak(tr)
             return translator
     return None

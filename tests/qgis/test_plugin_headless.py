@@ -34,6 +34,21 @@ def test_the_package_works_in_qgis_process_in_the_language_of_qgis(zipped, tmp_p
         assert f"cropseg:{algorithm}\t" in listed
 
 
+def test_the_engines_side_speaks_the_language_of_qgis(zipped, tmp_path):
+    program("qgis_process")
+    with zipfile.ZipFile(zipped) as archive:
+        archive.extractall(make_profile(tmp_path, locale="de_CH", enabled=True))
+    others = tmp_path / "Diplomarbeit"
+    others.mkdir()
+    (others / "Kapitel 1.odt").touch()
+    refused = qgis_process(tmp_path, "run", "cropseg:installengine", "--", f"FOLDER={others}")
+    assert "enthält andere Dateien" in refused
+    mask = ROOT / "sample_tiles" / "field_truth.tif"
+    arguments = (f"INPUT={mask}", f"OUTPUT={tmp_path / 'canopy.gpkg'}")
+    missing = qgis_process(tmp_path, "run", "cropseg:vectorize", "--", *arguments)
+    assert "noch nicht installiert" in missing
+
+
 def test_help_pages_say_what_the_algorithms_say(tmp_path):
     program("qgis_process")
     python = shutil.which("python3", path="/usr/bin")

@@ -32,6 +32,8 @@ PLUGIN = Path(__file__).resolve().parents[2] / "qgis_plugin" / "cropseg"
         ("a = QgsTask.CanCancel | 1", "lacks the name of its enum"),
         ("f(QMessageBox.Yes)", "lacks the name of its enum"),
         ("match x:\n    case 1: pass", "Python 3.9 cannot read"),
+        ("raise InstallError(f'{folder} is full')", "cannot be translated"),
+        ("raise EngineError(tr('It broke.'), 'mend it')", "cannot be translated"),
     ],
 )
 def test_each_forbidden_thing_is_found(source, part):
@@ -48,6 +50,8 @@ def test_each_forbidden_thing_is_found(source, part):
         "dialog.exec()",
         "run(command, shell=False)",
         "from ..translation import tr",
+        "raise InstallError(tr('{} is full').format(folder), kind='Full') from err",
+        "raise Cancelled",
         "import processing\nfrom qgis.core import Qgis",
     ],
 )

@@ -28,7 +28,6 @@ from ..engine.environment import Engine, look, new_log
 from ..engine.process import Cancelled, EngineError, run
 from ..engine.progress import LABELS, Progress
 from ..engine.protocol import Job, Unknown, Warned, Written
-from ..engine.versions import told
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
 from ..moved import ADVANCED
@@ -184,7 +183,7 @@ def usable_engine() -> Engine:
     chosen = str(QgsSettings().value(ENGINE_KEY, "") or "")
     engine, fit = look(chosen)
     if engine is None or not fit.is_ok:
-        raise QgsProcessingException(told(*fit.in_words(tr)))
+        raise QgsProcessingException(str(fit))
     return engine
 
 

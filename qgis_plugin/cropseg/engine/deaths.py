@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
+from .language import tr
+
 _OUT_OF_MEMORY = frozenset({-9, 137, 0xC0000017, 0xC000012D})
 """SIGKILL, by itself or as a shell says it; Windows: no memory, commitment limit."""
 
@@ -35,26 +37,26 @@ def explain(code: int, said: str) -> Death:
     number = code & 0xFFFFFFFF if code < -255 else code
     if number in _OUT_OF_MEMORY:
         return Death(
-            "The engine was killed, most likely by the system because memory ran out.",
-            "close other programs, or set smaller batches, fewer blocks at a time or a smaller extent",
+            tr("The engine was killed, most likely by the system because memory ran out."),
+            tr("close other programs, or set smaller batches, fewer blocks at a time or a smaller extent"),
             "Killed",
         )
     if "No module named" in said and "cropseg_geo" in said:
         return Death(
-            "That Python does not hold the engine.",
-            "install the engine, or choose another Python in Settings › Options › CropSeg",
+            tr("That Python does not hold the engine."),
+            tr("install the engine, or choose another Python in Settings › Options › CropSeg"),
             "Missing",
         )
-    tail = f" It said last:\n{said}" if said else ""
+    tail = " " + tr("It said last:\n{}").format(said) if said else ""
     if number in _LIBRARY:
         return Death(
-            f"A library of the engine is missing or damaged ({_in_words(number)}).{tail}",
-            "install the engine again; where a virus scanner removes files, except its folder first",
+            tr("A library of the engine is missing or damaged ({}).").format(_in_words(number)) + tail,
+            tr("install the engine again; where a virus scanner removes files, except its folder first"),
             "Broken",
         )
     return Death(
-        f"The engine ended without a result ({_in_words(number)}).{tail}",
-        "run it again with device cpu; if it happens again, report it with the log",
+        tr("The engine ended without a result ({}).").format(_in_words(number)) + tail,
+        tr("run it again with device cpu; if it happens again, report it with the log"),
         "Crash",
     )
 
@@ -62,5 +64,5 @@ def explain(code: int, said: str) -> Death:
 def _in_words(number: int) -> str:
     if number < 0:
         known = {member.value for member in signal.Signals}
-        return f"signal {signal.Signals(-number).name if -number in known else -number}"
-    return f"exit code {number:#x}" if number > 255 else f"exit code {number}"
+        return tr("signal {}").format(signal.Signals(-number).name if -number in known else -number)
+    return tr("exit code {}").format(f"{number:#x}" if number > 255 else number)

@@ -16,7 +16,10 @@ _TOLD = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "CUDA_VISIBLE_DEVICES", "PIP_I
 
 
 def report(engine: Engine | None, fit: Fit) -> str:
-    """Plain text; the user's name is taken out of paths, and what a proxy's address may hold is left out."""
+    """Plain English text, for whoever helps.
+
+    The user's name is taken out of paths, and what a proxy's address may hold is left out.
+    """
     lines = [
         "CropSeg diagnostics",
         f"Plugin      {plugin_version()}",
@@ -26,7 +29,7 @@ def report(engine: Engine | None, fit: Fit) -> str:
         f"Disk        {_free_space(data_folder())}",
         f"Graphics    {shutil.which('nvidia-smi') or 'no nvidia-smi on the PATH'}",
         f"Set         {', '.join(name for name in _TOLD if os.environ.get(name)) or 'no proxy, no index'}",
-        f"Handshake   {fit.verdict.value}: {fit.in_words()[0]}",
+        f"Handshake   {fit.verdict.value}: {fit.in_words(str)[0]}",
     ]
     if engine is None:
         lines.append(f"Engine      none; the plugin's own would be in {managed_folder()}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .command import command, environment, without_window
+from .language import tr
 from .protocol import Job, Result, parse
 from .versions import Fit, Verdict, compare, plugin_version
 
@@ -166,7 +167,7 @@ def _ask(python: Path, kind: str) -> Engine | None:
         _complaints[python] = err.strerror or str(err)
         return None
     except subprocess.TimeoutExpired:
-        _complaints[python] = f"no answer within {_ANSWER_S} s"
+        _complaints[python] = tr("no answer within {} s").format(_ANSWER_S)
         return None
     events = [parse(line) for line in done.stdout.decode("utf-8", errors="replace").splitlines()]
     for event in events:
@@ -179,5 +180,5 @@ def _ask(python: Path, kind: str) -> Engine | None:
             )
     said = done.stderr.decode("utf-8", errors="replace").split("\n")
     last = next((line.strip() for line in reversed(said) if line.strip()), "")
-    _complaints[python] = last or f"exit code {done.returncode}"
+    _complaints[python] = last or tr("exit code {}").format(done.returncode)
     return None

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from .command import environment, in_own_group, without_window
 from .environment import Engine, forget, judge, probe, python_in
+from .language import tr
 from .pip_settings import for_uv
 from .process import kill_tree
 from .versions import plugin_version
@@ -107,7 +108,9 @@ def steps(
         For an accelerator that does not exist.
     """
     if accelerator not in ACCELERATORS:
-        raise InstallError(f"unknown accelerator {accelerator!r}; choose one of {', '.join(ACCELERATORS)}")
+        raise InstallError(
+            tr("unknown accelerator {}; choose one of {}").format(accelerator, ", ".join(ACCELERATORS))
+        )
     with_torch = accelerator in TORCH_INDEXES or _has_nothing_else()
     engine = requirement(with_torch=with_torch, own=own)
     if wheels is not None:
@@ -144,8 +147,10 @@ def find_tool() -> Tool:
             return Tool("venv", python)
     wanted = ".".join(map(str, OLDEST_PYTHON))
     raise InstallError(
-        f"Neither uv nor a Python {wanted} or newer with venv was found.\n"
-        "→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again"
+        tr(
+            "Neither uv nor a Python {} or newer with venv was found.\n"
+            "→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again"
+        ).format(wanted)
     )
 
 
@@ -211,9 +216,11 @@ def install(
         If it could not be made; everything is as it was before.
     """
     if target.exists() and any(target.iterdir()) and not (target / "pyvenv.cfg").is_file():
-        raise InstallError(f"{target} holds other files.\n→ choose an empty folder for the engine")
+        raise InstallError(
+            tr("{} holds other files.\n→ choose an empty folder for the engine").format(target)
+        )
     if wheels is not None and not any(wheels.glob("*.whl")):
-        raise InstallError(f"{wheels} holds no wheels (*.whl).\n→ choose the folder that does")
+        raise InstallError(tr("{} holds no wheels (*.whl).\n→ choose the folder that does").format(wheels))
     commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels, own=own_wheel(wheels))
     before = _set_aside(target)
     try:
@@ -242,7 +249,9 @@ def _set_aside(target: Path) -> Path | None:
         return target.rename(aside)
     except OSError as err:
         raise InstallError(
-            f"{target} cannot be replaced ({err.strerror}).\n→ end jobs that still run, and try again"
+            tr("{} cannot be replaced ({}).\n→ end jobs that still run, and try again").format(
+                target, err.strerror
+            )
         ) from err
 
 
@@ -256,7 +265,7 @@ def _proven(target: Path) -> Engine:
     engine = probe(python_in(target), "managed")
     fit = judge(engine, python_in(target))
     if engine is None or not fit.is_ok:
-        raise InstallError(f"The engine was installed, but cannot be used.\n{fit}")
+        raise InstallError(tr("The engine was installed, but cannot be used.\n{}").format(fit))
     return engine
 
 
@@ -292,7 +301,9 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
     if child.returncode:
         said = "\n".join(tail)
         raise InstallError(
-            f"The installation failed (exit code {child.returncode}):\n{said}\n→ {remedy(said)}"
+            tr("The installation failed (exit code {}):\n{}\n→ {}").format(
+                child.returncode, said, remedy(said)
+            )
         )
     return True
 
@@ -300,11 +311,11 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
 def remedy(said: str) -> str:
     """What to do after an installation failed, by what pip or uv said last."""
     if _NOT_FOUND.search(said):
-        return (
+        return tr(
             "no engine for this plugin is to be had from there: take the plugin's package with the engine in "
             "it, or a folder of wheels that holds cropseg-geo; or check the connection and the proxy"
         )
-    return "check the connection and the proxy, or install from a folder of wheels"
+    return tr("check the connection and the proxy, or install from a folder of wheels")
 
 
 def _read_all(child: subprocess.Popen[bytes], lines: queue.Queue[str]) -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from .command import command, environment, in_own_group, without_window
 from .deaths import explain
+from .language import tr
 from .protocol import Failed, Job, Result, parse
 
 GRACE_S = 1.2
@@ -54,7 +55,7 @@ class EngineError(Exception):
         if self.remedy:
             lines.append(f"→ {self.remedy}")
         if self.log:
-            lines.append(f"Log: {self.log}")
+            lines.append(tr("Log: {}").format(self.log))
         return "\n".join(lines)
 
 
@@ -138,8 +139,8 @@ def _start(python: Path, errors: Any, inherited: Mapping[str, str]) -> subproces
         )
     except OSError as err:
         raise EngineError(
-            f"The engine {python} cannot be started ({err.strerror or err}).",
-            "choose another Python in Settings › Options › CropSeg, or install the engine again",
+            tr("The engine {} cannot be started ({}).").format(python, err.strerror or err),
+            tr("choose another Python in Settings › Options › CropSeg, or install the engine again"),
         ) from err
 
 

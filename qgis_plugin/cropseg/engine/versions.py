@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from .language import tr
+
 PROTOCOL = 1
 """Version of the job and of the event lines; the engine refuses a job of another one."""
 
@@ -49,7 +51,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class Fit:
-    """A verdict and what it is about; ``str()`` says it in English, with what to do about it."""
+    """A verdict and what it is about; ``str()`` says it in words, with what to do about it."""
 
     verdict: Verdict
     place: str = ""
@@ -62,19 +64,16 @@ class Fit:
         """True if the engine can be used."""
         return self.verdict is Verdict.OK
 
-    def in_words(self, tr: Callable[[str], str] = str) -> tuple[str, str]:
-        """Message and remedy in a language; the remedy is empty where all is well."""
+    def in_words(self, translate: Callable[[str], str] = tr) -> tuple[str, str]:
+        """Message and remedy in the user's language or another; the remedy is empty where all is well."""
         name = self.verdict.value
         values = {"place": self.place, "engine": self.engine, "plugin": self.plugin, "detail": self.detail}
-        return tr(LABELS[name]).format(**values), tr(REMEDIES[name]) if name in REMEDIES else ""
+        remedy = translate(REMEDIES[name]) if name in REMEDIES else ""
+        return translate(LABELS[name]).format(**values), remedy
 
     def __str__(self) -> str:
-        return told(*self.in_words())
-
-
-def told(message: str, remedy: str) -> str:
-    """A message with its remedy on a line of its own."""
-    return f"{message}\n→ {remedy}" if remedy else message
+        message, remedy = self.in_words()
+        return f"{message}\n→ {remedy}" if remedy else message
 
 
 def plugin_version() -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from .language import tr
+
 _BLOCKS = "blocks.zarr"
 _CLAIM = "claimed"
 _LEFTOVERS = {".gpkg": ("-wal", "-shm"), ".tif": (".aux.xml", ".ovr"), ".tiff": (".aux.xml", ".ovr")}
@@ -51,8 +53,9 @@ def _claimed(work: Path, destination: Path) -> Iterator[None]:
     with path.open("a", encoding="utf-8") as claim:
         if not _lock(claim):
             raise PlaceError(
-                f"Another run writes {destination} at this moment.\n"
-                "→ wait until it is done, or choose another name"
+                tr(
+                    "Another run writes {} at this moment.\n→ wait until it is done, or choose another name"
+                ).format(destination)
             )
         try:
             yield
@@ -107,6 +110,8 @@ def place(source: Path, destination: Path) -> None:
         shutil.move(source, destination)
     except OSError as err:
         raise PlaceError(
-            f"{destination} cannot be written ({err.strerror or err}).\n"
-            "→ remove the layer that shows this file from the project, or choose another name"
+            tr(
+                "{} cannot be written ({}).\n"
+                "→ remove the layer that shows this file from the project, or choose another name"
+            ).format(destination, err.strerror or err)
         ) from err

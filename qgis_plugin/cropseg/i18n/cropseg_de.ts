@@ -882,6 +882,118 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Das Wahrscheinlichkeitsraster der Maske; gibt jedem Umriss seine mittlere Wahrscheinlichkeit.</translation>
     </message>
     <message>
+      <source>The engine was killed, most likely by the system because memory ran out.</source>
+      <translation>Der Rechenkern wurde beendet, sehr wahrscheinlich vom System, weil der Arbeitsspeicher ausging.</translation>
+    </message>
+    <message>
+      <source>close other programs, or set smaller batches, fewer blocks at a time or a smaller extent</source>
+      <translation>andere Programme schließen, oder eine kleinere Stapelgröße, weniger Blöcke zugleich oder eine kleinere Ausdehnung wählen</translation>
+    </message>
+    <message>
+      <source>That Python does not hold the engine.</source>
+      <translation>Dieses Python enthält den Rechenkern nicht.</translation>
+    </message>
+    <message>
+      <source>install the engine, or choose another Python in Settings › Options › CropSeg</source>
+      <translation>den Rechenkern installieren oder unter Einstellungen › Optionen › CropSeg ein anderes Python wählen</translation>
+    </message>
+    <message>
+      <source>It said last:
+{}</source>
+      <translation>Zuletzt sagte er:
+{}</translation>
+    </message>
+    <message>
+      <source>A library of the engine is missing or damaged ({}).</source>
+      <translation>Eine Bibliothek des Rechenkerns fehlt oder ist beschädigt ({}).</translation>
+    </message>
+    <message>
+      <source>install the engine again; where a virus scanner removes files, except its folder first</source>
+      <translation>den Rechenkern neu installieren; entfernt ein Virenscanner Dateien, vorher dessen Ordner ausnehmen</translation>
+    </message>
+    <message>
+      <source>The engine ended without a result ({}).</source>
+      <translation>Der Rechenkern endete ohne Ergebnis ({}).</translation>
+    </message>
+    <message>
+      <source>run it again with device cpu; if it happens again, report it with the log</source>
+      <translation>noch einmal mit dem Gerät cpu starten; geschieht es wieder, mit dem Protokoll melden</translation>
+    </message>
+    <message>
+      <source>signal {}</source>
+      <translation>Signal {}</translation>
+    </message>
+    <message>
+      <source>exit code {}</source>
+      <translation>Rückgabewert {}</translation>
+    </message>
+    <message>
+      <source>no answer within {} s</source>
+      <translation>keine Antwort binnen {} s</translation>
+    </message>
+    <message>
+      <source>unknown accelerator {}; choose one of {}</source>
+      <translation>unbekannter Beschleuniger {}; zur Wahl stehen {}</translation>
+    </message>
+    <message>
+      <source>Neither uv nor a Python {} or newer with venv was found.
+→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again</source>
+      <translation>Weder uv noch ein Python ab {} mit venv wurde gefunden.
+→ uv (docs.astral.sh/uv) oder Python (python.org) installieren, QGIS neu starten und noch einmal versuchen</translation>
+    </message>
+    <message>
+      <source>{} holds other files.
+→ choose an empty folder for the engine</source>
+      <translation>{} enthält andere Dateien.
+→ einen leeren Ordner für den Rechenkern wählen</translation>
+    </message>
+    <message>
+      <source>{} holds no wheels (*.whl).
+→ choose the folder that does</source>
+      <translation>{} enthält keine Wheels (*.whl).
+→ den Ordner wählen, der sie enthält</translation>
+    </message>
+    <message>
+      <source>{} cannot be replaced ({}).
+→ end jobs that still run, and try again</source>
+      <translation>{} kann nicht ersetzt werden ({}).
+→ laufende Aufträge beenden und noch einmal versuchen</translation>
+    </message>
+    <message>
+      <source>The engine was installed, but cannot be used.
+{}</source>
+      <translation>Der Rechenkern wurde installiert, ist aber nicht zu gebrauchen.
+{}</translation>
+    </message>
+    <message>
+      <source>The installation failed (exit code {}):
+{}
+→ {}</source>
+      <translation>Die Installation ist gescheitert (Rückgabewert {}):
+{}
+→ {}</translation>
+    </message>
+    <message>
+      <source>no engine for this plugin is to be had from there: take the plugin's package with the engine in it, or a folder of wheels that holds cropseg-geo; or check the connection and the proxy</source>
+      <translation>von dort ist kein Rechenkern für dieses Plugin zu haben: das Paket des Plugins nehmen, das den Rechenkern mitbringt, oder einen Ordner mit Wheels, der cropseg-geo enthält; oder Verbindung und Proxy prüfen</translation>
+    </message>
+    <message>
+      <source>check the connection and the proxy, or install from a folder of wheels</source>
+      <translation>Verbindung und Proxy prüfen oder aus einem Ordner mit Wheels installieren</translation>
+    </message>
+    <message>
+      <source>Log: {}</source>
+      <translation>Protokoll: {}</translation>
+    </message>
+    <message>
+      <source>The engine {} cannot be started ({}).</source>
+      <translation>Der Rechenkern {} kann nicht gestartet werden ({}).</translation>
+    </message>
+    <message>
+      <source>choose another Python in Settings › Options › CropSeg, or install the engine again</source>
+      <translation>unter Einstellungen › Optionen › CropSeg ein anderes Python wählen oder den Rechenkern neu installieren</translation>
+    </message>
+    <message>
       <source>Fetching the model</source>
       <translation>Modell laden</translation>
     </message>
@@ -952,6 +1064,18 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
     <message>
       <source>open the toolbox and run CropSeg › Install the engine</source>
       <translation>in den Verarbeitungswerkzeugen CropSeg › Rechenkern installieren ausführen</translation>
+    </message>
+    <message>
+      <source>Another run writes {} at this moment.
+→ wait until it is done, or choose another name</source>
+      <translation>Ein anderer Lauf schreibt gerade {}.
+→ warten, bis er fertig ist, oder einen anderen Namen wählen</translation>
+    </message>
+    <message>
+      <source>{} cannot be written ({}).
+→ remove the layer that shows this file from the project, or choose another name</source>
+      <translation>{} kann nicht geschrieben werden ({}).
+→ den Layer, der diese Datei zeigt, aus dem Projekt entfernen oder einen anderen Namen wählen</translation>
     </message>
     <message>
       <source>Orthomosaic to plot coverage …</source>

@@ -48,7 +48,7 @@ class EngineState(QLabel):
     def _show(self, answer: tuple[Engine | None, Fit]) -> None:
         self._task = None
         engine, fit = answer
-        message, remedy = fit.in_words(tr)
+        message, remedy = fit.in_words()
         if fit.verdict in _HAS_A_BUTTON:
             remedy = ""
         self.setText(_line("good" if fit.is_ok else "bad", html.escape(message), html.escape(remedy)))
