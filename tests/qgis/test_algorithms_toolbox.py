@@ -12,6 +12,7 @@ import pytest
 import rasterio
 from scenarios import results
 
+from qgis_plugin import package, translations
 from qgis_plugin.cropseg.engine.progress import LABELS
 
 MODEL = {
@@ -40,6 +41,8 @@ CONTRACT = {
     "installengine": {"ACCELERATOR", "WHEELS", "FOLDER"},
 }  # fmt: skip
 """Ids and names of parameters that others' models and scripts rely on: none of them may go."""
+NAMES_OF_THINGS = {"DEVICE", "BACKEND", "PRECISION"}
+"""Choices that read the same in every language."""
 WRITTEN = 5e-6
 """Files hold six significant digits of a statistic."""
 
@@ -52,6 +55,21 @@ def test_the_published_ids_are_there_and_every_parameter_has_help(told):
         without = [parameter for parameter, text in facts["parameters"].items() if not text]
         assert not without, (name, without)
     assert {"COVERAGE", "CANOPY_AREA", "N_POLYGONS"} <= set(told["catalogue"]["segment"]["outputs"])
+
+
+def test_the_words_of_a_choice_stay_english_and_are_explained_in_german(told):
+    german = translations.read_ts(package.PLUGIN / "i18n" / "cropseg_de.ts")
+    seen = set()
+    for facts in told["catalogue"].values():
+        for name, values in facts["choices"].items():
+            if name in NAMES_OF_THINGS:
+                continue
+            seen.add(name)
+            help_text = facts["parameters"][name]
+            for word in {word for value in values for word in value.split("-")}:
+                assert word in help_text.lower(), (name, word)
+                assert word in german[help_text], (name, word)
+    assert seen >= {"ORDER", "START", "SIDE", "STATISTICS", "OUTLINE", "OBJECTS", "GRID", "ACCELERATOR"}
 
 
 def test_the_pipeline_gives_the_figures_and_the_pixels_of_the_package(told, ours):

@@ -77,11 +77,12 @@ def run(name, parameters, cancel_from=None):
 
 
 def catalogue():
-    """Ids, and for each algorithm its parameters with help."""
+    """Ids, and for each algorithm its parameters with help, and what may be chosen."""
     provider = QgsApplication.processingRegistry().providerById("cropseg")
     return {
         alg.name(): {
             "parameters": {d.name(): d.help() for d in alg.parameterDefinitions()},
+            "choices": {d.name(): d.options() for d in alg.parameterDefinitions() if d.type() == "enum"},
             "outputs": [o.name() for o in alg.outputDefinitions()],
             "help": alg.shortHelpString(),
         }

@@ -55,7 +55,10 @@ def add_stats_options(algorithm: EngineAlgorithm) -> None:
             defaultValue=GROUPS,
             usesStaticStrings=True,
         ),
-        tr("Coverage alone is the fastest by far."),
+        tr(
+            "coverage: always measured, alone the fastest by far. objects: plants or patches. "
+            "rows: rows and their gaps. uniformity: how even the coverage is."
+        ),
         is_advanced=True,
     )
     for name, label, default, highest, text in _numbers():

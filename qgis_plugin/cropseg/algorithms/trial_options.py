@@ -87,8 +87,21 @@ def add_trial_options(algorithm: EngineAlgorithm) -> None:
 
 def add_numbering_options(algorithm: EngineAlgorithm) -> None:
     """ORDER and START; folded how plots are named."""
-    algorithm.add_choice(ORDER, tr("Numbering"), ORDERS, tr("The way that the plots are walked and counted."))
-    algorithm.add_choice(START, tr("First plot"), STARTS, tr("Corner of the trial where counting begins."))
+    algorithm.add_choice(
+        ORDER,
+        tr("Numbering"),
+        ORDERS,
+        tr(
+            "row: row after row. column: column after column. serpentine: rows, every other one back. "
+            "serpentine-column: columns, every other one back."
+        ),
+    )
+    algorithm.add_choice(
+        START,
+        tr("First plot"),
+        STARTS,
+        tr("Corner of the trial where counting begins: bottom or top, left or right."),
+    )
     algorithm.add_number(
         FIRST,
         tr("First number"),

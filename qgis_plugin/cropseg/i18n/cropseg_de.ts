@@ -620,8 +620,8 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Was gemessen wird</translation>
     </message>
     <message>
-      <source>Coverage alone is the fastest by far.</source>
-      <translation>Deckung allein ist bei weitem am schnellsten.</translation>
+      <source>coverage: always measured, alone the fastest by far. objects: plants or patches. rows: rows and their gaps. uniformity: how even the coverage is.</source>
+      <translation>coverage: Deckung, immer gemessen, allein bei weitem am schnellsten. objects: Pflanzen oder Flecken. rows: Reihen und ihre Lücken. uniformity: wie gleichmäßig die Deckung ist.</translation>
     </message>
     <message>
       <source>Surface model (DSM)</source>
@@ -784,16 +784,16 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Nummerierung</translation>
     </message>
     <message>
-      <source>The way that the plots are walked and counted.</source>
-      <translation>Der Weg, auf dem die Parzellen gezählt werden.</translation>
+      <source>row: row after row. column: column after column. serpentine: rows, every other one back. serpentine-column: columns, every other one back.</source>
+      <translation>row: Reihe für Reihe. column: Spalte für Spalte. serpentine: Reihen, jede zweite zurück. serpentine-column: Spalten, jede zweite zurück.</translation>
     </message>
     <message>
       <source>First plot</source>
       <translation>Erste Parzelle</translation>
     </message>
     <message>
-      <source>Corner of the trial where counting begins.</source>
-      <translation>Ecke des Versuchs, an der die Zählung beginnt.</translation>
+      <source>Corner of the trial where counting begins: bottom or top, left or right.</source>
+      <translation>Ecke des Versuchs, an der die Zählung beginnt: unten (bottom) oder oben (top), links (left) oder rechts (right).</translation>
     </message>
     <message>
       <source>First number</source>
@@ -833,7 +833,7 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
     </message>
     <message>
       <source>Left or right of the line from A to B.</source>
-      <translation>Links oder rechts der Linie von A nach B.</translation>
+      <translation>Links (left) oder rechts (right) der Linie von A nach B.</translation>
     </message>
     <message>
       <source>Turn (°)</source>
