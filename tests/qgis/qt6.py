@@ -33,6 +33,9 @@ class Task(QtCore.QObject):
     def isCanceled(self):  # noqa: N802
         return False
 
+    def setProgress(self, percent):  # noqa: N802
+        self.percent = percent
+
     def cancel(self):
         pass
 
@@ -149,6 +152,22 @@ def welcome(pictures):
             "closed": not dialog.isVisible()}  # fmt: skip
 
 
+def installing():
+    """What the panel shows when a third of an installation is behind, and after it."""
+    from cropseg.ui import install_panel
+
+    panel, shown = install_panel.InstallPanel(), []
+
+    def install(target, *, on_milestone, **_more):
+        on_milestone(1 / 3, "Collecting")
+        shown.append((panel.progress.value(), panel.progress.maximum(), panel.note.text()))
+
+    before, install_panel.install = install_panel.install, install
+    panel.start()
+    install_panel.install = before
+    return {"shown": shown, "after": panel.note.text()}
+
+
 def options(pictures):
     from cropseg.ui.options import OptionsFactory as Factory
 
@@ -174,6 +193,7 @@ def main(place, translation, pictures):
 
     seen = {"modules": import_all(cropseg), "qt": QtCore.qVersion()}
     seen["welcome"] = welcome(Path(pictures))
+    seen["installing"] = installing()
     seen["options"] = options(Path(pictures))
     translator = QtCore.QTranslator()
     loaded = translator.load(translation) and application.installTranslator(translator)

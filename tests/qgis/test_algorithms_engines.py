@@ -31,4 +31,8 @@ def test_the_engine_is_installed_from_the_toolbox(told, folder):
     given = results(told["installed"])
     assert given["VERSION"] == "0.1.0"
     assert Path(given["PYTHON"]).is_relative_to(folder / "my engine")
-    assert any(line.startswith("$ ") for line in told["installed"]["said"])
+    said = told["installed"]["said"]
+    assert any(line.startswith("$ ") for line in said)
+    assert said.index("Making the environment") < said.index("Collecting the libraries")
+    assert said.index("Collecting the libraries") < said.index("Checking the engine")
+    assert told["installed"]["percent"] >= 95

@@ -19,6 +19,7 @@ from qgis_plugin.cropseg.engine.install import (
     requirement,
     steps,
 )
+from qgis_plugin.cropseg.engine.milestones import Milestones
 from qgis_plugin.cropseg.engine.pip_settings import for_uv
 
 TARGET = Path("/data/cropseg/engine")
@@ -106,12 +107,12 @@ def tool():
         pytest.skip(f"nothing here makes environments: {err}")
 
 
-def put(target: Path, wheels: Path | None, *, is_cancelled=lambda: False) -> tuple[Engine | None, list[str]]:
+def put(
+    target: Path, wheels: Path | None, *, is_cancelled=lambda: False, on_milestone=lambda _share, _step: None
+) -> tuple[Engine | None, list[str]]:
     lines: list[str] = []
-    engine = install(
-        target, accelerator="cpu", wheels=wheels, on_line=lines.append, is_cancelled=is_cancelled
-    )
-    return engine, lines
+    told = {"on_line": lines.append, "on_milestone": on_milestone, "is_cancelled": is_cancelled}
+    return install(target, accelerator="cpu", wheels=wheels, **told), lines
 
 
 @pytest.mark.skipif(os.name == "nt", reason="paths are POSIX")
@@ -119,9 +120,14 @@ def test_an_engine_is_installed_from_wheels_updated_and_kept_when_the_next_one_f
     forget()
     target, wheels = tmp_path / "daten ü" / "engine", tmp_path / "wheels"
     write_wheel(wheels, "0.1.0")
-    engine, lines = put(target, wheels)
+    shown: list[tuple[float, str]] = []
+    engine, lines = put(target, wheels, on_milestone=lambda *step: shown.append(step))
     assert (engine.python, engine.version, engine.kind) == (python_in(target), "0.1.0", "managed")
     assert lines[0].startswith("$ ")
+    assert [share for share, _ in shown] == sorted(share for share, _ in shown)
+    assert [step for _, step in shown if step != "Installing the libraries"] == [
+        "Making the environment", "Collecting the libraries", "Checking the engine"
+    ]  # fmt: skip
     assert find_engine(str(target)).version == "0.1.0"
 
     write_wheel(wheels, "0.1.5")
@@ -172,6 +178,27 @@ def test_the_plugins_own_engine_needs_no_index_and_no_folder(tmp_path, tool, mon
 def test_an_index_without_the_engine_is_not_taken_for_a_broken_connection(said):
     assert "the plugin's package with the engine in it" in remedy(said)
     assert remedy("No matching distribution found for numpy") == remedy("")
+
+
+UV = ["Using CPython 3.13.1", "Resolved 31 packages in 1.20s", "Downloading openvino (42.1MiB)",
+      "Prepared 31 packages in 9.81s", "Installed 31 packages in 301ms", " + numpy==2.3.1"]  # fmt: skip
+PIP = ["Collecting cropseg-geo==0.1.*", "  Downloading numpy-2.3.1.whl (16.6 MB)",
+       "Installing collected packages: numpy, cropseg-geo", "Successfully installed numpy-2.3.1"]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", [UV, PIP], ids=["uv", "pip"])
+def test_an_installation_tells_its_steps_and_never_falls_back(lines):
+    told: list[tuple[float, str]] = []
+    milestones = Milestones(2, lambda *step: told.append(step))
+    for _ in ("torch", "engine"):
+        milestones.add()
+        for line in lines:
+            milestones.hear(line)
+    milestones.check()
+    shares, steps = zip(*told, strict=True)
+    assert shares == pytest.approx((0, 0.05, 0.365, 0.5, 0.815, 0.95))
+    each = ["Collecting the libraries", "Installing the libraries"]
+    assert list(steps) == ["Making the environment", *each, *each, "Checking the engine"]
 
 
 def test_a_folder_of_other_files_is_not_touched(tmp_path):

@@ -27,7 +27,8 @@ def german():
 
 
 def install_into(target: Path, wheels: Path | None = None) -> None:
-    install(target, accelerator="cpu", wheels=wheels, on_line=print, is_cancelled=lambda: False)
+    told = {"on_line": print, "on_milestone": print, "is_cancelled": lambda: False}
+    install(target, accelerator="cpu", wheels=wheels, **told)
 
 
 def test_without_a_translator_it_is_english(tmp_path):

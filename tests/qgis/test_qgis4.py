@@ -58,6 +58,11 @@ def test_the_welcome_leads_through_its_steps_under_qt_6(seen):
     assert "holds no wheels" in welcome["note"]
 
 
+def test_an_installation_shows_how_far_it_is(seen):
+    assert seen["installing"]["shown"] == [[33, 100, "Collecting …"]]
+    assert "Nothing was installed" in seen["installing"]["after"]
+
+
 def test_the_options_are_kept_under_qt_6(seen):
     assert seen["options"]["device"] == "cpu"
     assert "Copied" in seen["options"]["diagnostics"]

@@ -73,7 +73,8 @@ def run(name, parameters, cancel_from=None):
         return {"refused": message}
     results, is_done = algorithm(name).run(parameters, context, feedback, catchExceptions=False)
     since = time.monotonic() - feedback.cancelled_at if feedback.cancelled_at else None
-    return {"results": results, "done": is_done, "said": feedback.said, "seconds_after_cancel": since}
+    return {"results": results, "done": is_done, "said": feedback.said, "seconds_after_cancel": since,
+            "percent": feedback.progress()}  # fmt: skip
 
 
 def catalogue():

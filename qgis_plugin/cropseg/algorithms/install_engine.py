@@ -85,12 +85,18 @@ class InstallEngineAlgorithm(EngineAlgorithm):
         wheels = self.parameterAsFile(parameters, WHEELS, context)
         folder = self.parameterAsFile(parameters, FOLDER, context)
         target = Path(absolute(folder)) if folder else managed_folder()
+
+        def show(share: float, step: str) -> None:
+            feedback.setProgress(100 * share)
+            feedback.setProgressText(step)
+
         try:
             engine = install(
                 target,
                 accelerator=self.parameterAsEnumString(parameters, ACCELERATOR, context),
                 wheels=Path(absolute(wheels)) if wheels else None,
                 on_line=feedback.pushConsoleInfo,
+                on_milestone=show,
                 is_cancelled=feedback.isCanceled,
             )
         except InstallError as err:

@@ -24,6 +24,7 @@ from pathlib import Path
 from .command import environment, in_own_group, without_window
 from .environment import Engine, forget, judge, probe, python_in
 from .language import tr
+from .milestones import Milestones, Tell
 from .pip_settings import for_uv
 from .process import kill_tree
 from .versions import plugin_version
@@ -187,6 +188,7 @@ def install(
     accelerator: str,
     wheels: Path | None,
     on_line: Callable[[str], None],
+    on_milestone: Tell,
     is_cancelled: Callable[[], bool],
 ) -> Engine | None:
     """Make an environment with the engine; an earlier one in its place is kept until the new one works.
@@ -202,6 +204,8 @@ def install(
         engine from the plugin if that brings it.
     on_line
         Called in this thread with each line that the tools print.
+    on_milestone
+        Called in this thread as each step begins, with the share that is behind, 0–1, and its name.
     is_cancelled
         Asked ten times a second.
 
@@ -224,7 +228,8 @@ def install(
     commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels, own=own_wheel(wheels))
     before = _set_aside(target)
     try:
-        is_complete = all(_do(command, on_line, is_cancelled) for command in commands)
+        milestones = Milestones(len(commands) - 1, on_milestone)
+        is_complete = _do_all(commands, milestones, on_line, is_cancelled)
         engine = _proven(target) if is_complete else None
     except BaseException:
         _put_back(target, before)
@@ -267,6 +272,29 @@ def _proven(target: Path) -> Engine:
     if engine is None or not fit.is_ok:
         raise InstallError(tr("The engine was installed, but cannot be used.\n{}").format(fit))
     return engine
+
+
+def _do_all(
+    commands: list[list[str]],
+    milestones: Milestones,
+    on_line: Callable[[str], None],
+    is_cancelled: Callable[[], bool],
+) -> bool:
+    """Run the commands of an installation; False if it was cancelled. Raises InstallError."""
+
+    def hear(line: str) -> None:
+        on_line(line)
+        milestones.hear(line)
+
+    make, *additions = commands
+    if not _do(make, on_line, is_cancelled):
+        return False
+    for command in additions:
+        milestones.add()
+        if not _do(command, hear, is_cancelled):
+            return False
+    milestones.check()
+    return True
 
 
 def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callable[[], bool]) -> bool:

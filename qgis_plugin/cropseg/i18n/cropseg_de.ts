@@ -982,6 +982,22 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Verbindung und Proxy prüfen oder aus einem Ordner mit Wheels installieren</translation>
     </message>
     <message>
+      <source>Making the environment</source>
+      <translation>Umgebung anlegen</translation>
+    </message>
+    <message>
+      <source>Collecting the libraries</source>
+      <translation>Bibliotheken zusammentragen</translation>
+    </message>
+    <message>
+      <source>Installing the libraries</source>
+      <translation>Bibliotheken einrichten</translation>
+    </message>
+    <message>
+      <source>Checking the engine</source>
+      <translation>Rechenkern prüfen</translation>
+    </message>
+    <message>
       <source>Log: {}</source>
       <translation>Protokoll: {}</translation>
     </message>

@@ -54,6 +54,7 @@ class InstallPanel(QWidget):
         wheels = Path(folder) if folder else None
         self.log.clear()
         self._note("")
+        self.progress.setValue(0)
         self._task = Background(
             tr("Installing the CropSeg engine"),
             lambda task: install(
@@ -61,10 +62,12 @@ class InstallPanel(QWidget):
                 accelerator=accelerator,
                 wheels=wheels,
                 on_line=task.line.emit,
+                on_milestone=task.tell,
                 is_cancelled=task.isCanceled,
             ),
         )
         self._task.line.connect(self.log.appendPlainText)
+        self._task.told.connect(self._show_step)
         self._task.answered.connect(self._done)
         self._task.failed.connect(self._failed)
         self._show_running(running=True)
@@ -76,6 +79,12 @@ class InstallPanel(QWidget):
             self.cancel_button.setEnabled(False)
             self._note(tr("Stopping …"))
             self._task.cancel()
+
+    def _show_step(self, share: float, step: str) -> None:
+        self.progress.setValue(round(100 * share))
+        # What was said when it was cancelled stays.
+        if self.cancel_button.isEnabled():
+            self._note(f"{step} …")
 
     def _done(self, engine: Engine | None) -> None:
         self._task = None
@@ -125,8 +134,7 @@ class InstallPanel(QWidget):
         self.cancel_button = QPushButton(tr("Cancel"))
         self.cancel_button.clicked.connect(self.cancel)
         self.progress = QProgressBar()
-        self.progress.setRange(0, 0)
-        self.progress.setTextVisible(False)
+        self.progress.setRange(0, 100)
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.note.hide()

@@ -12,18 +12,25 @@ from qgis.PyQt.QtCore import pyqtSignal
 class Background(QgsTask):
     """A function run by QGIS's task manager; its answer or its failure comes back on the main thread.
 
-    The function is given this task: ``task.isCanceled()`` and ``task.line.emit(text)`` are for its use.
+    The function is given this task: ``task.isCanceled()``, ``task.line.emit(text)`` and ``task.tell`` are for
+    its use.
     """
 
     answered = pyqtSignal(object)
     failed = pyqtSignal(str)
     line = pyqtSignal(str)
+    told = pyqtSignal(float, str)
 
     def __init__(self, title: str, work: Callable[[Background], Any]):
         super().__init__(title)
         self._work = work
         self._answer: Any = None
         self._failure = ""
+
+    def tell(self, share: float, step: str) -> None:
+        """How much is done, 0–1, and what comes now; QGIS shows it in its list of tasks as well."""
+        self.setProgress(100 * share)
+        self.told.emit(share, step)
 
     def run(self) -> bool:
         """Called by QGIS on another thread."""
