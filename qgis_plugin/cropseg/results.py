@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qgis.core import (
@@ -12,6 +14,8 @@ from qgis.core import (
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
+    QgsProject,
+    QgsProviderRegistry,
     QgsRasterLayer,
     QgsRasterShader,
     QgsSingleBandPseudoColorRenderer,
@@ -58,8 +62,6 @@ class _Arrive(QgsProcessingLayerPostProcessorInterface):
     def postProcessLayer(  # noqa: N802
         self, layer: QgsMapLayer, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> None:
-        # A layer that was in the project is taken again, and still shows the file that was replaced.
-        layer.reload()
         if self._arrival.kind == "probability" and isinstance(layer, QgsRasterLayer):
             colour_probability(layer)
         elif self._arrival.kind in STYLED_BY_FILE:
@@ -91,6 +93,30 @@ def load(context: QgsProcessingContext, source: str, name: str, arrival: Arrival
     details.setPostProcessor(_keep(arrival))
     _name_group(details, arrival)
     context.addLayerToLoadOnCompletion(source, details)
+
+
+def reload_layers(project: QgsProject, sources: Iterable[str]) -> None:
+    """Have layers show files that were replaced: until they are reloaded, they hold on to those before.
+
+    In the main thread only.
+
+    Parameters
+    ----------
+    sources
+        Files that were written, with the names of layers in them or without.
+    """
+    # Not Path.resolve, which Windows's Python 3.9 ends with an error where a layer is no file.
+    written = {os.path.realpath(source.partition("|")[0]) for source in sources}
+    for layer in project.mapLayers().values():
+        if _file_of(layer) in written:
+            layer.reload()
+            layer.triggerRepaint()
+
+
+def _file_of(layer: QgsMapLayer) -> str:
+    """The file that a layer shows; empty where it shows none."""
+    parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
+    return os.path.realpath(parts["path"]) if parts.get("path") else ""
 
 
 def _name_group(details: QgsProcessingContext.LayerDetails, arrival: Arrival) -> None:

@@ -65,6 +65,9 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
         ("replaced", "replaced",
          ["vectorize", *[{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / "replaced.gpkg")}
                          for area in (0, 0.05)]]),
+        ("stands", "stands",
+         [{**RUN, "OUTPUT": str(folder / "stands"), "LOAD": False, "MAKE_REPORT": False},
+          {"OVERWRITE": True, "THRESHOLD": 0.95, "MIN_AREA": 0.05}]),
         ("batch", "batch",
          ["vectorize", [{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / f"from {area}.gpkg")}
                         for area in (0, 0.05)]]),

@@ -181,3 +181,9 @@ def test_a_layer_whose_file_is_replaced_shows_the_new_one(told):
     before, after = told["replaced"]["results"]
     assert before["N_POLYGONS"] > after["N_POLYGONS"]
     assert told["replaced"]["features"] == [after["N_POLYGONS"]]
+
+
+def test_layers_of_a_run_that_loads_nothing_show_the_new_files(told):
+    stands = told["stands"]
+    assert stands.get("after") == stands["written"], stands
+    assert all(before != after for before, after in zip(stands["before"], stands["after"], strict=True))

@@ -8,6 +8,7 @@ Usage: python3 toolbox.py SCENARIOS.json ANSWERS.json ENGINE_PYTHON
 
 # ruff: noqa: N802, N803, N815, FBT003, BLE001 - names and signatures are QGIS's; every failure is an answer
 
+import hashlib
 import json
 import os
 import sys
@@ -250,6 +251,29 @@ def replaced(name, *runs):
     results = [load(name, parameters) for parameters in runs]
     layers = project.mapLayers().values()
     return {"results": results, "features": [layer.featureCount() for layer in layers]}
+
+
+def stands(first, second):
+    """What layers in the project show after their files were replaced by a run that loads nothing."""
+    project = QgsProject.instance()
+    project.clear()
+    before = run("pipeline", first)["results"]
+    canopy, mask = QgsVectorLayer(before["CANOPY"], "canopy", "ogr"), QgsRasterLayer(before["MASK"], "mask")
+    project.addMapLayers([canopy, mask])
+    shown = [canopy.featureCount(), pixels(mask)]
+    after = run("pipeline", {**first, **second})["results"]
+    afresh = pixels(QgsRasterLayer(after["MASK"], "afresh"))
+    return {
+        "before": shown,
+        "after": [canopy.featureCount(), pixels(mask)],
+        "written": [after["N_POLYGONS"], afresh],
+    }
+
+
+def pixels(layer):
+    """A digest of what a raster layer shows."""
+    block = layer.dataProvider().block(1, layer.extent(), layer.width(), layer.height())
+    return hashlib.sha256(bytes(block.data())).hexdigest()
 
 
 def loaded(parameters, group):

@@ -31,6 +31,7 @@ from ..engine.protocol import Job, Unknown, Warned, Written
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
 from ..moved import ADVANCED
+from ..results import reload_layers
 from ..translation import tr
 
 ENGINE_KEY = "cropseg/engine_python"
@@ -38,6 +39,8 @@ DEVICE_KEY = "cropseg/device"
 
 _INTEGER = QgsProcessingParameterNumber.Type.Integer
 _DOUBLE = QgsProcessingParameterNumber.Type.Double
+_SHOWN = frozenset({"outputRaster", "outputVector", "outputFile"})
+"""Outputs that a layer may show."""
 _FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -141,13 +144,25 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     def processAlgorithm(  # noqa: N802
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
+        self._written: list[str] = []
         try:
-            return self.work(parameters, context, feedback)
+            results = self.work(parameters, context, feedback)
         except Cancelled:
             feedback.pushInfo(tr("Stopped. Finished blocks of a permanent result are kept for the next run."))
             return {}
         except (EngineError, PlaceError, OSError) as err:
             raise QgsProcessingException(in_toolbox_words(str(err))) from err
+        kinds = {output.name(): output.type() for output in self.outputDefinitions()}
+        self._written = [str(value) for name, value in results.items() if kinds.get(name) in _SHOWN]
+        return results
+
+    def postProcessAlgorithm(  # noqa: N802
+        self, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict[str, Any]:
+        # Layers live in the main thread, and so does this; the run itself does not.
+        if (project := context.project()) is not None:
+            reload_layers(project, self._written)
+        return {}
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
