@@ -32,7 +32,7 @@ SAMPLE_FILES = ("field.tif", "field_dsm.tif", "field_dtm.tif", "plots.gpkg")
 
 METADATA = "cropseg/metadata.txt"
 ENGINE = "cropseg/wheels"
-"""Where the plugin looks for an engine of its own, see ``cropseg/engine/install.py``."""
+"""Where the plugin looks for an engine of its own, see ``cropseg/engine/tools.py``."""
 
 LEFT_OUT = frozenset({".ts", ".pyc", ".pyo", ".toml"})
 EARLIEST = (1980, 1, 1, 0, 0, 0)

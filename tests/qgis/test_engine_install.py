@@ -10,17 +10,10 @@ from toolboxes import write_wheel
 
 from qgis_plugin.cropseg.engine.diagnostics import report
 from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
-from qgis_plugin.cropseg.engine.install import (
-    InstallError,
-    Tool,
-    find_tool,
-    install,
-    remedy,
-    requirement,
-    steps,
-)
+from qgis_plugin.cropseg.engine.install import install, remedy
 from qgis_plugin.cropseg.engine.milestones import Milestones
 from qgis_plugin.cropseg.engine.pip_settings import for_uv
+from qgis_plugin.cropseg.engine.tools import InstallError, Tool, find_tool, requirement, steps
 
 TARGET = Path("/data/cropseg/engine")
 PYTHON = str(python_in(TARGET))
@@ -150,7 +143,7 @@ def test_an_engine_is_installed_from_wheels_updated_and_kept_when_the_next_one_f
 def test_the_plugins_own_engine_needs_no_index_and_no_folder(tmp_path, tool, monkeypatch):
     forget()
     brought, given = tmp_path / "Erweiterung ü, neu" / "wheels", tmp_path / "wheels"
-    monkeypatch.setattr("qgis_plugin.cropseg.engine.install.OWN_WHEELS", brought)
+    monkeypatch.setattr("qgis_plugin.cropseg.engine.tools.OWN_WHEELS", brought)
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     write_wheel(brought, "0.1.2")

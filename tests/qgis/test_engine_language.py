@@ -11,9 +11,10 @@ from qgis_plugin.cropseg.engine import language
 from qgis_plugin.cropseg.engine.deaths import explain
 from qgis_plugin.cropseg.engine.diagnostics import report
 from qgis_plugin.cropseg.engine.environment import judge
-from qgis_plugin.cropseg.engine.install import InstallError, install, remedy
+from qgis_plugin.cropseg.engine.install import install, remedy
 from qgis_plugin.cropseg.engine.process import EngineError, run
 from qgis_plugin.cropseg.engine.protocol import Job
+from qgis_plugin.cropseg.engine.tools import InstallError
 from qgis_plugin.cropseg.engine.versions import Fit, Verdict
 from qgis_plugin.cropseg.engine.workspace import PlaceError, place, workspace
 

@@ -15,7 +15,8 @@ from qgis.core import (
 )
 
 from ..engine.environment import managed_folder
-from ..engine.install import ACCELERATORS, InstallError, install
+from ..engine.install import install
+from ..engine.tools import ACCELERATORS, InstallError
 from ..translation import tr
 from .base import ENGINE_KEY, EngineAlgorithm
 from .sources import absolute

@@ -932,16 +932,6 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>keine Antwort binnen {} s</translation>
     </message>
     <message>
-      <source>unknown accelerator {}; choose one of {}</source>
-      <translation>unbekannter Beschleuniger {}; zur Wahl stehen {}</translation>
-    </message>
-    <message>
-      <source>Neither uv nor a Python {} or newer with venv was found.
-→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again</source>
-      <translation>Weder uv noch ein Python ab {} mit venv wurde gefunden.
-→ uv (docs.astral.sh/uv) oder Python (python.org) installieren, QGIS neu starten und noch einmal versuchen</translation>
-    </message>
-    <message>
       <source>{} holds other files.
 → choose an empty folder for the engine</source>
       <translation>{} enthält andere Dateien.
@@ -1036,6 +1026,16 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
     <message>
       <source>Writing the report</source>
       <translation>Bericht schreiben</translation>
+    </message>
+    <message>
+      <source>unknown accelerator {}; choose one of {}</source>
+      <translation>unbekannter Beschleuniger {}; zur Wahl stehen {}</translation>
+    </message>
+    <message>
+      <source>Neither uv nor a Python {} or newer with venv was found.
+→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again</source>
+      <translation>Weder uv noch ein Python ab {} mit venv wurde gefunden.
+→ uv (docs.astral.sh/uv) oder Python (python.org) installieren, QGIS neu starten und noch einmal versuchen</translation>
     </message>
     <message>
       <source>Ready: engine {engine} in {place}</source>
