@@ -135,6 +135,17 @@ def test_the_feed_forward_part_keeps_the_grids_apart():
     assert not difference[0, 20:].any()
 
 
+def test_convolutions_start_at_the_size_that_keeps_variance():
+    """Normal with variance 2 / (9 · outputs / groups): of the depthwise one 2 / 9, whatever its width."""
+    adapter = make_adapter()
+    torch.manual_seed(0)
+    depthwise = ConvFeedForward(512).depthwise
+    assert depthwise.weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.1)
+    stem = adapter.prior.stem[3]
+    assert stem.weight.std().item() == pytest.approx((2 / (9 * stem.out_channels)) ** 0.5, rel=0.05)
+    assert adapter.finest.weight.std().item() == pytest.approx((2 / (4 * 32)) ** 0.5, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("vit", "heads", "value_ratio", "adapter_parameters"),
     [

@@ -9,6 +9,7 @@ equations. For an image of H × W, n = (H / 32)(W / 32): 4n ViT tokens x, 21n ad
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any, cast
 
@@ -228,7 +229,10 @@ def _convolution(inputs: int, outputs: int, *, stride: int = 1) -> list[nn.Modul
 
 
 def _initialise_convolution(module: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    # He's initialisation by the fan out, as in the residual networks that such stems come from.
-    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    # He's initialisation by the fan out, as in the residual networks that such stems come from. One output
+    # channel of a depthwise convolution sees one input: torch's own would count them all, and start it at a
+    # tenth of its size.
+    fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+    nn.init.normal_(module.weight, std=math.sqrt(2.0 / fan_out))
     if module.bias is not None:
         nn.init.zeros_(module.bias)
