@@ -2,11 +2,13 @@
 
 import csv
 import json
+import warnings
 
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from rasterio.errors import NotGeoreferencedWarning
 from rasters import scene, write_raster
 
 from cropseg_geo.errors import InputError
@@ -297,6 +299,19 @@ def test_pictures_of_16_bit_are_refused_with_the_way_out(folder, tmp_path):
     with pytest.raises(InputError, match="uint16 values") as caught:
         prepare(folder, tmp_path / "data")
     assert "gdal_translate" in caught.value.remedy
+
+
+def test_png_of_16_bit_is_refused_and_not_read_as_its_upper_half(folder, tmp_path):
+    save_pair(folder, "a")
+    (folder / "images" / "a.jpg").unlink()
+    values = np.full((3, 70, 90), 3000, np.uint16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        options = {"driver": "PNG", "count": 3, "height": 70, "width": 90, "dtype": "uint16"}
+        with rasterio.open(folder / "images" / "a.png", "w", **options) as file:
+            file.write(values)
+    with pytest.raises(InputError, match="more than 8 bits a channel"):
+        prepare(folder, tmp_path / "data")
 
 
 @pytest.mark.parametrize(("value", "match"), [(0, "is vegetation"), (1, "every labelled pixel")])

@@ -108,6 +108,12 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
     assert result.output.strip().endswith(f"use it: cropseg segment ortho.tif --model {out}")
 
 
+def test_the_last_line_can_be_pasted_into_a_shell(folder, start, tmp_path):
+    out = tmp_path / "my soy.safetensors"
+    result = run("pairs", folder, "-o", out, start=start)
+    assert result.output.strip().endswith(f"use it: cropseg segment ortho.tif --model '{out}'")
+
+
 def test_the_trained_pictures_and_the_scored_ones_share_no_group(folder, start, tmp_path, monkeypatch):
     import training.evaluation.run as scoring
     import training.fit as fitting

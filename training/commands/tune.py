@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -230,7 +231,8 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
-    typer.echo(f"use it: cropseg segment {job.example} --model {job.out}")
+    command = shlex.join(("cropseg", "segment", str(job.example), "--model", str(job.out)))
+    typer.echo(f"use it: {command}")
 
 
 def _describe(dataset: Dataset) -> None:

@@ -92,12 +92,18 @@ def open_picture(path: Path) -> Picture:
             _rgb_bands(path, dataset)
             return RasterPicture(path, dataset.shape)
     with decoding(path) as stored:
-        if stored.mode.startswith(("I", "F")):
+        # Of three colours PIL takes the upper half of 16 bits: black, if a camera uses the lower 12.
+        if stored.mode.startswith(("I", "F")) or any("16" in str(part.args) for part in _parts(stored)):
             raise InputError(f"{path}: has more than 8 bits a channel", remedy=_EXPORT_AGAIN)
         image = ImageOps.exif_transpose(stored)
         pixels = np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
     valid = pixels[..., 3] > 0 if pixels.shape[2] == 4 else np.ones(pixels.shape[:2], dtype=bool)
     return DecodedPicture(pixels[..., :3], valid)
+
+
+def _parts(image: Image.Image) -> list[Any]:
+    """How the pixels of a picture that is not decoded yet are stored: PIL's tiles."""
+    return list(getattr(image, "tile", ()))
 
 
 def shape_of(path: Path) -> tuple[int, int]:
