@@ -7,13 +7,15 @@ import math
 import time
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -100,12 +102,21 @@ def fit(
     """
     fabric = _make_fabric(recipe, device, devices)
     pairs = tuple(pair for pair in pairs if recipe.shares.get(pair.dataset, 0) > 0)
-    taken, checked = held_out(pairs)
-    if fabric.is_global_zero:
-        describe_run(recipe, pairs, places)
+    describe_run(recipe, pairs, places)
+    if devices > 1:
+        # Whatever cannot start is refused here, by one process and in words, and downloads come once.
+        _start_of(recipe, places)
+    fabric.launch(partial(_run, recipe=recipe, pairs=pairs, places=places, workers=workers))
+    return places.run / CHECKPOINT
 
-    network = initial_network(recipe, data=places.data, runs=places.run.parent, threshold=places.threshold)
+
+def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places, workers: int) -> None:
+    """What each process of a run does: all of it alike, the first one writes."""
+    taken, checked = held_out(pairs)
+    network = _start_of(recipe, places)
     average = deepcopy(network).eval().to(fabric.device)
+    if fabric.world_size > 1 and uses_gpu(fabric.device.type):
+        network = share_statistics(network)
     optimizer = make_optimizer(network, recipe)
     network, optimizer = fabric.setup(network.to(memory_format=torch.channels_last), optimizer)
 
@@ -115,7 +126,9 @@ def fit(
         fabric.load(checkpoint, state)
     first = state["step"]
     if first >= recipe.steps:
-        return checkpoint
+        return
+    if fabric.is_global_zero:
+        _forget_after(places.run, first)
     network.train()
 
     pool = load_pool(taken, shares=recipe.shares, doubt_px=dict.fromkeys(recipe.doubted, recipe.doubt_px))
@@ -132,6 +145,7 @@ def fit(
         bar = progress.add_task(recipe.name, total=recipe.steps, completed=first)
         for step, batch in enumerate(_batches(recipe, pool, first, workers, fabric), start=first):
             _set_rate(optimizer, recipe, step)
+            _seed_step(recipe, step, fabric.global_rank)
 
             target, known = _targets(average, batch, recipe, fabric.device)
             logits = network(_standardised(batch.strong, recipe, fabric.device))
@@ -161,7 +175,10 @@ def fit(
                 losses.clear()
             if done % recipe.checkpoint_every == 0 or last:
                 _save(fabric, checkpoint, state)
-    return checkpoint
+
+
+def _start_of(recipe: Recipe, places: Places) -> nn.Module:
+    return initial_network(recipe, data=places.data, runs=places.run.parent, threshold=places.threshold)
 
 
 def _make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
@@ -170,16 +187,28 @@ def _make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
             f"a batch of {recipe.batch} crops cannot be shared out to {devices} devices",
             remedy=f"give a number of devices that divides {recipe.batch}",
         )
-    on_gpu = device in ("cuda", "gpu") or (device == "auto" and torch.cuda.is_available())
-    fabric = Fabric(
+    return Fabric(
         accelerator=device,
         devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
+        # Processes that live for one run: started by running the whole command again ("ddp"), they would all
+        # make the labels of the next stage, and write its model, at once.
+        strategy="ddp_spawn" if devices > 1 else "auto",
         # Half the memory traffic on a GPU; the weights stay in full precision.
-        precision="bf16-mixed" if on_gpu else "32-true",
+        precision="bf16-mixed" if uses_gpu(device) else "32-true",
     )
-    fabric.launch()
-    return fabric
+
+
+def uses_gpu(device: str) -> bool:
+    """Whether a device, as :func:`fit` takes it, is a GPU of CUDA on this machine."""
+    return device in ("cuda", "gpu") or (device == "auto" and torch.cuda.is_available())
+
+
+def share_statistics(network: nn.Module) -> nn.Module:
+    """Batch norms over all devices' parts of a batch, as ViT-Adapter was trained: one part is few crops.
+
+    Names and values stay what they are. CUDA's only: on CPUs torch has none, and each part has its own.
+    """
+    return cast(nn.Module, convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]
 
 
 def _standardised(images: Tensor, recipe: Recipe, device: torch.device) -> Tensor:
@@ -243,6 +272,11 @@ def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> No
         group["lr"] = recipe.learning_rate * group["scale"] * warmup * cosine
 
 
+def _seed_step(recipe: Recipe, step: int, rank: int) -> None:
+    """Stochastic depth draws from (seed, step, device) alone: a run that goes on draws what it would have."""
+    torch.manual_seed(int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1)[0]))
+
+
 @torch.no_grad()
 def _update_average(average: nn.Module, network: nn.Module, recipe: Recipe, step: int) -> None:
     decay = min(recipe.ema_decay, (1.0 + step) / (10.0 + step))
@@ -269,6 +303,20 @@ def _batches(recipe: Recipe, pool: Pool, first: int, workers: int, fabric: Fabri
         prefetch_factor=4 if workers else None,
     )
     return iter(loader)
+
+
+def _forget_after(run: Path, step: int) -> None:
+    """Take steps after the checkpoint's out of the log: they are done again."""
+    log = run / LOG
+    if not log.is_file():
+        return
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True)
+    # A run that was killed while writing leaves half a line.
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    if kept != lines:
+        part = log.with_suffix(".part")
+        part.write_text("".join(kept), encoding="utf-8")
+        part.replace(log)
 
 
 def _log(run: Path, entry: dict[str, float]) -> None:

@@ -23,7 +23,7 @@ from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
 from training.evaluation.calibration import calibrate
 from training.export import export, make_card
-from training.fit import fit
+from training.fit import fit, uses_gpu
 from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
 from training.onnx_form import export_onnx
@@ -183,7 +183,7 @@ def _label_by_height(folder: Path, workshop: Workshop, _run: str) -> None:
 def _teacher(run: str, workshop: Workshop) -> Predictor:
     """A run's model in the form that is fastest here: teaching is many looks at every picture."""
     weights = finished_model(run, workshop)
-    if onnx_form(weights) is None:
+    if onnx_form(weights) is None and not uses_gpu(workshop.device):
         export_onnx(weights)
     return choose_predictor(weights, device=workshop.device)
 

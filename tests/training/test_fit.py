@@ -21,11 +21,12 @@ from training.evaluation.run import evaluate
 from training.evaluation.sets import development_sets
 from training.evaluation.tables import scores_table
 from training.export import export
-from training.fit import fit
+from training.fit import fit, share_statistics
 from training.losses import segmentation_loss
 from training.recipe import CANOPY_S, find_recipe
 from training.runs import Places
 from training.start import CHECKPOINT, load_average
+from training.validate import validate
 
 RECIPE = replace(
     CANOPY_S,
@@ -101,6 +102,75 @@ def test_an_interrupted_run_resumes_to_the_same_weights(root, whole, tmp_path, m
     resumed, expected = load_average(train(root, tmp_path / "run")), load_average(whole)
     assert resumed.keys() == expected.keys()
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)
+
+
+def test_stochastic_depth_goes_on_as_it_would_have(root, tmp_path, monkeypatch):
+    adapter = {"encoder": "test_vit2", "img_size": 64, "heads": 2, "value_ratio": 0.5, "width": 8}
+    recipe = replace(
+        RECIPE,
+        architecture="depthcropseg",
+        network={**adapter, "drop_path": 0.5},
+        initial_weights="",
+        steps=6,
+        checkpoint_every=3,
+    )
+    expected = torch.load(train(root, tmp_path / "straight", recipe=recipe), weights_only=True)
+
+    def stop_at_the_fifth(average, network, recipe, step):
+        if step == 4:
+            raise KeyboardInterrupt
+        update(average, network, recipe, step)
+
+    update = __import__("training.fit", fromlist=["_update_average"])._update_average
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fit._update_average", stop_at_the_fifth)
+        with pytest.raises(KeyboardInterrupt):
+            train(root, tmp_path / "stopped", recipe=recipe)
+    resumed = torch.load(train(root, tmp_path / "stopped", recipe=recipe), weights_only=True)
+    for part in ("network", "average"):
+        assert all(torch.equal(resumed[part][name], value) for name, value in expected[part].items())
+    logs = [(tmp_path / run / "log.jsonl").read_text().splitlines() for run in ("straight", "stopped")]
+    steps, steps_again = ([json.loads(line)["step"] for line in log] for log in logs)
+    assert steps == steps_again == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_two_devices_share_every_batch_and_the_run_goes_on_with_one(root, tmp_path):
+    pairs, places = read_pairs(root, split="train"), Places(root, tmp_path / "run")
+    shared = fit(RECIPE, pairs, places, workers=0, device="cpu", devices=2)
+    state = torch.load(shared, weights_only=True)
+    assert state["step"] == RECIPE.steps
+    assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == RECIPE.steps
+    assert fit(RECIPE, pairs, places, workers=0, device="cpu") == shared
+    with pytest.raises(InputError, match="cannot be shared out to 3 devices"):
+        fit(RECIPE, pairs, places, workers=0, device="cpu", devices=3)
+    with pytest.raises(InputError, match="another recipe"):
+        fit(replace(RECIPE, seed=1), pairs, places, workers=0, device="cpu", devices=2)
+
+
+def test_shared_statistics_keep_names_values_and_results():
+    network = build_network("canopy", classes=2, encoder="test_resnet", width=8, fine_width=4).eval()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        before, names = network(images), list(network.state_dict())
+        shared = share_statistics(network).eval()
+        torch.testing.assert_close(shared(images), before)
+    assert list(shared.state_dict()) == names
+    assert not any(type(part) is torch.nn.BatchNorm2d for part in shared.modules())
+
+
+class FixedSize(torch.nn.Module):
+    """Takes tiles of 96 px alone, as a BEiT does; finds vegetation by its green."""
+
+    def forward(self, images):
+        assert images.shape[-2:] == (96, 96)
+        return torch.stack([images[:, 0], images[:, 1]], dim=1)
+
+
+def test_a_network_of_a_fixed_size_is_validated_on_smaller_pictures_too(root):
+    recipe = replace(RECIPE, network={"img_size": 96})
+    pairs = read_pairs(root, split="train")
+    assert validate(FixedSize(), pairs, recipe, device=torch.device("cpu")) == 1.0
 
 
 def test_a_run_says_what_it_was_trained_on(root, whole):
