@@ -42,6 +42,15 @@ CANOPY = Prose(
 )
 """Holds for the ``canopy`` networks that ship by the definition of their classes and by their build."""
 
+TRANSFORMER = Prose(
+    CANOPY.uses,
+    (
+        *CANOPY.limits[:-1],
+        "Every pixel's result depends on all of its tile, and on the place in it.",
+    ),
+)
+"""The same classes from ``depthcropseg`` networks, whose attention spans the tile."""
+
 _MEASURES = """\
 In percent. mIoU is the mean of the IoU of vegetation and of background. Boundary IoU (arXiv:2103.16562)
 is the IoU of the pixels near the masks' outlines: within 0.5 % of the picture's diagonal, at most 6 px.
@@ -62,7 +71,7 @@ def write_model_card(
     *,
     weights: Path | None = None,
     uncalibrated: Scores | None = None,
-    prose: Prose = CANOPY,
+    prose: Prose | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Write a model's card as Markdown; an older one is replaced.
@@ -81,7 +90,7 @@ def write_model_card(
     uncalibrated
         Scores of the same weights without the temperature, for the calibration error before.
     prose
-        Uses and limits.
+        Uses and limits; those of the card's kind of network without them.
     notes
         Remarks on the test sets, one sentence each.
     """
@@ -98,10 +107,11 @@ def render_model_card(
     *,
     weights: Path | None = None,
     uncalibrated: Scores | None = None,
-    prose: Prose = CANOPY,
+    prose: Prose | None = None,
     notes: Sequence[str] = (),
 ) -> str:
     """The text of :func:`write_model_card`."""
+    prose = prose or (TRANSFORMER if card.architecture == "depthcropseg" else CANOPY)
     sections = (
         f"# {card.name} {card.version}\n\n{card.summary}",
         _facts(card, weights),

@@ -27,16 +27,18 @@ first model, trained without a simulator, had mIoU 0.90 at 0.022, 0.85 at 0.03, 
 to 0.014 or 0.011: so the range ends at 0.016, and coarser rasters are read resampled to that.
 """
 
-TRAINING_DATA = (
+_LABELLED = (
     "growingsoy: soybean over straw, 341 frames of four dates, MIT (raulsteinmetz/soy-segmentation-ds)",
     "peanut: peanut and weeds on clods, 107 pictures, CC BY-SA 4.0 (ptdkhoa/Peanut-dataset)",
     "agir: potted maize, soybean, barley, mustard, amaranth, winter pea, 6 pictures, MIT",
     "simulator: 2,000 generated scenes of training.simulator, Apache-2.0",
     "heights: a generated field of sample_tiles, labelled by its surface model, Apache-2.0",
+)
+_UNLABELLED = (
     "sorghum_weed_cc0: 900 unlabelled field shots of sorghum and weeds, CC0, labelled by the stage before",
     "breedingplots: 60 unlabelled drone tiles of cereal plots, MIT, most of them screened out",
-    "encoder start: MobileNetV2, ImageNet, Apache-2.0 (google-coral/test_data)",
 )
+_MOBILENET = "encoder start: MobileNetV2, ImageNet, Apache-2.0 (google-coral/test_data)"
 
 
 def export(
@@ -110,6 +112,8 @@ def make_card(
     agreement: float | None = None,
 ) -> ModelCard:
     """The card of a recipe; its weights' digest is filled in by the writer."""
+    # Networks with positions of a fixed size see tiles of that size.
+    tile_px = int(recipe.network.get("img_size", ModelCard.tile_px))
     return ModelCard(
         name=recipe.name,
         version=recipe.version,
@@ -124,9 +128,20 @@ def make_card(
         gsd_range_m=GSD_RANGE_M,
         weights_digest="0" * 64,
         licence=LICENCE,
-        training_data=TRAINING_DATA,
+        training_data=training_data_of(recipe),
         scores=freeze_scores(scores),
         temperature=temperature,
         # Rounded down: a share just below the bound must not reach it.
         bf16_agreement=None if agreement is None else math.floor(agreement * 1e5) / 1e5,
+        tile_px=tile_px,
+        overlap_px=min(ModelCard.overlap_px, tile_px // 8),
     )
+
+
+def training_data_of(recipe: Recipe) -> tuple[str, ...]:
+    """The lines of a card that say what a recipe's model has seen."""
+    taught = any(source.startswith(("guesses:", "mixed:")) for source in recipe.sources)
+    start = _MOBILENET
+    if recipe.architecture == "depthcropseg":
+        start = f"encoder start: {recipe.network['encoder']} of timm's hub, under its licence there"
+    return (*_LABELLED, *(_UNLABELLED if taught else ()), start)

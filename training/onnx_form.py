@@ -22,6 +22,8 @@ _SMALLEST_PX = 2
 def export_onnx(weights: Path) -> Path:
     """Write the ONNX form of a safetensors file beside it, with the same card; any batch and size of tile.
 
+    A network with positions of a fixed size takes tiles of that size alone.
+
     Returns
     -------
     Path
@@ -36,10 +38,13 @@ def export_onnx(weights: Path) -> Path:
     """
     card = read_card(weights)
     network = rewrite_for_onnx(prepare(load_network(weights).eval()))
+    fixed = card.network_arguments.get("img_size")
+    sizes: dict[int, object] = {0: torch.export.Dim("tiles")}
+    if fixed is None:
+        sizes |= {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     # The traced size must not be the smallest one: dimensions of 1 would count as fixed.
-    steps = 2 * _SMALLEST_PX * card.stride_px
-    images = torch.zeros(2, len(card.bands), steps, steps)
-    sizes = {0: torch.export.Dim("tiles"), 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    side_px = 2 * _SMALLEST_PX * card.stride_px if fixed is None else int(fixed)
+    images = torch.zeros(2, len(card.bands), side_px, side_px)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         torch.onnx.export(

@@ -231,8 +231,24 @@ def _paper(name: str) -> Recipe:
     )
 
 
+def _paper_2(name: str) -> Recipe:
+    """Stage 2 of the paper's network: the union with what stage 1 labelled, under the averaged teacher."""
+    return replace(
+        _paper(name),
+        name=f"{name}-2",
+        summary="DepthCropSeg++, stage 2: self-trained on unlabelled pictures; no weights of it ship.",
+        initial_weights=f"run:{name}",
+        sources=(*CANOPY_S_1.sources, f"guesses:{name}"),
+        shares=CANOPY_M.shares,
+        doubted=CANOPY_M.doubted,
+        average_teaches=True,
+    )
+
+
+_PAPERS = tuple(stage(name) for name in PRESETS for stage in (_paper, _paper_2))
+
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
-    {recipe.name: recipe for recipe in (CANOPY_S_1, CANOPY_S, CANOPY_M, ABLATION, *map(_paper, PRESETS))}
+    {recipe.name: recipe for recipe in (CANOPY_S_1, CANOPY_S, CANOPY_M, ABLATION, *_PAPERS)}
 )
 
 

@@ -7,6 +7,8 @@ import pytest
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
 from training.cards import render_model_card, write_model_card
+from training.export import make_card, training_data_of
+from training.recipe import find_recipe
 
 SCORES = {
     "soy": {"ExG + Otsu": {"miou": 0.8}, "canopy-s": {"miou": 0.9123, "ece": 0.021}},
@@ -52,3 +54,25 @@ def test_with_a_temperature_it_says_the_error_before_and_after(card):
     assert "| mean of the sets | 8.00 | 1.60 |" in text
     assert "| soy / dry | 8.00" not in text
     assert "| soy | – | 2.10 |" in render_model_card(replace(card, temperature=1.25), SCORES)
+
+
+@pytest.mark.parametrize("name", ["canopy-s", "canopy-m"])
+def test_a_shipped_card_is_the_one_its_recipe_makes(name):
+    shipped, made = read_card(find_model(name)), make_card(find_recipe(name), scores={})
+    facts = ("training_data", "tile_px", "overlap_px", "network", "version", "licence", "gsd_range_m")
+    assert {fact: getattr(shipped, fact) for fact in facts} == {fact: getattr(made, fact) for fact in facts}
+
+
+def test_a_card_names_the_encoder_and_what_the_stages_saw():
+    first, second = (training_data_of(find_recipe(f"depthcropseg-pp-l{stage}")) for stage in ("", "-2"))
+    assert first[-1] == second[-1]
+    assert "beitv2_large_patch16_224 of timm's hub" in first[-1]
+    assert any("900 unlabelled" in line for line in second)
+    assert not any("unlabelled" in line for line in first)
+
+
+def test_the_limits_are_those_of_the_kind_of_network(card):
+    attention = make_card(find_recipe("depthcropseg-pp-l"), scores={})
+    assert "no position code" in render_model_card(card, SCORES)
+    assert "no position code" not in render_model_card(attention, SCORES)
+    assert "all of its tile" in render_model_card(attention, SCORES)
