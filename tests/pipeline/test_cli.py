@@ -125,6 +125,17 @@ def test_help_starts_without_the_heavy_libraries():
     assert done.stdout.strip() == "[]"
 
 
+def test_triton_leaves_no_lines_behind(tmp_path):
+    """With torch's CUDA build, objects of Triton that are alive at the end would be listed on the screen."""
+    (tmp_path / "none.tif").write_bytes(b"")
+    code = "import timm; from cropseg_geo import cli; cli.main()"
+    args = [sys.executable, "-c", code, "segment", str(tmp_path / "none.tif"), "-o", str(tmp_path / "out")]
+    done = subprocess.run(args, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "Error" in done.stderr
+    assert "leaked" not in done.stderr + done.stdout
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
 @pytest.mark.slow
 def test_ctrl_c_stops_leaves_no_half_file_and_the_same_command_goes_on(tmp_path):
