@@ -28,7 +28,8 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.outputs import Outputs, output_ground, provenance, raster_layouts
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.preflight import Preflight
-from cropseg_geo.raster.bands import BAND_NAMES, Bands, open_bands
+from cropseg_geo.raster.band_names import BAND_NAMES
+from cropseg_geo.raster.bands import Bands, open_bands
 from cropseg_geo.raster.cog import CogWriter
 from cropseg_geo.raster.heights import Heights
 from cropseg_geo.raster.mask import GrowingMask, Mask

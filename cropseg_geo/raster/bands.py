@@ -24,14 +24,11 @@ from rasterio.windows import Window as RasterioWindow
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
+from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
-
-BAND_NAMES = ("red", "green", "blue", "rededge", "nir")
 
 _OFF_GRID_PX = 0.01
 """How far pixels may lie from each other and still be the same ones."""
-
-_SPELLINGS = {"r": "red", "g": "green", "b": "blue", "re": "rededge", "nearinfrared": "nir", "n": "nir"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +146,7 @@ def parse_bands(text: str) -> dict[str, int]:
     bands: dict[str, int] = {}
     for part in text.split(","):
         name, _, number = part.partition("=")
-        name, number = _plain(name), number.strip()
+        name, number = plain_name(name), number.strip()
         if name not in BAND_NAMES or not number.isdecimal():
             raise InputError(
                 f"--bands {text!r}: {part.strip()!r} is not a name and a band number",
@@ -159,16 +156,11 @@ def parse_bands(text: str) -> dict[str, int]:
     return bands
 
 
-def _plain(name: str) -> str:
-    letters = "".join(c for c in name.casefold() if c.isalpha())
-    return _SPELLINGS.get(letters, letters)
-
-
 def _named_bands(info: RasterInfo, descriptions: tuple[str | None, ...]) -> dict[str, int]:
     found: dict[str, int] = {}
     for number, texts in enumerate(zip(info.colours, descriptions, strict=True), start=1):
         for text in texts:
-            name = _plain(text or "")
+            name = plain_name(text or "")
             if name in BAND_NAMES:
                 found.setdefault(name, number)
     return found

@@ -21,6 +21,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
+from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.s3 import endpoint_options
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _why_unreadable(path: str, err: Exception) -> str:
 class RasterInfo:
     """Facts about one raster file.
 
+    ``colours`` names each band: by the file's colour interpretation, or, where that is silent, by the band's
+    description (multispectral cameras' files have no other names).
     ``companions`` are its other files: name, size (bytes), time of change (ns).
     ``validity`` names where validity comes from: ``alpha``, ``mask``, ``nodata`` or ``none`` (all pixels are
     valid). NaN in a floating-point band is invalid in every case.
@@ -185,7 +188,7 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         dtype=dataset.dtypes[0],
         crs=dataset.crs.to_wkt(),
         transform=dataset.transform,
-        colours=tuple(c.name for c in dataset.colorinterp),
+        colours=_colours(dataset),
         validity=_validity(dataset),
         nodata=dataset.nodata,
         scales=tuple(dataset.scales),
@@ -198,6 +201,16 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         has_overviews=bool(dataset.overviews(1)),
         companions=_companions(path, dataset),
     )
+
+
+def _colours(dataset: Any) -> tuple[str, ...]:
+    """What each band is; a description counts where it is the name of a colour that no band has yet."""
+    names = [interpretation.name for interpretation in dataset.colorinterp]
+    for k, text in enumerate(dataset.descriptions):
+        name = plain_name(text or "")
+        if names[k] in ("gray", "undefined") and name in BAND_NAMES and name not in names:
+            names[k] = name
+    return tuple(names)
 
 
 def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:

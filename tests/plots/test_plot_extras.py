@@ -18,7 +18,7 @@ from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.plots.quantities import Extras
 from cropseg_geo.plots.stats import plot_stats
-from cropseg_geo.raster import bands as raster_bands
+from cropseg_geo.raster import band_names
 from tests.plots.array_mask import ArrayMask
 
 UTM = CRS.from_epsg(32633).to_wkt()
@@ -99,7 +99,7 @@ def test_infrared_indices_are_there_where_their_bands_are():
 
 
 def test_both_rooms_know_the_same_bands():
-    assert raster_bands.BAND_NAMES == BAND_NAMES
+    assert band_names.BAND_NAMES == BAND_NAMES
 
 
 def test_heights_are_over_canopy_with_nodata_left_out():

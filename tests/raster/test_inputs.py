@@ -130,6 +130,30 @@ def test_bands_go_by_colour_then_by_order_then_by_choice(tmp_path):
         source_of(path, bands=(1, 2))
 
 
+def test_bands_whose_colours_only_their_descriptions_name_are_found_by_them(tmp_path):
+    path = write_raster(tmp_path / "five.tif", np.ones((5, 20, 20), dtype=np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue-444", "Blue", "Green", "Red", "Red edge")
+    assert inspect_raster(path).colours == ("blue", "undefined", "green", "red", "rededge")
+    assert source_of(path).bands == (4, 3, 1)
+    # Where the file says it twice, the colour interpretation decides.
+    with rasterio.open(path, "r+") as dataset:
+        colours = ["undefined", "red", "green", "blue", "undefined"]
+        dataset.colorinterp = [rasterio.enums.ColorInterp[c] for c in colours]
+    assert source_of(path).bands == (2, 3, 4)
+
+
+def test_a_few_valid_pixels_that_no_patch_meets_are_still_looked_at(tmp_path):
+    values = np.full((3, 3000, 3000), np.nan, dtype=np.float32)
+    values[:, 2990:2994, 2990:2994] = 200.0
+    sparse = source_of(write_raster(tmp_path / "sparse.tif", values, tiled=True, compress="deflate"))
+    sample = sample_raster(sparse, Window(0, 0, 3000, 3000))
+    assert sample.values.shape == (3, 16)
+    # They are no reflectance, which they were taken for where none of them was seen.
+    with pytest.raises(InputError, match="--scale"):
+        choose_scale(sparse.info, None, sample.values)
+
+
 def test_a_rotated_geotransform_keeps_its_gsd(tmp_path):
     rotated = Affine.translation(*ORIGIN) @ Affine.rotation(17) @ Affine.scale(0.02, -0.02)
     path = write_raster(tmp_path / "r.tif", scene(50, 60), transform=rotated)
