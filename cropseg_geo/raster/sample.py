@@ -60,17 +60,26 @@ def sample_raster(source: GdalSource, extent: Window) -> Sample:
             "many to look at all of them before the work",
             remedy="restrict the work to where the field is, with --bbox or --aoi",
         )
-    if n_valid == 0 and not _any_valid(source, extent):
+    if n_valid == 0 and (seen := _first_valid(source, extent)) is not None:
+        # A few pixels in a vast canvas: the scale and the run's name depend on them as on any others.
+        values, n_valid = [seen], 1
+    if n_valid == 0:
         raise InputError(
             f"{source.info.path}: not one of its {extent.size:,} pixels here is valid "
             f"(validity comes from its {source.info.validity})",
             remedy="check the file's alpha band, mask or nodata value with gdalinfo -mm FILE",
         )
-    return Sample(max(n_valid, 1) / max(n_seen, 1), np.concatenate(values, axis=1))
+    return Sample(n_valid / max(n_seen, 1), np.concatenate(values, axis=1))
 
 
-def _any_valid(source: GdalSource, extent: Window) -> bool:
-    return any(source.read_valid(window).any() for window in extent.split(_SCAN_PX))
+def _first_valid(source: GdalSource, extent: Window) -> npt.NDArray[np.float64] | None:
+    """Values (bands, N) of the first stretch that holds valid pixels; None if there is none."""
+    for window in extent.split(_SCAN_PX):
+        if source.read_valid(window).any():
+            pixels, valid = source.read(window)
+            if valid.any():
+                return np.asarray(pixels[:, valid][:, : _PATCHES * _PATCH_PX**2], dtype=np.float64)
+    return None
 
 
 def unflagged_alpha(source: GdalSource) -> int | None:
