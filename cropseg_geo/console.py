@@ -180,7 +180,7 @@ def print_season(outcomes: list[Outcome], *, as_json: bool) -> None:
             }
             for outcome in outcomes
         ]
-        print(json.dumps({"event": "season", "rasters": rows}, ensure_ascii=False))  # noqa: T201
+        print(json.dumps({"event": "season", "rasters": rows}))  # noqa: T201
         return
     table = Table("raster", "", "canopy cover", "valid m²", "polygons", "time (s)")
     colours = {"done": "green", "kept": "cyan", "failed": "red", "refused": "red"}

@@ -95,9 +95,9 @@ def one_at_a_time(listener: Listener) -> Listener:
 
 
 def to_json(event: Event) -> str:
-    """One event as one line of JSON.
+    """One event as one line of JSON, in ASCII: whoever reads it need not know the encoding of a pipe.
 
     >>> to_json(StageAdvanced("segment", 512))
     '{"event": "stage_advanced", "stage": "segment", "amount": 512}'
     """
-    return json.dumps({"event": _NAMES[type(event)], **asdict(event)}, ensure_ascii=False)
+    return json.dumps({"event": _NAMES[type(event)], **asdict(event)})

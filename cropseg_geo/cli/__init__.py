@@ -5,11 +5,14 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import gc
+import io
 import os
 import signal
 import sys
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,7 +23,11 @@ from cropseg_geo.cli.report import report
 from cropseg_geo.cli.segmentation import check, segment
 from cropseg_geo.cli.vectorization import vectorize
 from cropseg_geo.console import fail, print_models
-from cropseg_geo.errors import CropsegError
+from cropseg_geo.errors import CropsegError, OutputError
+
+_INTERRUPTED = 130
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _OBJECTS_A_COLLECTION = 20_000
 """New objects before rubbish is looked for; with Python's 700, loading libraries takes a twentieth longer."""
@@ -63,6 +70,10 @@ def _root(
 
 def main() -> None:
     """Entry point: run the app and turn what goes wrong into an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
+            # A path, a ² or an arrow in an encoding that lacks it is no reason to fail after the work.
+            stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(_OBJECTS_A_COLLECTION)
     if "CPL_DEBUG" not in os.environ:
         # What GDAL has to say arrives as an error of ours; itself, it would print every step that failed.
@@ -75,12 +86,38 @@ def main() -> None:
         fail(err)
         sys.exit(1)
     except KeyboardInterrupt:
-        Console(stderr=True).print("[yellow]Stopped.[/] Finished blocks are kept; the same command goes on.")
-        # Threads that are inside a library call cannot be waited for.
-        sys.stdout.flush()
-        os._exit(130)
+        _stop()
+    except SystemExit as err:
+        if err.code == _INTERRUPTED:  # Typer has turned Ctrl-C into it
+            _stop()
+        raise
+    except OSError as err:
+        if err.errno not in _FULL or err.filename is not None:
+            raise
+        # Files that a run writes are told by name: this is what the command prints.
+        fail(
+            OutputError(
+                f"what this command prints cannot be written ({err.strerror})",
+                remedy="free some space on the disk that it goes to, then run the same command again",
+            )
+        )
+        _leave(1)
     finally:
         # What is left goes back with the process; looking for rubbish in it takes a fifth of a second.
         # Triton, which timm loads with torch, prints forty lines on those of its objects that are left.
         if "triton" not in sys.modules:
             gc.freeze()
+
+
+def _stop() -> NoReturn:
+    """End after Ctrl-C or SIGTERM, and say what stays."""
+    kept = " Finished blocks are kept; the same command goes on." if sys.argv[1:2] == ["segment"] else ""
+    Console(stderr=True).print(f"[yellow]Stopped.[/]{kept}", soft_wrap=True)
+    _leave(_INTERRUPTED)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: threads that are inside a library call cannot be waited for."""
+    with suppress(OSError, ValueError, AttributeError):  # a full disk, a closed stream, none
+        sys.stdout.flush()
+    os._exit(code)

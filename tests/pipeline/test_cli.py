@@ -173,14 +173,45 @@ def test_sigterm_stops_a_run_in_the_background_where_shells_have_ctrl_c_ignored(
     args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit that
     try:
-        process = subprocess.Popen([*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
     finally:
         signal.signal(signal.SIGINT, before)
     with process:
         next(iter(process.stdout))
         process.terminate()
         assert process.wait(timeout=60) == 130
+        assert "Stopped. Finished blocks are kept; the same command goes on." in process.stderr.read()
     assert not [p for p in out.iterdir() if not p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_no_encoding_of_the_terminal_stops_a_command(field, tmp_path, encoding):
+    raster, _ = field
+    named = tmp_path / "畑 ü.tif"
+    named.write_bytes(raster.read_bytes())
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"}
+    done = run("segment", named, "-q", "-o", tmp_path / "out", env=environment, encoding=encoding)
+    assert done.returncode == 0, done.stderr
+    assert "\\u7551" in done.stdout
+    lines = run("segment", named, "--events", "-o", tmp_path / "2", env=environment, encoding=encoding)
+    assert lines.returncode == 0, lines.stderr
+    assert [json.loads(line) for line in lines.stdout.splitlines()][-1]["files"]["mask"].endswith(
+        "畑 ü_mask.tif"
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110
+@pytest.mark.parametrize("flags", [(), ("--events",)], ids=["figures", "events"])
+def test_where_what_is_printed_finds_no_room_the_command_says_so(field, tmp_path, flags):
+    raster, _ = field
+    command = [*CROPSEG, "segment", str(raster), "-q", "-o", str(tmp_path / "out"), *flags]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "what this command prints cannot be written (No space left on device)" in done.stderr
 
 
 def test_tune_measures_first_and_later_runs_remember_it(field, tmp_path):
