@@ -35,6 +35,9 @@ from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
 
+_SEARCH_PX = 1024
+"""Side of the windows in which a valid pixel of the area of interest is looked for."""
+
 
 @dataclass(frozen=True)
 class Preflight:
@@ -128,8 +131,8 @@ def prepare(
     predictor = predictor or chosen_predictor(options)
     card = predictor.card
     info = inspect_raster(raster)
-    bands = choose_bands(info, card.bands, options.bands)
     _check_alpha(info, options.alpha_band)
+    bands = choose_bands(info, card.bands, options.bands, options.alpha_band)
     native = info.ground.gsd_m
     wanted = None if options.gsd_m == "auto" else options.gsd_m
     gsd = choose_gsd(native, card.gsd_range_m, wanted, card.name)
@@ -138,6 +141,8 @@ def prepare(
     extent, aoi = _extent(info, options)
     working = working_window(extent, source.pixel, shape)
     sample = sample_raster(source, working)
+    if aoi:
+        _require_any_wanted(source, working, aoi.scaled(source.pixel))
     tuned = remembered(predictor)
     scale = choose_scale(info, options.scale, sample.values)
     plan = make_plan(
@@ -227,6 +232,18 @@ def _extent(info: RasterInfo, options: Options) -> tuple[Window, AreaOfInterest 
                 "--bbox and --aoi have no pixel in common", remedy="give one of them, or let them overlap"
             )
     return extent, aoi
+
+
+def _require_any_wanted(source: GdalSource, extent: Window, area: AreaOfInterest) -> None:
+    """Refuse an area in which there is nothing to answer: smaller than a pixel, or where nothing was seen."""
+    for window in extent.split(_SEARCH_PX):
+        inside = area.mask(window)
+        if inside.any() and (inside & source.read_valid(window)).any():
+            return
+    raise InputError(
+        f"{source.info.path}: the area of interest holds no valid pixel of it",
+        remedy="give an area that holds the centres of pixels that the survey has seen",
+    )
 
 
 def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -> list[str]:

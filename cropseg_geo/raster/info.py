@@ -58,6 +58,7 @@ def gdal_options(path: str) -> dict[str, Any]:
 @contextmanager
 def opened(path: str, **kwargs: Any) -> Iterator[Any]:
     """A rasterio dataset under this package's GDAL options; GDAL's complaints become :class:`InputError`."""
+    _require_no_pipe(path)
     with rasterio.Env(**gdal_options(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
@@ -69,6 +70,14 @@ def opened(path: str, **kwargs: Any) -> Iterator[Any]:
             ) from err
         with dataset:
             yield dataset
+
+
+def _require_no_pipe(path: str) -> None:
+    """Refuse pipes and the like: GDAL would wait for one as long as nobody writes to it."""
+    if is_there(path) and not (Path(path).is_file() or Path(path).is_dir()):
+        raise InputError(
+            f"{path}: is a pipe or a device, not a file", remedy="write the raster to a file and give that"
+        )
 
 
 def is_remote(path: str) -> bool:
@@ -146,7 +155,9 @@ class RasterInfo:
 
 
 def raster_stem(path: str) -> str:
-    """Name for a raster's outputs: the last part of its path, without suffix."""
+    """Name for a raster's outputs: the last part of its path, without suffix, query or driver's prefix."""
+    if not is_remote(path) and is_there(path):
+        return Path(path).stem
     return Path(path.split("?", maxsplit=1)[0].rstrip("/").split(":")[-1] or "raster").stem
 
 
@@ -284,17 +295,20 @@ def _layout(dataset: Any) -> str:
     return f"{dataset.driver}, {shape}, {compression}"
 
 
-def choose_bands(info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None) -> tuple[int, ...]:
+def choose_bands(
+    info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
+) -> tuple[int, ...]:
     """1-based band indexes for the model's bands.
 
-    By colour where the file names its colours, else the first bands; an explicit choice wins.
+    By colour where the file names its colours, else the first bands; an explicit choice wins. ``alpha_band``
+    is an alpha band that the file does not flag.
 
     Raises
     ------
     InputError
         If there are too few bands, or a chosen one does not exist or is the alpha band.
     """
-    data_bands = [i for i in range(1, info.count + 1) if i != info.alpha_band]
+    data_bands = [i for i in range(1, info.count + 1) if i not in (info.alpha_band, alpha_band)]
     needed = f"{len(wanted)} bands ({', '.join(wanted)})"
     if bands is not None:
         if len(bands) != len(wanted):
@@ -319,6 +333,7 @@ def choose_bands(info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] |
             f"{info.path}: has {len(data_bands)} data band(s); the model reads {needed}.{hint}",
             remedy="use the RGB orthomosaic, or a model trained for these bands",
         )
-    if set(wanted) <= set(info.colours):
-        return tuple(info.colours.index(name) + 1 for name in wanted)
+    named = {info.colours[i - 1]: i for i in reversed(data_bands)}
+    if set(wanted) <= set(named):
+        return tuple(named[name] for name in wanted)
     return tuple(data_bands[: len(wanted)])

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections import namedtuple
 
+import numpy as np
 import pytest
 import rasterio.shutil
 from rasters import ORIGIN, scene, write_plots, write_raster
@@ -37,7 +38,9 @@ def stopped_run(raster, out, **options) -> None:
 
 @pytest.fixture
 def field(tmp_path):
-    return write_raster(tmp_path / "field.tif", scene(300, 310), compress="deflate")
+    fourth = np.full((1, 300, 310), 200, dtype=np.uint8)
+    values = np.concatenate([scene(300, 310), fourth])
+    return write_raster(tmp_path / "field.tif", values, compress="deflate", photometric="RGB", alpha="NO")
 
 
 CHANGES = {
@@ -48,7 +51,7 @@ CHANGES = {
     "scale": ((0.0, 200.0), "another scale"),
     "bbox": ((ORIGIN[0], ORIGIN[1] - 2, ORIGIN[0] + 2, ORIGIN[1]), "another extent"),
     "model": ("canopy-m", "another model"),
-    "alpha_band": (3, "another alpha"),
+    "alpha_band": (4, "another alpha"),
 }
 
 
@@ -59,8 +62,6 @@ def test_every_option_that_blocks_depend_on_is_noticed(field, tmp_path, monkeypa
     left = sorted(p for p in out.rglob("*") if p.is_file())
     for name, (value, words) in CHANGES.items():
         changed = OPTIONS | {name: value}
-        if name == "alpha_band":
-            changed["bands"] = (1, 2, 3)
         with pytest.raises(InputError, match=f"unfinished run of 'field' is there, of .*{words}") as refused:
             cg.segment(field, out, **changed)
         assert "--overwrite to discard it" in refused.value.remedy

@@ -143,6 +143,17 @@ def test_bands_whose_colours_only_their_descriptions_name_are_found_by_them(tmp_
     assert source_of(path).bands == (2, 3, 4)
 
 
+def test_an_alpha_band_that_only_the_user_knows_is_none_of_the_colours(tmp_path):
+    values = np.stack([np.full((20, 20), i, dtype=np.uint8) for i in range(1, 5)])
+    info = inspect_raster(write_raster(tmp_path / "argb.tif", values, photometric="MINISBLACK"))
+    assert choose_bands(info, RGB, None, alpha_band=1) == (2, 3, 4)
+    with pytest.raises(InputError, match=r"--bands names band 1.*data bands \[2, 3, 4\]"):
+        choose_bands(info, RGB, (1, 2, 3), alpha_band=1)
+    rgb = inspect_raster(write_raster(tmp_path / "rgb.tif", values[:3]))
+    with pytest.raises(InputError, match="2 data band"):
+        choose_bands(rgb, RGB, None, alpha_band=3)
+
+
 def test_a_few_valid_pixels_that_no_patch_meets_are_still_looked_at(tmp_path):
     values = np.full((3, 3000, 3000), np.nan, dtype=np.float32)
     values[:, 2990:2994, 2990:2994] = 200.0
