@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cropseg_geo.errors import CropsegError, InputError, OutputError
-from cropseg_geo.events import Listener, RasterFinished, RasterStarted, ignore
+from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
 from cropseg_geo.outputs import require_writable
 from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
@@ -105,7 +105,12 @@ def segment_many(
                 path, folder, stem=stem, overwrite=overwrite, listener=listener, **arguments
             )
             if outcomes[path].is_good:
-                journal.note(path, stem)
+                try:
+                    journal.note(path, stem)
+                except (
+                    CropsegError
+                ) as err:  # no room, or the raster is gone: the others are done all the same
+                    listener(Warned(f"{err.message}; the same command would do {path} again"))
         listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
     if all(outcome.is_good for outcome in outcomes.values()):
         journal.delete()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted
+from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned, Written
 from cropseg_geo.pipeline.season import distinct_stems, find_rasters
 
 SMALL = scene(120, 130)
@@ -99,6 +99,20 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
     assert not list(out.glob(".*"))
     with pytest.raises(InputError, match="already holds"):
         cg.segment_many(given, out)
+
+
+def test_a_raster_that_goes_while_the_others_are_done_does_not_stop_them(flights, tmp_path):
+    folder, late = flights
+    told = []
+
+    def take_away(event):
+        told.append(event)
+        if isinstance(event, Written) and event.path.endswith("late.gpkg"):
+            late.unlink()
+
+    outcomes = cg.segment_many([late, folder / "may" / "field.tif"], tmp_path / "out", listener=take_away)
+    assert [outcome.state for outcome in outcomes] == ["done", "done"]
+    assert any("would do" in event.message for event in told if isinstance(event, Warned))
 
 
 def test_the_command_ends_with_a_table_and_says_by_its_exit_code_that_one_failed(flights):
