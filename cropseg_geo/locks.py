@@ -135,7 +135,7 @@ def _take(lock: Path) -> Holder:
 
 def _make(lock: Path, holder: Holder) -> bool:
     """Put a whole lock file in place; False if there is one."""
-    draft = lock.with_name(f"{lock.name}.{holder.token}")
+    draft = lock.with_name(f".cropseg-lock-{holder.token}")  # as short for long names
     try:
         draft.write_text(json.dumps(asdict(holder)), encoding="utf-8")
         try:

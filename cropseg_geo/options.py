@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.zoo import DEFAULT_MODEL
 
 GRIDS = ("source", "working")
+
+_NUMBERS = (
+    ("bands", None, int),
+    ("scale", 2, float),
+    ("bbox", 4, float),
+    ("threshold", 1, float),
+    ("alpha_band", 1, int),
+    ("tile_px", 1, int),
+    ("overlap_px", 1, int),
+    ("batch_size", 1, int),
+)
+"""Options that are numbers: how many (None: any number of them), and of which kind."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,10 @@ class Options:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, count, kind in _NUMBERS:
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), count, kind))
+        if self.tile_px is not None and self.tile_px < 1:
+            raise InputError(f"--tile {self.tile_px} holds no pixel", remedy="give 1 or more")
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise InputError(
                 f"--threshold {self.threshold:g} is not between 0 and 1", remedy="give, say, 0.5"
@@ -72,3 +89,35 @@ class Options:
             raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")
+
+
+def _numbers(name: str, value: Any, count: int | None, kind: type[int] | type[float]) -> Any:
+    """An option as Python's own numbers, numpy's among them accepted. Any: what a caller passes.
+
+    Raises
+    ------
+    InputError
+        If it is something else, or has another length.
+    """
+    if value is None:
+        return None
+    what = "a whole number" if kind is int else "a number"
+    if count != 1:
+        what = f"{count or 'some'} {what[2:]}s"
+    try:
+        if isinstance(value, str):
+            raise TypeError  # a sequence of letters, to Python
+        if count == 1:
+            return _number(value, kind)
+        found = tuple(_number(entry, kind) for entry in value)
+        if count not in (None, len(found)):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError) as err:
+        raise InputError(f"{name}={value!r} cannot be used", remedy=f"give {what}") from err
+    return found
+
+
+def _number(value: Any, kind: type[int] | type[float]) -> int | float:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError
+    return operator.index(value) if kind is int else float(value)

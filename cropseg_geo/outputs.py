@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +92,31 @@ class Outputs:
         return tuple(path for _, path in self.by_kind)
 
 
+def require_nameable(folder: Path, stem: str) -> None:
+    """Raise InputError for names that no file system, or no driver of GDAL's, can hold."""
+    room = 255
+    with suppress(AttributeError, OSError, ValueError):  # no POSIX, or a folder that is to be made
+        room = os.pathconf(folder, "PC_NAME_MAX")
+    if "\0" in str(folder) or any(len(os.fsencode(part)) > 255 for part in folder.parts):
+        raise InputError(
+            f"{str(folder)!r} cannot be the name of a folder", remedy="choose another --out folder"
+        )
+    if any(ord(letter) < 32 or letter in "/\\\x7f" for letter in stem):
+        raise InputError(
+            f"outputs cannot be named after {stem!r}: it holds a slash or a control character",
+            remedy="rename the raster",
+        )
+    if (length := len(os.fsencode(stem))) > room - _LONGEST_ENDING:
+        raise InputError(
+            f"outputs cannot be named after {stem[:20]}…: {length} bytes, and {folder} takes names of {room}",
+            remedy=f"rename the raster: up to {room - _LONGEST_ENDING} bytes",
+        )
+
+
+_LONGEST_ENDING = len("._report.html.lock.takeover")
+"""Letters that the names of a run's files, hidden ones included, have besides their stem."""
+
+
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
     """Raise OutputError if an output exists and may not be replaced, or is in use.
 
@@ -128,9 +153,10 @@ def require_writable(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as err:
+    except (OSError, ValueError) as err:  # a name with a NUL, for one
         raise OutputError(
-            f"{folder}: cannot be written ({err.strerror})", remedy="choose another --out folder"
+            f"{folder}: cannot be written ({getattr(err, 'strerror', err)})",
+            remedy="choose another --out folder",
         ) from err
 
 
@@ -181,6 +207,7 @@ def move(source: Path, target: Path) -> None:
         require_unused(target)
     try:
         _sync(source)
+        _allow_as_umask_says(source)
         source.replace(target)
         if os.name != "nt":  # where a folder cannot be opened
             _sync(target.parent)
@@ -188,6 +215,15 @@ def move(source: Path, target: Path) -> None:
         raise OutputError(
             f"{target}: cannot be written ({err.strerror})", remedy="close programs that use it and try again"
         ) from err
+
+
+def _allow_as_umask_says(draft: Path) -> None:
+    """Give a file the permissions of any other new one: SQLite lets groups read its files, and not write."""
+    if draft.suffix == ".gpkg" and os.name != "nt":
+        usual = draft.with_name(f"{draft.name}.usual")
+        usual.touch()
+        draft.chmod(stat.S_IMODE(usual.stat().st_mode))
+        usual.unlink()
 
 
 def _sync(path: Path) -> None:

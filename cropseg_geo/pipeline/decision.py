@@ -12,7 +12,7 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
 from cropseg_geo.options import Options
-from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_writable
+from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_nameable, require_writable
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.runs import RunFolder, published_by_unfinished
@@ -75,6 +75,7 @@ def decide(
     ready = prepare(raster, asked, predictor)
     workers = ready.tuned_workers(workers)
     stem = stem or ready.info.stem
+    require_nameable(folder, stem)
     final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
     page = folder / f"{stem}_report.html" if report else None
     decided = Decided(stem, ready, None, final, page)

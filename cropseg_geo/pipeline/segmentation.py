@@ -12,7 +12,7 @@ from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
 from cropseg_geo.options import Options
-from cropseg_geo.outputs import Outputs, output_ground, publish
+from cropseg_geo.outputs import Outputs, output_ground, publish, require_nameable
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model
@@ -232,6 +232,7 @@ def check(
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
     ready = prepare(raster, with_local_model(Options(**options), listener))
+    require_nameable(Path(out), ready.info.stem)
     workers = ready.tuned_workers(workers)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     ready = with_chosen_gsd(ready, listener)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -16,6 +17,7 @@ import cropseg_geo as cg
 from cropseg_geo.errors import CropsegError, InputError, ModelError, OutputError, ReadError
 from cropseg_geo.events import Warned
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.options import Options
 
 SIZE = 200
 
@@ -200,3 +202,89 @@ def test_an_aoi_beside_the_raster_or_without_polygons(raster, tmp_path):
     assert (
         "not a vector file" in refusal(InputError, raster, tmp_path / "o", aoi=tmp_path / "aoi.txt").message
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bands": 3},
+        {"bands": "3,2,1"},
+        {"bands": (1.5, 2, 3)},
+        {"bbox": (1, 2, 3)},
+        {"scale": ("0", "255")},
+        {"threshold": "0.5"},
+        {"tile_px": 512.0},
+        {"tile_px": 0},
+        {"alpha_band": True},
+    ],
+    ids=str,
+)
+def test_options_of_the_wrong_type_are_refused_at_birth(options):
+    with pytest.raises(InputError) as caught:
+        Options(**options)
+    assert caught.value.remedy
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = Options(bands=np.array([3, 2, 1]), tile_px=np.int64(256), threshold=np.float32(0.25))
+    assert (options.bands, options.tile_px, options.threshold) == ((3, 2, 1), 256, 0.25)
+    assert type(options.tile_px) is int
+
+
+def test_names_that_no_file_can_have_are_refused_before_the_work(raster, tmp_path):
+    out = tmp_path / "out"
+    longest = 255 - len("._report.html.lock.takeover")
+    for name, message in {
+        "x" * (longest + 1): "bytes",
+        "two\nlines": "control",
+        "畑" * 80: "240 bytes",
+    }.items():
+        named = tmp_path / f"{name}.tif"
+        shutil.copy(raster, named)
+        assert message in refusal(InputError, named, out).message
+        with pytest.raises(InputError, match="outputs cannot be named after"):
+            cg.check(named, out)
+    assert "slash" in refusal(InputError, raster, out, stem="../elsewhere").message
+    for folder in (tmp_path / ("q" * 300), tmp_path / "a\0b"):
+        assert "cannot be the name of a folder" in refusal_of_folder(raster, folder)
+    long = tmp_path / f"{'x' * longest}.tif"
+    shutil.copy(raster, long)
+    assert cg.segment(long, out, report=True).report.name == f"{'x' * longest}_report.html"
+    assert sorted(p.name[-9:] for p in out.iterdir()) == ["_mask.tif", "_prob.tif", "port.html", "xxxx.gpkg"]
+
+
+def refusal_of_folder(raster, folder: Path) -> str:
+    """What is said of an output folder that cannot exist, by a run of one raster; several refuse it, too."""
+    with pytest.raises(CropsegError):
+        cg.segment_many([raster], folder)
+    with pytest.raises(InputError) as caught:
+        cg.segment(raster, folder)
+    return caught.value.message
+
+
+def test_an_area_of_interest_without_a_valid_pixel_in_it_is_refused(tmp_path):
+    valid = np.ones((SIZE, SIZE), dtype=bool)
+    valid[100:150, 100:150] = False
+    raster = write_raster(tmp_path / "a.tif", scene(SIZE, SIZE), valid=valid)
+    ring = [(0.2, 0.2, 1.9, 1.9)]
+    hole = shapely.box(ORIGIN[0] + 0.99, ORIGIN[1] - 1.51, ORIGIN[0] + 1.51, ORIGIN[1] - 0.99)
+    write_plots(tmp_path / "small.gpkg", [(0.501, 0.501, 0.504, 0.504)])
+    write_plots(tmp_path / "unseen.gpkg", [(1.0, 1.0, 1.2, 1.2), (1.3, 1.3, 1.5, 1.5)])
+    write_plots(tmp_path / "ring.gpkg", ring)
+    frame = gpd.read_file(tmp_path / "ring.gpkg")
+    frame.geometry = frame.difference(hole)
+    frame.to_file(tmp_path / "ring.gpkg")
+    box = (ORIGIN[0] + 1.1, ORIGIN[1] - 1.4, ORIGIN[0] + 1.4, ORIGIN[1] - 1.1)
+    all_valid = write_raster(tmp_path / "b.tif", scene(SIZE, SIZE))
+    out = tmp_path / "out"
+    for file, other in (("small", {}), ("ring", {"bbox": box})):
+        err = refusal(InputError, all_valid, out, aoi=tmp_path / f"{file}.gpkg", **other)
+        assert "the area of interest holds no valid pixel" in err.message
+    refusal(InputError, raster, out, aoi=tmp_path / "unseen.gpkg")
+    assert cg.segment(raster, out, aoi=tmp_path / "ring.gpkg").summary.valid_area_m2 > 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a pipe or a device" in refusal(InputError, tmp_path / "pipe", tmp_path / "o").message

@@ -11,7 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
-from rasters import UTM, write_plots, write_raster
+from rasters import UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
@@ -157,3 +157,21 @@ def test_a_report_whose_name_and_format_disagree_is_refused(survey):
     with pytest.raises(cg.CropsegError, match=r"ends in \.html, but --format is png"):
         report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
     assert not (survey / "r.html").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_every_file_of_a_run_has_the_permissions_that_the_umask_leaves(tmp_path):
+    raster = write_raster(tmp_path / "a.tif", scene(64, 64))
+    command = [
+        sys.executable,
+        "-m",
+        "cropseg_geo.cli",
+        "segment",
+        str(raster),
+        "-q",
+        "-o",
+        str(tmp_path / "o"),
+    ]
+    subprocess.run(command, check=True, umask=0o002)
+    assert {oct(path.stat().st_mode & 0o777) for path in (tmp_path / "o").iterdir()} == {"0o664"}
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["a.gpkg", "a_mask.tif", "a_prob.tif"]
