@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dask.array as da
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from odc.geo.geobox import GeoBox
 from odc.geo.xr import ODCExtensionDa
@@ -16,7 +19,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.model.predictor import Predictor
-from cropseg_geo.raster.scaling import ValueScale
+from cropseg_geo.raster.scaling import REFLECTANCE_MAX, ValueScale
 
 
 def lazy_probability(
@@ -39,6 +42,9 @@ def lazy_probability(
             remedy="resample it first, for example with .odc.reproject(crs, resolution=…)",
         )
     values, valid = _arrays(pixels)
+    if scale is None and values.dtype.kind == "f":
+        # Where they are invalid, values may be anything.
+        values = da.where(valid, values, 0).map_blocks(_require_unit, dtype=values.dtype)
     plan = make_plan(
         shape=(box.height, box.width),
         extent=Window(0, 0, box.height, box.width),
@@ -62,14 +68,20 @@ def lazy_probability(
 
 
 def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
-    if pixels.ndim != 3 or pixels.shape[0] != n_bands:
+    if not isinstance(pixels, xr.DataArray):
+        raise InputError(
+            f"pixels are of the type {type(pixels).__name__}; an xarray.DataArray is expected",
+            remedy="open the raster with odc-geo or rioxarray, or give the file to segment",
+        )
+    spatial = ODCExtensionDa(pixels).spatial_dims
+    if pixels.ndim != 3 or pixels.shape[0] != n_bands or (spatial and spatial != pixels.dims[1:]):
         raise InputError(
             f"the array has dimensions {dict(zip(pixels.dims, pixels.shape, strict=True))}; "
             f"(band, y, x) with {n_bands} bands in the model's order is expected",
             remedy='transpose it with .transpose("band", "y", "x") and select the bands',
         )
     box = ODCExtensionDa(pixels).geobox
-    if not isinstance(box, GeoBox) or box.crs is None:
+    if not isinstance(box, GeoBox) or box.crs is None or not _lies_on(pixels, box):
         raise InputError(
             "the array has no CRS or its coordinates are not a regular grid",
             remedy="attach one, for example with odc.geo.xr.assign_crs(array, 'EPSG:32633')",
@@ -77,14 +89,37 @@ def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
     return box
 
 
+def _lies_on(pixels: xr.DataArray, box: GeoBox) -> bool:
+    """True where the coordinates are the box's own: without a regular step it comes from attributes alone."""
+    if not box.axis_aligned:
+        return True
+    axes = zip(pixels.dims[1:], box.dimensions, (box.resolution.y, box.resolution.x), strict=True)
+    return all(
+        np.allclose(pixels[dim].to_numpy(), box.coordinates[name].values, rtol=0, atol=0.1 * abs(step))
+        for dim, name, step in axes
+        if dim in pixels.coords
+    )
+
+
+def _require_unit(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Refuse values that are no share of white, which would all be clipped to it."""
+    high = values.max(initial=0, where=np.isfinite(values))
+    if high > REFLECTANCE_MAX:
+        raise InputError(
+            f"the array holds decimals up to {high:g} and no scale was given",
+            remedy="say which values mean 0 and 1, for example scale=(0, 255)",
+        )
+    return values
+
+
 def _arrays(pixels: xr.DataArray) -> tuple[da.Array, da.Array]:
     """Values (C, H, W) and validity (H, W), both dask arrays."""
-    values = da.asarray(pixels.data)
-    if values.dtype.kind not in "uif":
+    if pixels.dtype.kind not in "uif":
         raise InputError(
-            f"the array holds {values.dtype} values",
+            f"the array holds {pixels.dtype} values",
             remedy="give integers or decimals, for example .astype('u1')",
         )
+    values = da.asarray(pixels.data)
     nodata = pixels.attrs.get("_FillValue", pixels.attrs.get("nodata", pixels.encoding.get("_FillValue")))
     valid = da.ones(values.shape[1:], chunks=values.chunks[1:], dtype=bool)
     if nodata is not None and not np.isnan(nodata):

@@ -41,6 +41,11 @@ class Workers:
                 f"{self.processes} to {self.max_processes} workers is no range",
                 remedy="give the smaller number first, for example --workers 2:8",
             )
+        if self.scheduler is not None and not self.scheduler.strip():
+            raise InputError(
+                "--scheduler is empty",
+                remedy="give its address, tcp://HOST:PORT, or leave the option out to compute here",
+            )
         if self.scheduler and (self.processes or self.max_processes or self.lanes):
             raise InputError(
                 "a scheduler has workers and lanes of its own, and --workers or --lanes are given",

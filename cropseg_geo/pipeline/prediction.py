@@ -35,7 +35,8 @@ def predict(
     backend, device, precision
         What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
     scale
-        Stored values that mean 0 and 1; needed for integers wider than 8 bit.
+        Stored values that mean 0 and 1; needed for integers wider than 8 bit, and for decimals that are not
+        in 0–1. Decimals are taken as a photograph's (:func:`segment` takes a file's as reflectance).
 
     Returns
     -------

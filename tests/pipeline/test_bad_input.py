@@ -14,6 +14,7 @@ import shapely
 from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import CropsegError, InputError, ModelError, OutputError, ReadError
 from cropseg_geo.events import Warned
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
@@ -223,6 +224,11 @@ def test_options_of_the_wrong_type_are_refused_at_birth(options):
     with pytest.raises(InputError) as caught:
         Options(**options)
     assert caught.value.remedy
+
+
+def test_an_empty_address_of_a_scheduler_does_not_mean_here():
+    with pytest.raises(InputError, match="--scheduler is empty"):
+        Workers(scheduler="")
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -74,3 +74,29 @@ def test_what_cannot_work_is_refused_with_a_remedy():
         cg.predict(georeferenced(values, gsd=0.5))
     with pytest.raises(InputError, match="no scale was given"):
         cg.predict(georeferenced(values.astype(np.uint16)))
+
+
+def test_what_is_no_array_of_the_right_order_on_a_regular_grid_is_refused():
+    square = georeferenced(scene(64, 64)).rename(time="band")
+    for other in (square.to_dataset(name="rgb"), square.to_numpy(), "ortho.tif"):
+        with pytest.raises(InputError, match=r"xarray\.DataArray is expected"):
+            cg.predict(other)
+    with pytest.raises(InputError, match=r"\(band, y, x\) with 3 bands"):
+        cg.predict(square.transpose("band", "x", "y"))
+    with pytest.raises(InputError, match="not a regular grid"):
+        cg.predict(square.isel(x=[0, 1, 2, 5, 9, 20]))
+    with pytest.raises(InputError, match="object values"):
+        cg.predict(square.astype(object))
+    assert cg.predict(square.isel(y=slice(None, None, -1), x=slice(3, 40))).shape == (64, 37)
+
+
+def test_decimals_that_are_no_share_of_white_are_refused_when_they_are_computed():
+    values = scene(64, 64).astype(np.float32)
+    with pytest.raises(InputError, match=r"decimals up to \d+ and no scale"):
+        cg.predict(georeferenced(values)).compute()
+    values[:, :9] = -9999
+    array = georeferenced(values / np.float32(255))
+    array.attrs["_FillValue"] = array.to_numpy()[0, 0, 0]
+    given = cg.predict(array, scale=(0, 1)).compute()
+    xr.testing.assert_identical(cg.predict(array).compute(), given)
+    assert np.isnan(given[:9]).all()
