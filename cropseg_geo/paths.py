@@ -15,3 +15,12 @@ def is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def is_pipe(path: str | Path) -> bool:
+    """True for pipes and devices, which GDAL would wait for as long as nobody writes to them.
+
+    >>> is_pipe("."), is_pipe("nothing")
+    (False, False)
+    """
+    return is_there(path) and not (Path(path).is_file() or Path(path).is_dir())

@@ -18,7 +18,7 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_pipe, is_there
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
@@ -53,6 +53,8 @@ def read_layer(path: str | Path, layer: str | None, *, listener: Listener = igno
     layer = layer or marked.partition("|")[0] or None
     if not is_there(file):
         raise InputError(f"the plots file {file} does not exist", remedy="check the path")
+    if is_pipe(file):
+        raise InputError(f"{file} is a pipe or a device", remedy="write the plots to a file and give that")
     if file.suffix.lower() in _TABLE_SUFFIXES:
         raise InputError(
             f"{file} is a table; plots need outlines",

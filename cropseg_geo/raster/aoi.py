@@ -17,6 +17,7 @@ from rasterio.features import geometry_mask
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import is_pipe
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
     import pyogrio  # with pandas in its wake, which only an area of interest has to wait for
 
     source, _, layer = str(path).partition("|layername=")
+    if is_pipe(source):
+        raise InputError(
+            f"{path}: is a pipe or a device", remedy="write the polygons to a file and give that"
+        )
     try:
         frame = pyogrio.read_dataframe(source, layer=layer or None, columns=[])
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as err:

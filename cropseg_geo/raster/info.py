@@ -20,7 +20,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_pipe, is_there
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.s3 import endpoint_options
 
@@ -58,7 +58,10 @@ def gdal_options(path: str) -> dict[str, Any]:
 @contextmanager
 def opened(path: str, **kwargs: Any) -> Iterator[Any]:
     """A rasterio dataset under this package's GDAL options; GDAL's complaints become :class:`InputError`."""
-    _require_no_pipe(path)
+    if is_pipe(path):
+        raise InputError(
+            f"{path}: is a pipe or a device, not a file", remedy="write the raster to a file and give that"
+        )
     with rasterio.Env(**gdal_options(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
@@ -70,14 +73,6 @@ def opened(path: str, **kwargs: Any) -> Iterator[Any]:
             ) from err
         with dataset:
             yield dataset
-
-
-def _require_no_pipe(path: str) -> None:
-    """Refuse pipes and the like: GDAL would wait for one as long as nobody writes to it."""
-    if is_there(path) and not (Path(path).is_file() or Path(path).is_dir()):
-        raise InputError(
-            f"{path}: is a pipe or a device, not a file", remedy="write the raster to a file and give that"
-        )
 
 
 def is_remote(path: str) -> bool:

@@ -291,6 +291,9 @@ def test_an_area_of_interest_without_a_valid_pixel_in_it_is_refused(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
-def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+def test_a_pipe_is_refused_and_not_waited_for(raster, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     assert "is a pipe or a device" in refusal(InputError, tmp_path / "pipe", tmp_path / "o").message
+    for option in ("aoi", "plots"):
+        err = refusal(InputError, raster, tmp_path / "o", **{option: tmp_path / "pipe"})
+        assert "is a pipe or a device" in err.message
