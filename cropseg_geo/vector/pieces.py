@@ -168,7 +168,7 @@ class PieceStore:
         ends = [*begin[1:].tolist(), len(spans)]
         return Pieces.concatenated(
             [
-                self._blocks[name].pieces(spans.take(slice(first, stop)), self._scratch)
+                self._blocks[name].pieces(spans.take(slice(first, stop)))
                 for name, first, stop in zip(names.tolist(), begin.tolist(), ends, strict=True)
             ]
         )
@@ -195,10 +195,20 @@ class PieceStore:
 
 @dataclass(frozen=True)
 class _OnDisk:
-    """A column that is not at hand: its type, and where it begins in the file."""
+    """A column that is not at hand: its file, where it begins there, and its type."""
 
-    dtype: np.dtype[Any]
+    scratch: Scratch
     at: int
+    dtype: np.dtype[Any]
+
+    @staticmethod
+    def of(column: npt.NDArray[Any], scratch: Scratch) -> _OnDisk:
+        return _OnDisk(scratch, scratch.append(column.tobytes()), column.dtype)
+
+    def __getitem__(self, entries: slice) -> npt.NDArray[Any]:
+        size = self.dtype.itemsize
+        data = self.scratch.read(self.at + entries.start * size, (entries.stop - entries.start) * size)
+        return np.frombuffer(data, self.dtype)
 
 
 @dataclass(frozen=True)
@@ -231,22 +241,20 @@ class _Block:
 
         def put(columns: _Columns) -> _Columns:
             return {
-                name: column
-                if isinstance(column, _OnDisk)
-                else _OnDisk(column.dtype, scratch.append(column.tobytes()))
+                name: column if isinstance(column, _OnDisk) else _OnDisk.of(column, scratch)
                 for name, column in columns.items()
             }
 
         return _Block(put(self.corners), put(self.marks), 0, is_on_disk=True)
 
-    def pieces(self, spans: Spans, scratch: Scratch | None) -> Pieces:
+    def pieces(self, spans: Spans) -> Pieces:
         """What lies at these spans of this block."""
-        corners = _found(self.corners, spans.corner, scratch)
+        corners = _found(self.corners, spans.corner)
         component = np.repeat(spans.component, spans.n_corners)
         found = Corners(corners["row"], corners["col"], corners["kind"], component, corners.get("occupied"))
         if not self.marks:
             return Pieces(found)
-        marks = _found(self.marks, spans.mark, scratch)
+        marks = _found(self.marks, spans.mark)
         row2, col2 = marks["row2"].astype(np.int64), marks["col2"].astype(np.int64)
         places = Places(row2, col2, marks.get("shift", np.zeros(len(row2))))
         return Pieces(found, Marks(places, np.repeat(spans.component, spans.mark[:, 1] - spans.mark[:, 0])))
@@ -258,19 +266,9 @@ def _spans_of(component: Ints, n: int) -> Longs:
     return np.stack([ends[:-1], ends[1:]], axis=1)
 
 
-def _found(columns: _Columns, spans: Longs, scratch: Scratch | None) -> dict[str, npt.NDArray[Any]]:
+def _found(columns: _Columns, spans: Longs) -> dict[str, npt.NDArray[Any]]:
     """The entries at some spans (n, 2) of each column."""
     first, stop = (int(spans[:, 0].min()), int(spans[:, 1].max())) if len(spans) else (0, 0)
     size = spans[:, 1] - spans[:, 0]
     index = np.arange(int(size.sum())) + np.repeat(spans[:, 0] - first - (np.cumsum(size) - size), size)
-    return {name: _between(column, first, stop, scratch)[index] for name, column in columns.items()}
-
-
-def _between(
-    column: npt.NDArray[Any] | _OnDisk, first: int, stop: int, scratch: Scratch | None
-) -> npt.NDArray[Any]:
-    if not isinstance(column, _OnDisk):
-        return column[first:stop]
-    assert scratch is not None
-    size = column.dtype.itemsize
-    return np.frombuffer(scratch.read(column.at + first * size, (stop - first) * size), column.dtype)
+    return {name: column[first:stop][index] for name, column in columns.items()}
