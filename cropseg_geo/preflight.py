@@ -30,7 +30,8 @@ from cropseg_geo.model.predictor import FilePredictor
 from cropseg_geo.model.zoo import find_model, is_address
 from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
-from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
+from cropseg_geo.raster.band_choice import choose_bands
+from cropseg_geo.raster.info import RasterInfo, inspect_raster
 from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource

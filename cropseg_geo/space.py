@@ -41,7 +41,7 @@ def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | Non
 
 
 def _size(folder: Path | None) -> int:
-    """Bytes of all files in a folder, 0 where there is none."""
+    """Bytes of all that lies in a folder, 0 where there is none."""
     size = 0
     for file in folder.rglob("*") if folder is not None else ():
         with suppress(OSError):  # gone again: another process may be at work there

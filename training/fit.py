@@ -9,21 +9,20 @@ from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks.vit import layer_indices
 from training.augment import make_crop
 from training.curves import draw_curves
 from training.data import CERTAIN, UNKNOWN, Pair, held_out
+from training.devices import make_fabric, share_statistics, uses_gpu
 from training.losses import segmentation_loss
 from training.pool import Pool, load_pool
 from training.recipe import Recipe
@@ -100,7 +99,7 @@ def fit(
         If the data are not there, the batch cannot be shared out, or the run folder holds a run of another
         recipe or of other data.
     """
-    fabric = _make_fabric(recipe, device, devices)
+    fabric = make_fabric(recipe, device, devices)
     pairs = tuple(pair for pair in pairs if recipe.shares.get(pair.dataset, 0) > 0)
     describe_run(recipe, pairs, places)
     if devices > 1:
@@ -179,36 +178,6 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
 
 def _start_of(recipe: Recipe, places: Places) -> nn.Module:
     return initial_network(recipe, data=places.data, runs=places.run.parent, threshold=places.threshold)
-
-
-def _make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
-    if recipe.batch % devices:
-        raise InputError(
-            f"a batch of {recipe.batch} crops cannot be shared out to {devices} devices",
-            remedy=f"give a number of devices that divides {recipe.batch}",
-        )
-    return Fabric(
-        accelerator=device,
-        devices=devices,
-        # Processes that live for one run: started by running the whole command again ("ddp"), they would all
-        # make the labels of the next stage, and write its model, at once.
-        strategy="ddp_spawn" if devices > 1 else "auto",
-        # Half the memory traffic on a GPU; the weights stay in full precision.
-        precision="bf16-mixed" if uses_gpu(device) else "32-true",
-    )
-
-
-def uses_gpu(device: str) -> bool:
-    """Whether a device, as :func:`fit` takes it, is a GPU of CUDA on this machine."""
-    return device in ("cuda", "gpu") or (device == "auto" and torch.cuda.is_available())
-
-
-def share_statistics(network: nn.Module) -> nn.Module:
-    """Batch norms over all devices' parts of a batch, as ViT-Adapter was trained: one part is few crops.
-
-    Names and values stay what they are. CUDA's only: on CPUs torch has none, and each part has its own.
-    """
-    return cast(nn.Module, convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]
 
 
 def _standardised(images: Tensor, recipe: Recipe, device: torch.device) -> Tensor:

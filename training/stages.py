@@ -21,9 +21,10 @@ from cropseg_geo.model.weights import read_card
 from sample_tiles.field import Field
 from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
+from training.devices import uses_gpu
 from training.evaluation.calibration import calibrate
 from training.export import export, make_card
-from training.fit import fit, uses_gpu
+from training.fit import fit
 from training.labels.survey import open_survey
 from training.labels.tiles import Options, Provenance, label_orthomosaic
 from training.onnx_form import export_onnx

@@ -107,9 +107,7 @@ def segment_many(
             if outcomes[path].is_good:
                 try:
                     journal.note(path, stem)
-                except (
-                    CropsegError
-                ) as err:  # no room, or the raster is gone: the others are done all the same
+                except CropsegError as err:  # no room, or a raster that has gone: the others are still done
                     listener(Warned(f"{err.message}; the same command would do {path} again"))
         listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
     if all(outcome.is_good for outcome in outcomes.values()):

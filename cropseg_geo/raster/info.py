@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,47 +288,3 @@ def _layout(dataset: Any) -> str:
     shape = f"{rows}×{cols} tiles" if cols < dataset.width else f"strips of {rows} rows"
     compression = dataset.compression.value if dataset.compression else "uncompressed"
     return f"{dataset.driver}, {shape}, {compression}"
-
-
-def choose_bands(
-    info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
-) -> tuple[int, ...]:
-    """1-based band indexes for the model's bands.
-
-    By colour where the file names its colours, else the first bands; an explicit choice wins. ``alpha_band``
-    is an alpha band that the file does not flag.
-
-    Raises
-    ------
-    InputError
-        If there are too few bands, or a chosen one does not exist or is the alpha band.
-    """
-    data_bands = [i for i in range(1, info.count + 1) if i not in (info.alpha_band, alpha_band)]
-    needed = f"{len(wanted)} bands ({', '.join(wanted)})"
-    if bands is not None:
-        if len(bands) != len(wanted):
-            raise InputError(
-                f"--bands names {len(bands)} bands; the model reads {needed}",
-                remedy=f"give {len(wanted)} band numbers between 1 and {info.count}, separated by commas",
-            )
-        wrong = [b for b in bands if b not in data_bands]
-        if wrong:
-            raise InputError(
-                f"--bands names band {wrong[0]}; {info.path} has the data bands {data_bands}",
-                remedy=f"choose from {data_bands}",
-            )
-        return tuple(bands)
-    if len(data_bands) < len(wanted):
-        hint = (
-            " It has a palette: expand it with gdal_translate -expand rgb."
-            if "palette" in info.colours
-            else ""
-        )
-        raise InputError(
-            f"{info.path}: has {len(data_bands)} data band(s); the model reads {needed}.{hint}",
-            remedy="use the RGB orthomosaic, or a model trained for these bands",
-        )
-    named = {info.colours[i - 1]: i for i in reversed(data_bands)}
-    if set(wanted) <= set(named):
-        return tuple(named[name] for name in wanted)
-    return tuple(data_bands[: len(wanted)])

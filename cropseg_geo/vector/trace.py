@@ -3,7 +3,7 @@
 Laws: the areas of the polygons of a class that follow the pixels add up to its pixels × pixel area (and
 those of the holes that were filled); no polygon depends on the block size; polygons never overlap, and
 edges that they share are the same points wherever outlines are not plainly those of the pixels. Memory
-follows the block size and the outlines that are still open, not the raster's size.
+follows the block size and the largest polygon, not the raster's size: outlines that are open wait on disk.
 """
 
 from __future__ import annotations

@@ -16,12 +16,13 @@ from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card
 from training.augment import Augmentation
 from training.data import MANIFEST, by_dataset, default_data_root, manifest_digest, read_pairs
+from training.devices import share_statistics
 from training.evaluation.methods import EXG_FIXED, EXG_OTSU, baselines, models
 from training.evaluation.run import evaluate
 from training.evaluation.sets import development_sets
 from training.evaluation.tables import scores_table
 from training.export import export
-from training.fit import fit, share_statistics
+from training.fit import fit
 from training.losses import segmentation_loss
 from training.recipe import CANOPY_S, find_recipe
 from training.runs import Places

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.info import RasterInfo, choose_bands, inspect_raster
+from cropseg_geo.raster.band_choice import choose_bands
+from cropseg_geo.raster.info import RasterInfo, inspect_raster
 from cropseg_geo.raster.sample import sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
