@@ -32,7 +32,7 @@ from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.band_choice import choose_bands
 from cropseg_geo.raster.info import RasterInfo, inspect_raster
-from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha
+from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha, unmarked_background
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
 
@@ -170,7 +170,7 @@ def prepare(
             f"--tile {plan.tiles.tile_px} is not a multiple of the network's stride, {card.stride_px} px",
             remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
         )
-    notes = tuple(_notes(source, card, plan, scale))
+    notes = tuple(_notes(source, sample, card, plan, scale))
     return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
 
 
@@ -247,7 +247,7 @@ def _require_any_wanted(source: GdalSource, extent: Window, area: AreaOfInterest
     )
 
 
-def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -> list[str]:
+def _notes(source: GdalSource, sample: Sample, card: ModelCard, plan: Plan, scale: ValueScale) -> list[str]:
     info, notes = source.info, []
     native_m, gsd_m = info.ground.gsd_m, source.ground.gsd_m
     if source.is_resampled:
@@ -266,6 +266,12 @@ def _notes(source: GdalSource, card: ModelCard, plan: Plan, scale: ValueScale) -
     if source.alpha_band is None and (band := unflagged_alpha(source)):
         notes.append(
             f"band {band} looks like an alpha band that is not flagged: --alpha-band {band} would use it"
+        )
+    elif background := unmarked_background(source, sample):
+        value, share = background
+        notes.append(
+            f"about {share:.0%} of the pixels are {value} in all bands, and the file marks none as invalid: "
+            f"if that is the background, gdal_edit.py -a_nodata {value} FILE marks it"
         )
     if scale.encode_srgb:
         notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")

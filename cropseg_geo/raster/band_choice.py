@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from cropseg_geo.errors import InputError
 from cropseg_geo.raster.info import RasterInfo
 
+_NAMELESS = ("undefined", "gray")
+"""Colour interpretations of bands of which a file says nothing."""
+
 
 def choose_bands(
     info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
 ) -> tuple[int, ...]:
     """1-based band indexes for the model's bands.
 
-    By colour where the file names its colours, else the first bands; an explicit choice wins. ``alpha_band``
-    is an alpha band that the file does not flag.
+    By colour where the file names all of them, else the first bands, unless it calls one of these something
+    else; an explicit choice wins. ``alpha_band`` is an alpha band that the file does not flag.
 
     Raises
     ------
     InputError
-        If there are too few bands, or a chosen one does not exist or is the alpha band.
+        If there are too few bands, a chosen one does not exist or is the alpha band, or the file's names tell
+        that the model's bands are not among them.
     """
     data_bands = [i for i in range(1, info.count + 1) if i not in (info.alpha_band, alpha_band)]
     needed = f"{len(wanted)} bands ({', '.join(wanted)})"
@@ -49,4 +53,11 @@ def choose_bands(
     named = {info.colours[i - 1]: i for i in reversed(data_bands)}
     if set(wanted) <= set(named):
         return tuple(named[name] for name in wanted)
-    return tuple(data_bands[: len(wanted)])
+    first = tuple(data_bands[: len(wanted)])
+    if any(info.colours[i - 1] not in (*_NAMELESS, name) for i, name in zip(first, wanted, strict=True)):
+        names = ", ".join(info.colours[i - 1] for i in data_bands)
+        raise InputError(
+            f"{info.path}: names its bands {names}; the model reads {needed}",
+            remedy="use the RGB orthomosaic, or say which bands to read instead, for example --bands 3,2,1",
+        )
+    return first

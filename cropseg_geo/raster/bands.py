@@ -26,6 +26,7 @@ from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.validity import valid_pixels
 
 _OFF_GRID_PX = 0.01
 """How far pixels may lie from each other and still be the same ones."""
@@ -66,7 +67,7 @@ class Bands:
         try:
             values = self.dataset.read(self.indexes, window=region).astype(np.float32, copy=False)
             if not isinstance(self.dataset, WarpedVRT):  # which has NaN where invalid
-                values[:, self.dataset.dataset_mask(window=region) == 0] = np.nan
+                values[:, ~valid_pixels(self.dataset, window=region)] = np.nan
         except GDAL_ERRORS as err:
             raise ReadError(f"{self.dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
         return np.asarray(values)
@@ -216,4 +217,6 @@ def _warp_options(info: RasterInfo, ground: Ground) -> dict[str, Any]:
         options["src_alpha"] = info.alpha_band
     elif info.validity == "none":
         options["src_nodata"] = float("nan")
+    elif info.validity == "mask":
+        options["src_nodata"] = None  # else a nodata value beside the mask would take its place
     return options

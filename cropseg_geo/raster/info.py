@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import rasterio
 from affine import Affine
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_pipe, is_there
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
+from cropseg_geo.raster.requirements import require_georeference, require_pixels, require_sources
 from cropseg_geo.raster.s3 import endpoint_options
+from cropseg_geo.raster.validity import validity_of
 
 if TYPE_CHECKING:
     from odc.geo.geobox import GeoBox
@@ -43,9 +42,6 @@ GDAL_OPTIONS: dict[str, Any] = {
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError)
 """What reading a damaged file raises: rasterio's errors, GDAL's own where rasterio lets them through, text in
 no known encoding, numbers that no C type holds."""
-
-MAX_BLOCK_BYTES = 1 << 30
-"""Largest stored block, decoded. GDAL decodes blocks as a whole: larger ones would fill the memory."""
 
 
 def gdal_options(path: str) -> dict[str, Any]:
@@ -172,8 +168,9 @@ def inspect_raster(path: str | Path) -> RasterInfo:
                 remedy=f"name one of them, for example {next(iter(dataset.subdatasets), 'GPKG:file:layer')}",
             )
         try:
-            _require_georeference(path, dataset)
-            _require_pixels(path, dataset)
+            require_sources(path, dataset)
+            require_georeference(path, dataset)
+            require_pixels(path, dataset)
             return _facts(path, dataset)
         except CropsegError:
             raise
@@ -195,7 +192,7 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         crs=dataset.crs.to_wkt(),
         transform=dataset.transform,
         colours=_colours(dataset),
-        validity=_validity(dataset),
+        validity=validity_of(dataset),
         nodata=dataset.nodata,
         scales=tuple(dataset.scales),
         offsets=tuple(dataset.offsets),
@@ -224,63 +221,6 @@ def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:
     others = [Path(name) for name in sorted(dataset.files) if name != path]
     stats = [(other.name, other.stat()) for other in others if other.is_file()]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
-
-
-def _require_georeference(path: str, dataset: Any) -> None:
-    if dataset.crs is None:
-        raise InputError(
-            f"{path}: has no coordinate reference system (CRS), so neither its GSD nor areas are known",
-            remedy="assign the one it was made in, for example: gdal_edit.py -a_srs EPSG:32633 FILE",
-        )
-    transform = dataset.transform
-    if transform.is_identity or transform.is_degenerate or not _is_placed(dataset):
-        raise InputError(
-            f"{path}: has a CRS but no geotransform (pixel size and origin)",
-            remedy="keep the .tfw or .aux.xml file beside it, or export it again with georeferencing",
-        )
-    if not all(map(math.isfinite, transform)):
-        raise InputError(
-            f"{path}: its geotransform holds {tuple(transform)[:6]}, which is no place on Earth",
-            remedy="export it again with georeferencing",
-        )
-
-
-def _is_placed(dataset: Any) -> bool:
-    """False where GDAL has made up a part of the geotransform: a pixel size without an origin."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", NotGeoreferencedWarning)
-        try:
-            dataset.read_transform()
-        except NotGeoreferencedWarning:
-            return False
-    return True
-
-
-def _require_pixels(path: str, dataset: Any) -> None:
-    """Refuse pixels that are no values of light or height, and blocks that no memory should be asked for."""
-    types = sorted(set(dataset.dtypes))
-    if len(types) > 1 or np.dtype(types[0]).kind not in "uif":
-        raise InputError(
-            f"{path}: its bands hold {' and '.join(types)}; integers or decimals of one type are expected",
-            remedy="convert it: gdal_translate -ot Byte (or UInt16, Float32) FILE OUT",
-        )
-    rows, cols = dataset.block_shapes[0]
-    size = rows * cols * np.dtype(types[0]).itemsize
-    size *= dataset.count if dataset.interleaving is Interleaving.pixel else 1
-    if size > MAX_BLOCK_BYTES:
-        raise InputError(
-            f"{path}: is stored in blocks of {rows} × {cols} pixels, {size / 2**30:.1f} GiB each",
-            remedy="store it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE FILE OUT",
-        )
-
-
-def _validity(dataset: Any) -> str:
-    if ColorInterp.alpha in dataset.colorinterp:
-        return "alpha"
-    flags = dataset.mask_flag_enums[0]
-    if MaskFlags.per_dataset in flags:
-        return "mask"
-    return "nodata" if MaskFlags.nodata in flags else "none"
 
 
 def _layout(dataset: Any) -> str:

@@ -14,6 +14,8 @@ from cropseg_geo.raster.source import GdalSource
 _PATCHES = 144
 _PATCH_PX = 48
 _SEED = 20260
+_BACKGROUND_SHARE = 0.02
+"""Share of black or of white pixels from which on they are hardly all shadows or overexposed."""
 _SCAN_PX = 2048
 _SCAN_MOST_PX = 10**11
 """Pixels that are looked at in search of a valid one: minutes. A few bytes can claim far more."""
@@ -79,6 +81,21 @@ def _first_valid(source: GdalSource, extent: Window) -> npt.NDArray[np.float64] 
             pixels, valid = source.read(window)
             if valid.any():
                 return np.asarray(pixels[:, valid][:, : _PATCHES * _PATCH_PX**2], dtype=np.float64)
+    return None
+
+
+def unmarked_background(source: GdalSource, sample: Sample) -> tuple[int, float] | None:
+    """The value of what looks like a background that the file does not mark as invalid, and its share.
+
+    That is black or white in all bands, in many pixels of a file that marks none.
+    """
+    if source.info.validity != "none" or source.alpha_band is not None:
+        return None
+    kind = np.dtype(source.info.dtype)
+    for value in (0, int(np.iinfo(kind).max)) if kind.kind in "ui" else (0,):
+        share = float((sample.values == value).all(axis=0).mean())
+        if share >= _BACKGROUND_SHARE:
+            return value, share
     return None
 
 

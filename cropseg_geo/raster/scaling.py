@@ -15,6 +15,9 @@ from cropseg_geo.raster.info import RasterInfo
 REFLECTANCE_MAX = 1.5
 """Largest sampled value that still passes for reflectance (specular spots exceed 1)."""
 
+_NODATA_MARKS = (-9999.0, -10000.0, -32767.0, -32768.0, -99999.0, float(np.finfo(np.float32).min))
+"""Usual nodata values below zero, where no light is."""
+
 
 @dataclass(frozen=True)
 class ValueScale:
@@ -70,8 +73,10 @@ def choose_scale(
     Raises
     ------
     InputError
-        For 16-bit and wider integers and for floats outside 0–1 without a stated scale.
+        For 16-bit and wider integers and for floats outside 0–1 without a stated scale, and for values that
+        mark nodata without being declared.
     """
+    _require_no_mark(info, sample)
     if scale is not None:
         return ValueScale(*scale)
     if info.dtype == "uint8":
@@ -91,6 +96,15 @@ def choose_scale(
         f"{info.path}: {info.dtype} values ({low:g} … {high:g} in a sample) and no scale in the file",
         remedy=f"say which values are black and white, for example --scale {black},{white}",
     )
+
+
+def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
+    lowest = float(sample.min(initial=0.0))
+    if lowest in _NODATA_MARKS:
+        raise InputError(
+            f"{info.path}: holds the value {lowest:.17g}, which is no light and is not declared as nodata",
+            remedy=f"declare it: gdal_edit.py -a_nodata {lowest:.17g} FILE",
+        )
 
 
 def _stated_scale(info: RasterInfo) -> tuple[float, float]:

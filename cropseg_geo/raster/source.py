@@ -20,6 +20,7 @@ from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, gdal_options
+from cropseg_geo.raster.validity import valid_pixels
 
 _handles = threading.local()
 
@@ -147,7 +148,7 @@ class GdalSource:
             return np.asarray(dataset.read(self._alpha, **options) > 0)
         if self.info.validity == "none":
             return np.ones(shape, dtype=bool)
-        return np.asarray(dataset.dataset_mask(**options) > 0)
+        return valid_pixels(dataset, **options)
 
     @contextmanager
     def _reading(self, window: Window) -> Iterator[tuple[Any, RasterioWindow]]:

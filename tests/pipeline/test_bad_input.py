@@ -10,7 +10,10 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
 import shapely
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
 from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
@@ -19,6 +22,7 @@ from cropseg_geo.errors import CropsegError, InputError, ModelError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from cropseg_geo.options import Options
+from cropseg_geo.raster.info import inspect_raster
 
 SIZE = 200
 
@@ -41,6 +45,44 @@ def test_no_crs(tmp_path):
     err = refusal(InputError, write_raster(tmp_path / "a.tif", scene(50, 50), crs=None), tmp_path / "out")
     assert "has no coordinate reference system" in err.message
     assert "gdal_edit.py -a_srs" in err.remedy
+
+
+def test_a_raster_that_is_not_rectified(tmp_path):
+    points = [GroundControlPoint(row, col, col / 100, -row / 100) for row, col in ((0, 0), (0, 50), (50, 0))]
+    path = write_raster(tmp_path / "gcps.tif", scene(50, 50), crs=None)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.gcps = (points, rasterio.CRS.from_string(UTM))
+    err = refusal(InputError, path, tmp_path / "out")
+    assert "is placed by 3 ground control points" in err.message
+    assert "gdalwarp -r cubic -dstalpha FILE OUT" in err.remedy
+    camera = RPC(0, 1, 51, 1, [1.0] * 20, [1.0] * 20, 10, 1, 0, 1, [1.0] * 20, [1.0] * 20, 0, 1)
+    path = write_raster(tmp_path / "rpc.tif", scene(50, 50), crs=None, rpcs=camera)
+    err = refusal(InputError, path, tmp_path / "out")
+    assert "is placed by a camera model (RPC)" in err.message
+    assert "gdalwarp -rpc" in err.remedy
+
+
+def test_a_virtual_raster_without_one_of_its_files(tmp_path):
+    parts = [write_raster(tmp_path / f"{name}.tif", scene(50, 50)) for name in ("left", "right")]
+    sources = "".join(
+        f'<SimpleSource><SourceFilename relativeToVRT="1">{part.name}</SourceFilename>'
+        f'<SourceBand>{{0}}</SourceBand><DstRect xOff="{50 * k}" yOff="0" xSize="50" ySize="50"/>'
+        "</SimpleSource>"
+        for k, part in enumerate(parts)
+    )
+    bands = "".join(
+        f'<VRTRasterBand dataType="Byte" band="{k}">{sources.format(k)}</VRTRasterBand>' for k in (1, 2, 3)
+    )
+    mosaic = tmp_path / "mosaic.vrt"
+    mosaic.write_text(
+        f'<VRTDataset rasterXSize="100" rasterYSize="50"><SRS>{UTM}</SRS>'
+        f"<GeoTransform>0, 0.01, 0, 0, 0, -0.01</GeoTransform>{bands}</VRTDataset>"
+    )
+    assert inspect_raster(mosaic).width == 100
+    parts[1].unlink()
+    err = refusal(InputError, mosaic, tmp_path / "out")
+    assert "of the 2 files that it is made of 1 cannot be found" in err.message
+    assert "right.tif" in err.message
 
 
 def test_not_a_raster(tmp_path):

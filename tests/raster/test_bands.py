@@ -49,12 +49,13 @@ def test_a_mask_that_reaches_past_the_orthomosaic_finds_nothing_there(tmp_path):
     assert np.isnan(beside).all()
 
 
-@pytest.mark.parametrize("how", ["alpha", "nodata", "mask"])
+@pytest.mark.parametrize("how", ["alpha", "alpha beside nodata", "nodata", "mask"])
 def test_invalid_pixels_are_unknown_whatever_marks_them(tmp_path, how):
     valid = np.indices((HEIGHT, WIDTH)).sum(axis=0) > 30
     values = np.where(valid, colours(), 0)
-    if how == "alpha":
-        path = write_raster(tmp_path / "o.tif", values, valid=valid)
+    if how.startswith("alpha"):
+        # The nodata value is none that marks anything here: the alpha band knows better.
+        path = write_raster(tmp_path / "o.tif", values, valid=valid, nodata=255 if "nodata" in how else None)
     else:
         nodata = {"nodata": 0} if how == "nodata" else {}
         path = write_raster(tmp_path / "o.tif", values, photometric="RGB", **nodata)
@@ -66,6 +67,18 @@ def test_invalid_pixels_are_unknown_whatever_marks_them(tmp_path, how):
         found = bands.read_bands(WHOLE)
     np.testing.assert_array_equal(np.isnan(found), np.broadcast_to(~valid, found.shape))
     np.testing.assert_array_equal(found[:, valid], values[:, valid])
+
+
+def test_a_mask_band_decides_on_another_grid_too_although_the_file_has_a_nodata_value(tmp_path):
+    valid = np.indices((HEIGHT, WIDTH))[1] >= 8
+    path = write_raster(tmp_path / "o.tif", np.where(valid, colours(), 255), photometric="RGB", nodata=0)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(valid)
+    with open_bands(path, ground=ground_of(path, scale=2.0, size=(10, 10))) as bands:
+        assert isinstance(bands.dataset, WarpedVRT)
+        found = bands.read_bands(Window(0, 0, 10, 10))
+    assert np.isnan(found[:, :, :4]).all()
+    assert np.isfinite(found[:, :, 4:]).all()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from rasters import ORIGIN, UTM, scene, write_raster
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare
 from cropseg_geo.raster.band_choice import choose_bands
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.sample import sample_raster, unflagged_alpha
@@ -108,6 +110,25 @@ def test_validity_is_alpha_then_mask_then_nodata_and_never_a_colour(tmp_path):
     np.testing.assert_array_equal(nodata.read(window)[1], valid)
 
 
+def test_a_nodata_value_of_one_band_alone_counts(tmp_path):
+    valid = np.arange(50) >= 12
+    values = np.where(valid, scene(40, 50), 0).astype(np.uint8)
+    write_raster(tmp_path / "plain.tif", values, photometric="RGB")
+    bands = [
+        f'<VRTRasterBand dataType="Byte" band="{k}">{"<NoDataValue>0</NoDataValue>" if k == 2 else ""}'
+        '<SimpleSource><SourceFilename relativeToVRT="1">plain.tif</SourceFilename>'
+        f"<SourceBand>{k}</SourceBand></SimpleSource></VRTRasterBand>"
+        for k in (1, 2, 3)
+    ]
+    (tmp_path / "v.vrt").write_text(
+        f'<VRTDataset rasterXSize="50" rasterYSize="40"><SRS>{UTM}</SRS>'
+        f"<GeoTransform>0, 0.01, 0, 0, 0, -0.01</GeoTransform>{''.join(bands)}</VRTDataset>"
+    )
+    source = source_of(tmp_path / "v.vrt")
+    assert source.info.validity == "nodata"
+    np.testing.assert_array_equal(source.read(Window(0, 0, 40, 50))[1], np.broadcast_to(valid, (40, 50)))
+
+
 def test_nan_is_invalid_even_without_a_nodata_value(tmp_path):
     values = (scene(40, 50) / 255).astype(np.float32)
     values[1, 3, 4] = np.nan
@@ -129,6 +150,18 @@ def test_bands_go_by_colour_then_by_order_then_by_choice(tmp_path):
         source_of(path, bands=(9, 1, 2))
     with pytest.raises(InputError, match="--bands names 2 bands; the model reads 3 bands"):
         source_of(path, bands=(1, 2))
+
+
+def test_a_file_that_names_other_bands_than_the_models_is_refused_until_bands_are_chosen(tmp_path):
+    path = write_raster(tmp_path / "m.tif", np.ones((4, 20, 20), dtype=np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Green", "Red", "RedEdge", "NIR")
+    with pytest.raises(InputError, match="names its bands green, red, rededge, nir; the model reads 3 bands"):
+        source_of(path)
+    assert source_of(path, bands=(2, 1, 3)).bands == (2, 1, 3)
+    with rasterio.open(path, "r+") as dataset:  # what it names lies where it is looked for
+        dataset.descriptions = ("Red", "", "", "NIR")
+    assert source_of(path).bands == (1, 2, 3)
 
 
 def test_bands_whose_colours_only_their_descriptions_name_are_found_by_them(tmp_path):
@@ -255,6 +288,27 @@ def test_a_raster_without_a_valid_pixel_is_refused_and_one_pixel_is_enough(tmp_p
         write_raster(tmp_path / "almost.tif", np.zeros((3, 2000, 2000), np.uint8), valid=valid)
     )
     assert sample_raster(almost, Window(0, 0, 2000, 2000)).valid_share < 0.01
+
+
+@pytest.mark.parametrize("mark", [-10000.0, float(np.finfo(np.float32).min)])
+def test_a_nodata_value_that_nobody_declared_is_no_light(tmp_path, mark):
+    values = (scene(60, 60) / 255).astype(np.float32)
+    values[:, :, :20] = mark
+    undeclared = write_raster(tmp_path / "u.tif", values)
+    with pytest.raises(InputError, match="is not declared as nodata") as caught:
+        prepare(undeclared, Options(scale=(0.0, 1.0)))
+    assert f"-a_nodata {mark:.17g} FILE" in caught.value.remedy
+    assert prepare(write_raster(tmp_path / "d.tif", values, nodata=mark)).sample.values.min() >= 0
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_background_that_the_file_does_not_mark_is_noted(tmp_path, value):
+    values = scene(200, 200)
+    values[:, :, :80] = value
+    (note,) = prepare(write_raster(tmp_path / "o.tif", values, photometric="RGB")).notes
+    assert f"pixels are {value} in all bands" in note
+    assert f"gdal_edit.py -a_nodata {value} FILE" in note
+    assert not prepare(write_raster(tmp_path / "n.tif", values, photometric="RGB", nodata=value)).notes
 
 
 def test_an_alpha_band_that_nobody_flagged_is_noticed(tmp_path):

@@ -18,6 +18,7 @@ from rasterio.windows import Window as RasterioWindow
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.info import opened
+from cropseg_geo.raster.validity import valid_pixels
 from training.data import Pixels
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".vrt"})
@@ -66,7 +67,7 @@ class RasterPicture:
     def read(self, window: Window) -> tuple[Pixels, Bool]:
         region = RasterioWindow(window.col, window.row, window.width, window.height)
         with opened_raster(self.path) as dataset:
-            valid = np.asarray(dataset.dataset_mask(window=region) > 0)
+            valid = valid_pixels(dataset, window=region)
             bands = _rgb_bands(self.path, dataset)
             values = dataset.read(bands, window=region)
             if "palette" in _colours(dataset):
