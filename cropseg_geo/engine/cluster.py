@@ -261,26 +261,37 @@ def _client(workers: Workers) -> Iterator[Any]:
 
 @contextmanager
 def _local_cluster(workers: Workers) -> Iterator[Any]:
+    try:
+        cluster = _started(workers)
+    except (RuntimeError, OSError) as err:
+        raise ResourceError(
+            f"worker processes could not be started ({err})",
+            remedy='a script has to call it under if __name__ == "__main__":, for each worker process runs '
+            "the rest of the script first; or leave --workers out",
+        ) from err
+    with cluster:
+        if workers.max_processes:
+            cluster.adapt(minimum=workers.processes, maximum=workers.max_processes)
+        yield cluster
+
+
+def _started(workers: Workers) -> Any:
+    """A dask cluster of local worker processes."""
     from distributed import LocalCluster, Nanny, Scheduler, SpecCluster
 
-    if workers.gpus:
-        # A process sees one GPU, so that "cuda" is another one in each.
-        options: dict[str, Any] = {"nthreads": 1, "memory_limit": 0}
-        specs = {
-            k: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
-            for k, gpu in enumerate(workers.gpus[: workers.processes])
-        }
-        options = {"host": "127.0.0.1", "port": 0, "dashboard_address": _ANY_PORT}
-        scheduler = {"cls": Scheduler, "options": options}
-        cluster = SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.WARNING)
-    else:
-        cluster = LocalCluster(
+    if not workers.gpus:
+        return LocalCluster(
             n_workers=workers.processes,
             threads_per_worker=workers.lane_count,
             dashboard_address=_ANY_PORT,
             memory_limit=0,
         )
-    with cluster:
-        if workers.max_processes:
-            cluster.adapt(minimum=workers.processes, maximum=workers.max_processes)
-        yield cluster
+    # A process sees one GPU, so that "cuda" is another one in each.
+    options: dict[str, Any] = {"nthreads": 1, "memory_limit": 0}
+    specs = {
+        k: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": gpu}}}
+        for k, gpu in enumerate(workers.gpus[: workers.processes])
+    }
+    options = {"host": "127.0.0.1", "port": 0, "dashboard_address": _ANY_PORT}
+    scheduler = {"cls": Scheduler, "options": options}
+    return SpecCluster(workers=specs, scheduler=scheduler, silence_logs=logging.WARNING)

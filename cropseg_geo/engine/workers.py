@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from numbers import Integral
 
 from cropseg_geo.errors import InputError
 
@@ -20,7 +21,8 @@ class Workers:
     lanes
         Threads of a process that each take a block at a time; None chooses.
     processes
-        Local worker processes, for one machine with many cores; 0 stays in this process.
+        Local worker processes, for one machine with many cores; 0 stays in this process. A script that asks
+        for some has to do so under ``if __name__ == "__main__":``, as with :mod:`multiprocessing`.
     max_processes
         Let the number of local worker processes follow the work, up to this; None keeps it.
     scheduler
@@ -36,6 +38,14 @@ class Workers:
     gpus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name, least in (("lanes", 1), ("processes", 0), ("max_processes", 1)):
+            value = getattr(self, name)
+            is_left_out = value is None and name != "processes"
+            is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+            if not is_left_out and not (is_whole and value >= least):
+                raise InputError(
+                    f"{name}={value!r} cannot be used", remedy=f"give a whole number, {least} or more"
+                )
         if self.max_processes is not None and not 0 <= self.processes <= self.max_processes > 0:
             raise InputError(
                 f"{self.processes} to {self.max_processes} workers is no range",

@@ -23,6 +23,7 @@ from cropseg_geo.plots.numbering import Numbering, number_plots, text_map
 from cropseg_geo.plots.plane import Plane, Points, parse_crs
 from cropseg_geo.plots.site import Site
 from cropseg_geo.plots.snap import snap
+from cropseg_geo.plots.tables import with_plain_names, with_plain_values
 from cropseg_geo.plots.template import move_template, with_plot_ids
 from cropseg_geo.plots.trial import Trial
 from cropseg_geo.raster.mask import open_mask
@@ -141,8 +142,8 @@ def _from_template(
     template: Template, site: Site | None, facts: dict[str, Any], listener: Listener, *, can_stay: bool
 ) -> tuple[Plane, gpd.GeoDataFrame, np.ndarray]:
     plots = template.plots
-    frame = with_plot_ids(plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, None))
-    frame = frame.reset_index(drop=True)
+    plots = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, None)
+    frame = with_plain_values(with_plot_ids(with_plain_names(plots)))
     if site is not None:
         if site.rotate_deg or site.side != "left":
             raise InputError(

@@ -15,6 +15,7 @@ from typing import Any
 
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
+from cropseg_geo.given import several_paths
 from cropseg_geo.outputs import require_writable
 from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
@@ -147,7 +148,7 @@ def find_rasters(rasters: Iterable[str | Path]) -> list[str]:
         If a folder or a pattern holds none.
     """
     found: dict[object, str] = {}
-    for given in map(str, rasters):
+    for given in several_paths(rasters):
         for path in _expanded(given):
             found.setdefault(path if is_remote(path) else Path(path).resolve(), path)
     if not found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
+from cropseg_geo.given import path_text
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
 from cropseg_geo.options import Options
@@ -182,7 +183,7 @@ def segment(
 
 def _seen_by_all(raster: str | Path) -> str | Path:
     """The raster by a path that does not depend on the folder that a process was started in."""
-    return raster if is_remote(str(raster)) else Path(raster).resolve()
+    return raster if is_remote(path_text(raster)) else Path(raster).resolve()
 
 
 def _write_report(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
+from cropseg_geo.given import several_paths
 from cropseg_geo.outputs import drafted, write_text
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
 from cropseg_geo.plots.dates import survey_dates
@@ -19,7 +20,7 @@ from cropseg_geo.plots.growth import growth_svg, long_table
 from cropseg_geo.plots.options import StatsOptions, parse_groups
 from cropseg_geo.plots.stats import write_csv
 
-Paths = Sequence[str | Path]
+Paths = Iterable[str | Path]
 
 
 def plot_series(
@@ -50,7 +51,7 @@ def plot_series(
     Parameters
     ----------
     masks
-        Class masks, one for each date; their CRS and GSD may differ.
+        Class masks, one for each date, as paths in any iterable; their CRS and GSD may differ.
     plots
         Plot polygons, any CRS.
     out, chart
@@ -75,9 +76,10 @@ def plot_series(
     for path, suffix in ((out, ".csv"), (chart, ".svg")):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise InputError(f"{path}: a series is written as {suffix} here", remedy=f"end it in {suffix}")
+    masks = several_paths(masks)
     if not masks:
         raise InputError("no mask is given", remedy="name at least one mask file")
-    days = survey_dates([str(mask) for mask in masks], dates)
+    days = survey_dates(masks, dates)
     options = StatsOptions(
         parse_groups(stats),
         buffer_m=buffer_m,
@@ -107,16 +109,16 @@ def plot_series(
 def _companions(
     n: int, probs: Paths | None, rasters: Paths | None, dsms: Paths | None, dtms: Paths | None
 ) -> list[Companions]:
-    if dtms is not None and len(dtms) == 1:
-        dtms = [dtms[0]] * n
-    for name, files in (("--prob", probs), ("--raster", rasters), ("--dsm", dsms), ("--dtm", dtms)):
+    beside = [None if files is None else several_paths(files) for files in (probs, rasters, dsms, dtms)]
+    if beside[3] is not None and len(beside[3]) == 1:
+        beside[3] *= n
+    for name, files in zip(("--prob", "--raster", "--dsm", "--dtm"), beside, strict=True):
         if files is not None and len(files) != n:
             raise InputError(
                 f"{len(files)} files of {name} for {n} masks",
                 remedy=f"give {name} once for each mask, in the masks' order",
             )
-    nothing: Paths = [""] * n
-    columns = (probs or nothing, rasters or nothing, dsms or nothing, dtms or nothing)
+    columns = [files or [""] * n for files in beside]
     return [Companions(*(file or None for file in files)) for files in zip(*columns, strict=True)]
 
 

@@ -209,7 +209,7 @@ def _keys(plots: gpd.GeoDataFrame, book: pd.DataFrame, by: str) -> tuple[list[st
 def _text_keys(frame: pd.DataFrame, columns: list[str]) -> list[str]:
     """What identifies each row, as text: a number and its spelling are the same key, 101.0 is 101."""
     keys = zip(*(as_whole(frame[name]) for name in columns), strict=True)
-    return [" / ".join(map(str, key)) for key in keys]
+    return [" / ".join(str(part).strip() for part in key) for key in keys]
 
 
 def _check_keys(book: pd.DataFrame, columns: list[str]) -> None:

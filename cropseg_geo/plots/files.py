@@ -18,12 +18,15 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.given import path_text
 from cropseg_geo.paths import is_pipe, is_there
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
 _PARQUET_BOX = "bbox"
 """The usual name of a GeoParquet file's column of bounding boxes, which is no column of the user's."""
+_KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibility", "drawOrder")
+"""Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
 
@@ -48,7 +51,7 @@ def read_layer(path: str | Path, layer: str | None, *, listener: Listener = igno
     InputError
         The file is missing, is not a vector file, or leaves open which layer is meant.
     """
-    name, _, marked = str(path).partition(_LAYER_MARK)
+    name, _, marked = path_text(path).partition(_LAYER_MARK)
     file = Path(name)
     layer = layer or marked.partition("|")[0] or None
     if not is_there(file):
@@ -72,7 +75,7 @@ def read_layer(path: str | Path, layer: str | None, *, listener: Listener = igno
             ) from err
         chosen = _choose_layer(file, names, layer)
         try:
-            return pyogrio.read_dataframe(file, layer=chosen)
+            return _without_kml_marks(pyogrio.read_dataframe(file, layer=chosen))
         except _READING_ERRORS as err:
             raise InputError(
                 f"layer {chosen!r} of {file} cannot be read: {err}",
@@ -90,6 +93,16 @@ def _warnings_told(file: Path, listener: Listener) -> Iterator[None]:
         finally:
             for text in dict.fromkeys(str(warning.message) for warning in caught):
                 listener(Warned(f"{file}: {text[:200]}"))
+
+
+def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """A frame from KML without the columns that say how a globe draws it.
+
+    ``id`` is a name that programs give each other, often made up; what people call a plot is its ``Name``.
+    """
+    if not set(_KML_MARKS) <= set(frame.columns):
+        return frame
+    return frame.drop(columns=list(_KML_MARKS)).rename(columns={"id": "kml_id"})
 
 
 def _read_parquet(file: Path) -> gpd.GeoDataFrame:

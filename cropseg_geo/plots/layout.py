@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from pyproj import CRS
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.given import path_text
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.files import read_layer, with_crs
 from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
+from cropseg_geo.plots.tables import with_plain_names, with_plain_values
 
 PLOT_ID = "plot_id"
 
@@ -93,16 +96,11 @@ def read_plots(
     InputError
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
     """
-    if isinstance(plots, gpd.GeoDataFrame):
-        frame = plots.copy()
-    else:
-        frame = read_layer(plots, layer, listener=listener)
-    if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
-        raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
-    frame = with_crs(frame, plots_crs, listener).reset_index(drop=True)
+    frame = _features(plots, layer, listener)
+    frame = with_crs(with_plain_names(frame), plots_crs, listener)
     ids, used = _ids(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(Warned("the plots have no column of unique ids and are counted from 1; --plot-id names one"))
+        listener(Warned(_why_counted(frame)))
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
@@ -111,7 +109,38 @@ def read_plots(
         columns={c: _free(f"{c}_input", own) for c in own.columns if str(c).casefold() == PLOT_ID}
     )
     own.insert(0, PLOT_ID, ids)
-    return Plots(gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs), used)
+    placed = gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs)
+    return Plots(with_plain_values(placed), used)
+
+
+def _features(
+    plots: str | Path | gpd.GeoDataFrame, layer: str | None, listener: Listener
+) -> gpd.GeoDataFrame:
+    """The plots as they came, at least one, with a column of outlines."""
+    if not isinstance(plots, str | PathLike | gpd.GeoDataFrame):
+        raise InputError(
+            f"plots are given as {type(plots).__name__}; a path or a GeoDataFrame is expected",
+            remedy="make one of outlines and their CRS: geopandas.GeoDataFrame(columns, geometry=…, crs=…)",
+        )
+    frame = (
+        plots
+        if isinstance(plots, gpd.GeoDataFrame)
+        else read_layer(path_text(plots), layer, listener=listener)
+    )
+    if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
+        raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
+    if frame.active_geometry_name is None:
+        raise InputError(
+            "the plots have no column of outlines that is their geometry",
+            remedy="name it with set_geometry(…)",
+        )
+    return frame
+
+
+def _why_counted(frame: gpd.GeoDataFrame) -> str:
+    usual = [str(c) for c in frame.columns if plainly(c) in _ID_NAMES]
+    faulty = f" ({listed(usual)}: not unique, or not complete)" if usual else ""
+    return f"the plots have no column of unique ids{faulty} and are counted from 1; --plot-id names one"
 
 
 def _free(name: str, frame: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ import shapely
 from pyproj import CRS
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.given import path_text
 from cropseg_geo.paths import is_there
 from cropseg_geo.plots.control import Fit, Motion, Placement, along_line, corners_in_order, fit_trial
 from cropseg_geo.plots.files import read_layer
@@ -122,7 +123,7 @@ def read_control(path: str | Path) -> tuple[Coordinates, CRS]:
     InputError
         The layer has no CRS, or neither points nor one polygon.
     """
-    if not is_there(str(path).partition("|")[0]):
+    if not is_there(path_text(path).partition("|")[0]):
         raise InputError(f"the layer of control points {path} does not exist", remedy="check its path")
     frame = read_layer(path, None)
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None:

@@ -15,6 +15,7 @@ from affine import Affine
 from rasterio.features import geometry_mask
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_pipe
@@ -72,7 +73,7 @@ def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
     """
     import pyogrio  # with pandas in its wake, which only an area of interest has to wait for
 
-    source, _, layer = str(path).partition("|layername=")
+    source, _, layer = path_text(path).partition("|layername=")
     if is_pipe(source):
         raise InputError(
             f"{path}: is a pipe or a device", remedy="write the polygons to a file and give that"

@@ -22,6 +22,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
@@ -100,7 +101,7 @@ def open_bands(
     InputError
         If a band does not exist, none is known by name, or the orthomosaic lies beside the mask.
     """
-    path = str(ortho)
+    path = path_text(ortho)
     info = inspect_raster(path)
     with opened(path) as dataset:
         chosen = dict(bands or {})

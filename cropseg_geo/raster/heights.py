@@ -24,6 +24,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.info import GDAL_ERRORS, inspect_raster, opened
@@ -138,7 +139,7 @@ def open_heights(dsm: str | Path, dtm: str | Path | None, *, ground: Ground) -> 
             remedy="give the terrain model too (--dtm FILE); photogrammetry software exports it as DTM",
         )
     with ExitStack() as stack:
-        surface, terrain = (stack.enter_context(_open_model(str(p), ground)) for p in (dsm, dtm))
+        surface, terrain = (stack.enter_context(_open_model(path_text(p), ground)) for p in (dsm, dtm))
         yield Heights(ground.height, ground.width, surface, terrain)
 
 

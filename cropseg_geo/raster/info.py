@@ -16,6 +16,7 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
+from cropseg_geo.given import path_text
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_pipe, is_there
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
@@ -160,7 +161,7 @@ def inspect_raster(path: str | Path) -> RasterInfo:
     InputError
         If GDAL cannot open it, it has no band, no CRS or no georeferencing.
     """
-    path = str(path)
+    path = path_text(path)
     with opened(path) as dataset:
         if dataset.count == 0:
             raise InputError(

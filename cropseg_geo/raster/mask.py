@@ -16,6 +16,7 @@ import rasterio
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
@@ -243,9 +244,9 @@ def open_mask(mask: str | Path, prob: str | Path | None = None) -> Iterator[Mask
                 f"({info.height} × {info.width})",
                 remedy="give the probability raster that was written with this mask",
             )
-    with opened(str(mask)) as mask_dataset:
+    with opened(path_text(mask)) as mask_dataset:
         if prob is None:
             yield MaskFiles(info, mask_dataset)
             return
-        with opened(str(prob)) as prob_dataset:
+        with opened(path_text(prob)) as prob_dataset:
             yield MaskFiles(info, mask_dataset, prob_dataset)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InputError, ModelError
 from cropseg_geo.events import Listener, Warned
+from cropseg_geo.given import path_text
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
@@ -119,7 +120,7 @@ def _date(mask: MaskFiles, raster: str | Path | None) -> str | None:
     found = found or date_in(mask.info.stem)
     if found or raster is None:
         return found
-    with opened(str(raster)) as dataset:
+    with opened(path_text(raster)) as dataset:
         return date_in(str(dataset.tags().get("TIFFTAG_DATETIME", "")).replace(":", "-")[:10])
 
 

@@ -168,6 +168,19 @@ def test_local_processes_follow_the_work_and_a_block_that_kills_them_is_given_up
         run_blocks(deadly, workers=Workers(processes=1))
 
 
+def test_worker_processes_that_do_not_start_are_told_with_what_scripts_need(monkeypatch):
+    def fail(**options):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", fail)
+    with (
+        pytest.raises(ResourceError, match=r"could not be started \(Nanny") as caught,
+        engine_cluster._client(Workers(processes=2)),
+    ):
+        pass
+    assert '__name__ == "__main__"' in caught.value.remedy
+
+
 def test_each_gpu_worker_sees_one_gpu():
     workers = Workers(processes=2, gpus=("0", "3", "5"))
     with engine_cluster._client(workers) as client:

@@ -268,6 +268,42 @@ def test_options_of_the_wrong_type_are_refused_at_birth(options):
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    "counts", [{"lanes": -1}, {"lanes": 0}, {"lanes": "2"}, {"processes": -1}, {"processes": None}]
+)
+def test_counts_of_workers_that_would_wait_for_ever_are_refused(counts):
+    with pytest.raises(InputError, match="cannot be used"):
+        Workers(**counts)
+
+
+class AnyPath(os.PathLike[str]):
+    """A path of a class that nobody here knows."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+def test_paths_of_any_type_are_paths_and_anything_else_is_named(raster, tmp_path):
+    assert cg.check(AnyPath(raster)).width == SIZE
+    write_plots(tmp_path / "plots.gpkg", [(0, 0, 1, 1)], plot=[7])
+    assert cg.check(raster, plots=AnyPath(tmp_path / "plots.gpkg")).plots == 1
+    with rasterio.open(raster) as dataset:
+        err = refusal(InputError, dataset, tmp_path / "out")
+    assert "a path is expected, and DatasetReader is given" in err.message
+    with pytest.raises(InputError, match="and int is given"):
+        cg.segment_many([raster, 5], tmp_path / "out")
+
+
+def test_one_path_is_not_taken_for_a_list_of_letters(tmp_path):
+    with pytest.raises(InputError, match=r"none\.tif"):
+        cg.segment_many(str(tmp_path / "none.tif"), tmp_path / "out")
+    with pytest.raises(InputError, match=r"none\.tif: no date"):
+        cg.plot_series(str(tmp_path / "none.tif"), plots="plots.gpkg")
+
+
 def test_an_empty_address_of_a_scheduler_does_not_mean_here():
     with pytest.raises(InputError, match="--scheduler is empty"):
         Workers(scheduler="")

@@ -1,5 +1,7 @@
 """Plot layouts: formats, ids, CRSs, repairs, a remedy for every file that is no plots."""
 
+import json
+
 import geopandas as gpd
 import pandas as pd
 import pytest
@@ -75,6 +77,58 @@ def test_an_explicit_id_field_wins_and_keeps_a_column_named_plot_id():
     assert plots.ids == ["u", "v"]
     assert plots.frame["plot_id_input"].tolist() == [1, 1]
     assert plots.frame["Code"].tolist() == ["u", "v"]
+
+
+def test_columns_of_usual_names_that_are_no_ids_are_named():
+    (note,) = warnings_of(frame_of(*TWO, Plot=[1, 1], name=["n", None], crop=["oats", "rye"]))
+    assert "(Plot, name: not unique, or not complete) and are counted from 1" in note
+
+
+def test_names_of_columns_become_texts_that_differ_by_more_than_case():
+    frame = frame_of(*TWO, plot=["a", "b"], Plot=[1, 2], geometry_=[0, 0]).rename_geometry("outline")
+    frame[5] = [3, 4]
+    frame["geometry"] = ["hexagonal", "cubic"]
+    plots = read_plots(frame, ground=GROUND).frame
+    assert list(plots.columns) == ["plot_id", "plot", "Plot_", "geometry_", "5", "geometry__", "geometry"]
+    assert plots["geometry__"].tolist() == ["hexagonal", "cubic"]
+    assert shapely.area(plots.geometry.values) == pytest.approx([100, 100])
+
+
+def test_an_index_with_a_name_is_a_column_and_ids_may_stand_there():
+    assert read_plots(frame_of(*TWO, plot=["a", "b"]).set_index("plot"), ground=GROUND).ids == ["a", "b"]
+
+
+def test_lists_and_objects_of_geojson_become_their_json_text(tmp_path):
+    path = tmp_path / "plots.geojson"
+    frame_of(*TWO, plot=[1, 2]).to_file(path)
+    told = json.loads(path.read_text())
+    told["features"][0]["properties"] |= {"tags": ["a", "ö"], "soil": {"ph": 6.5}}
+    path.write_text(json.dumps(told))
+    plots = read_plots(path, ground=GROUND).frame
+    assert json.loads(plots["tags"][0]) == ["a", "ö"]
+    assert json.loads(plots["soil"][0]) == {"ph": 6.5}
+    assert plots["tags"].isna().tolist() == [False, True]
+
+
+def test_plots_of_kml_are_called_by_their_names_and_leave_its_marks_out(tmp_path):
+    path = tmp_path / "plots.kml"
+    frame_of(*TWO, Name=["a", "b"]).to_crs(4326).to_file(path, driver="LIBKML")
+    plots = read_plots(path, ground=GROUND)
+    assert plots.ids == ["a", "b"]
+    assert {"Name", "kml_id"} <= set(plots.frame.columns)
+    assert not {"tessellate", "drawOrder", "begin"} & set(plots.frame.columns)
+
+
+@pytest.mark.parametrize(
+    ("plots", "message", "remedy"),
+    [
+        (None, "are given as NoneType; a path or a GeoDataFrame", "geopandas.GeoDataFrame"),
+        (gpd.GeoSeries(TWO, crs=UTM), "are given as GeoSeries", "geopandas.GeoDataFrame"),
+        (gpd.GeoDataFrame({"plot": [1]}), "no column of outlines", "set_geometry"),
+    ],
+)
+def test_what_is_neither_a_path_nor_a_frame_with_outlines_is_refused(plots, message, remedy):
+    refused(plots, message, remedy)
 
 
 def test_ids_must_be_complete_and_unique():

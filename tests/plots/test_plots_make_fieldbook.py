@@ -1,13 +1,15 @@
 """Field books: read without loss, joined by id or place, every gap reported."""
 
+import geopandas as gpd
 import pandas as pd
 import pytest
+import shapely
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT
-from cropseg_geo.plots.fieldbook import read_fieldbook
+from cropseg_geo.plots.fieldbook import join_fieldbook, read_fieldbook
 from cropseg_geo.plots.numbering import Numbering
 from cropseg_geo.plots.site import Site
 from cropseg_geo.plots.trial import Trial
@@ -78,6 +80,12 @@ def test_a_book_is_joined_by_id_whatever_the_order(tmp_path):
     assert list(plots.columns) == ["plot_id", "block", "row", "column", "variety", "geometry"]
     assert plots["variety"].tolist() == ["A", "B", "C", "D"]
     assert plots.attrs[LAYOUT]["fieldbook"]["by"] == "plot"
+
+
+def test_spaces_around_an_id_do_not_keep_a_book_from_its_plots(tmp_path):
+    plots = gpd.GeoDataFrame({"plot_id": [" A 1", "A 2 "]}, geometry=[shapely.box(0, 0, 1, 1)] * 2)
+    joined = join_fieldbook(plots, read_fieldbook(book(tmp_path, "plot,v\nA 2,y\nA 1,x\n")))
+    assert joined.frame["v"].tolist() == ["x", "y"]
 
 
 def test_ids_that_are_text_keep_their_zeros_and_match_only_themselves(tmp_path):

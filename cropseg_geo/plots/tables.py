@@ -1,0 +1,49 @@
+"""Columns of the user's own, brought into a form that every format of ours can write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+
+from cropseg_geo.plots.naming import are_plain
+
+
+def with_plain_names(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The frame with columns whose names are texts and differ by more than case; a named index is a column.
+
+    Files do not tell names apart by case: the later of two columns gets a longer one.
+    """
+    index = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    frame = frame.reset_index(level=index).reset_index(drop=True) if index else frame.reset_index(drop=True)
+    shapes = frame.geometry
+    table = frame.drop(columns=shapes.name)
+    names: list[str] = []
+    taken: set[str] = set()
+    for column in table.columns:
+        name = str(column)
+        while name.casefold() in taken or name == "geometry":
+            name += "_"
+        names.append(name)
+        taken.add(name.casefold())
+    return gpd.GeoDataFrame(table.set_axis(names, axis=1), geometry=shapes.to_numpy(), crs=frame.crs)
+
+
+def with_plain_values(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The frame with lists and objects, as GeoJSON has them, as their JSON text."""
+    nested = [
+        name
+        for name in frame.columns
+        if name != frame.geometry.name and frame[name].dtype == object and not are_plain(frame[name])
+    ]
+    return frame.assign(**{name: frame[name].map(_as_text) for name in nested}) if nested else frame
+
+
+def _as_text(value: Any) -> Any:  # Any: whatever a cell holds
+    if isinstance(value, Hashable):
+        return value
+    listed = value.tolist() if isinstance(value, np.ndarray) else value
+    return json.dumps(listed, ensure_ascii=False, default=str)
