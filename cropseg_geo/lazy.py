@@ -19,6 +19,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.model.predictor import Predictor
+from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.scaling import REFLECTANCE_MAX, ValueScale
 
 
@@ -33,7 +34,7 @@ def lazy_probability(
 ) -> xr.DataArray:
     """Blended probabilities of ``pixels``; see :func:`cropseg_geo.pipeline.predict`."""
     card = predictor.card
-    box = _geobox(pixels, len(card.bands))
+    box = _geobox(pixels, card.bands)
     ground = Ground(box.transform, CRS.from_user_input(box.crs).to_wkt(), box.height, box.width)
     if choose_gsd(ground.gsd_m, card.gsd_range_m, None, card.name) != ground.gsd_m:
         low, high = card.gsd_range_m
@@ -67,19 +68,20 @@ def lazy_probability(
     return xr.DataArray(array, dims=("class", *dims), coords=coords, attrs=attrs, name="probability")
 
 
-def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
+def _geobox(pixels: xr.DataArray, bands: tuple[str, ...]) -> GeoBox:
     if not isinstance(pixels, xr.DataArray):
         raise InputError(
             f"pixels are of the type {type(pixels).__name__}; an xarray.DataArray is expected",
             remedy="open the raster with odc-geo or rioxarray, or give the file to segment",
         )
     spatial = ODCExtensionDa(pixels).spatial_dims
-    if pixels.ndim != 3 or pixels.shape[0] != n_bands or (spatial and spatial != pixels.dims[1:]):
+    if pixels.ndim != 3 or pixels.shape[0] != len(bands) or (spatial and spatial != pixels.dims[1:]):
         raise InputError(
             f"the array has dimensions {dict(zip(pixels.dims, pixels.shape, strict=True))}; "
-            f"(band, y, x) with {n_bands} bands in the model's order is expected",
+            f"(band, y, x) with {len(bands)} bands in the model's order is expected",
             remedy='transpose it with .transpose("band", "y", "x") and select the bands',
         )
+    _require_order(pixels, bands)
     box = ODCExtensionDa(pixels).geobox
     if not isinstance(box, GeoBox) or box.crs is None or not _lies_on(pixels, box):
         raise InputError(
@@ -87,6 +89,18 @@ def _geobox(pixels: xr.DataArray, n_bands: int) -> GeoBox:
             remedy="attach one, for example with odc.geo.xr.assign_crs(array, 'EPSG:32633')",
         )
     return box
+
+
+def _require_order(pixels: xr.DataArray, bands: tuple[str, ...]) -> None:
+    """Refuse bands whose coordinate names other colours than the model's, or in another order."""
+    axis = pixels.dims[0]
+    named = [str(name) for name in pixels.coords[axis].values] if axis in pixels.coords else []
+    plain = [plain_name(name) for name in named]
+    if any(name in BAND_NAMES and name != band for name, band in zip(plain, bands, strict=False)):
+        raise InputError(
+            f"the array's bands are {', '.join(named)}; the model reads {', '.join(bands)}",
+            remedy=f"select them in this order, with .sel({axis}=[…])",
+        )
 
 
 def _lies_on(pixels: xr.DataArray, box: GeoBox) -> bool:

@@ -82,8 +82,13 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
 Plots = Annotated[
     str | None, typer.Option("--plots", help="Plot polygons, any CRS: FILE or FILE|layername=NAME.")
 ]
-PlotId = Annotated[str | None, typer.Option("--plot-id", help="Column that identifies a plot.")]
-PlotsCrs = Annotated[str | None, typer.Option("--plots-crs", help="CRS of plots that do not state one.")]
+PlotId = Annotated[
+    str | None, typer.Option("--plot-id", help="Column that identifies a plot; else one named as ids are.")
+]
+PlotsCrs = Annotated[
+    str | None,
+    typer.Option("--plots-crs", help="CRS of the plots, where their file states none or a wrong one."),
+]
 Model = Annotated[
     str,
     typer.Option(
@@ -102,35 +107,67 @@ Precision = Annotated[
     ),
 ]
 Threshold = Annotated[
-    float | None, typer.Option(help="Probability from which a pixel is crop.", rich_help_panel=MODEL)
+    float | None,
+    typer.Option(
+        help="Probability (0–1) from which a pixel is crop; else the model's.", rich_help_panel=MODEL
+    ),
 ]
-Tile = Annotated[int | None, typer.Option(help="Tile side (px).", rich_help_panel=MODEL)]
-Overlap = Annotated[int | None, typer.Option(help="Overlap of tiles (px).", rich_help_panel=MODEL)]
+Tile = Annotated[
+    int | None,
+    typer.Option(help="Tile side (px); else the model's, or as --tune measured.", rich_help_panel=MODEL),
+]
+Overlap = Annotated[
+    int | None, typer.Option(help="Overlap of tiles (px); else the model's.", rich_help_panel=MODEL)
+]
 BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Tiles the model sees at once.", rich_help_panel=MODEL)
+    int | None,
+    typer.Option(
+        min=1, help="Tiles the model sees at once; else as suits the device.", rich_help_panel=MODEL
+    ),
 ]
 Bands = Annotated[
-    str | None, typer.Option(help="Band numbers for the model's bands, e.g. 3,2,1.", rich_help_panel=INPUT)
+    str | None,
+    typer.Option(
+        help="Numbers, from 1, of the model's bands (red,green,blue), e.g. 3,2,1; else found.",
+        rich_help_panel=INPUT,
+    ),
 ]
 Scale = Annotated[
-    str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.", rich_help_panel=INPUT)
+    str | None,
+    typer.Option(
+        help="Stored values of black and white, e.g. 0,4000; else as the file says.", rich_help_panel=INPUT
+    ),
 ]
 AlphaBand = Annotated[
     int | None,
-    typer.Option(help="Band that marks valid pixels without being flagged.", rich_help_panel=INPUT),
+    typer.Option(help="Number of a band that is alpha without being flagged as such.", rich_help_panel=INPUT),
 ]
 Gsd = Annotated[
-    str | None, typer.Option(help="Working GSD (m/px), or auto: chosen from the image.", rich_help_panel=WORK)
+    str | None,
+    typer.Option(
+        help="Working GSD (m/px), or auto: chosen from the image; else the raster's.", rich_help_panel=WORK
+    ),
 ]
-Grid = Annotated[str, typer.Option(help="Grid of the outputs: source or working.", rich_help_panel=WORK)]
+Grid = Annotated[
+    str,
+    typer.Option(
+        help="Grid of the outputs: source (the raster's) or working (of --gsd).", rich_help_panel=WORK
+    ),
+]
 Bbox = Annotated[
     str | None, typer.Option(help="minx,miny,maxx,maxy in the raster's CRS.", rich_help_panel=WORK)
 ]
 Aoi = Annotated[
-    str | None, typer.Option(help="Polygons to restrict the work to, any CRS.", rich_help_panel=WORK)
+    str | None,
+    typer.Option(
+        help="Polygons to restrict the work to, any CRS: FILE or FILE|layername=NAME.", rich_help_panel=WORK
+    ),
 ]
 Lanes = Annotated[
-    int | None, typer.Option(min=1, help="Blocks computed at a time (threads).", rich_help_panel=RUN)
+    int | None,
+    typer.Option(
+        min=1, help="Blocks computed at a time (threads); else one a core, 8 at most.", rich_help_panel=RUN
+    ),
 ]
 Processes = Annotated[
     str,

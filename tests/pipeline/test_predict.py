@@ -90,6 +90,14 @@ def test_what_is_no_array_of_the_right_order_on_a_regular_grid_is_refused():
     assert cg.predict(square.isel(y=slice(None, None, -1), x=slice(3, 40))).shape == (64, 37)
 
 
+def test_bands_that_are_named_have_to_be_in_the_models_order():
+    square = georeferenced(scene(64, 64)).rename(time="band")
+    with pytest.raises(InputError, match="bands are blue, green, red; the model reads red, green, blue"):
+        cg.predict(square.assign_coords(band=["blue", "green", "red"]))
+    for names in (["Red", "Green", "Blue"], [1, 2, 3], ["B1", "B2", "B3"]):
+        assert cg.predict(square.assign_coords(band=names)).shape == (64, 64)
+
+
 def test_decimals_that_are_no_share_of_white_are_refused_when_they_are_computed():
     values = scene(64, 64).astype(np.float32)
     with pytest.raises(InputError, match=r"decimals up to \d+ and no scale"):

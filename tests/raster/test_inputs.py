@@ -164,6 +164,16 @@ def test_a_file_that_names_other_bands_than_the_models_is_refused_until_bands_ar
     assert source_of(path).bands == (1, 2, 3)
 
 
+def test_numbered_bands_are_not_taken_for_colours(tmp_path):
+    path = write_raster(tmp_path / "n.tif", np.ones((3, 20, 20), dtype=np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("B1", "B2", "B03")
+    assert source_of(path).bands == (1, 2, 3)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("B475", "G560", "R668")
+    assert source_of(path).bands == (3, 2, 1)
+
+
 def test_bands_whose_colours_only_their_descriptions_name_are_found_by_them(tmp_path):
     path = write_raster(tmp_path / "five.tif", np.ones((5, 20, 20), dtype=np.uint16))
     with rasterio.open(path, "r+") as dataset:
