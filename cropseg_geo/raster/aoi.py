@@ -69,7 +69,8 @@ def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
     Raises
     ------
     InputError
-        If the file is no vector file, has no CRS or no polygon, or lies wholly beside the raster.
+        If the file is no vector file, leaves open which of its layers is meant, has no CRS or no polygon, or
+        lies wholly beside the raster.
     """
     import pyogrio  # with pandas in its wake, which only an area of interest has to wait for
 
@@ -79,7 +80,15 @@ def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
             f"{path}: is a pipe or a device", remedy="write the polygons to a file and give that"
         )
     try:
+        names = [str(name) for name, kind in pyogrio.list_layers(source) if kind is not None]
+        if not layer and len(names) > 1:
+            raise InputError(
+                f"{path}: has {len(names)} layers ({', '.join(names)})",
+                remedy=f"name the one that holds the area: {source}|layername={names[0]}",
+            )
         frame = pyogrio.read_dataframe(source, layer=layer or None, columns=[])
+    except InputError:
+        raise
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as err:
         raise InputError(
             f"{path}: not a vector file that can be read ({err})",

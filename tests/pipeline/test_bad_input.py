@@ -268,6 +268,19 @@ def test_options_of_the_wrong_type_are_refused_at_birth(options):
     assert caught.value.remedy
 
 
+def test_an_area_of_interest_is_one_layer(raster, tmp_path):
+    area = tmp_path / "areas.gpkg"
+    frame = gpd.GeoDataFrame(
+        geometry=[shapely.box(ORIGIN[0], ORIGIN[1] - 1, ORIGIN[0] + 1, ORIGIN[1])], crs=UTM
+    )
+    frame.to_file(area, layer="north")
+    frame.to_file(area, layer="south")
+    err = refusal(InputError, raster, tmp_path / "o", aoi=area)
+    assert "has 2 layers (north, south)" in err.message
+    assert "areas.gpkg|layername=north" in err.remedy
+    assert cg.check(raster, aoi=f"{area}|layername=south").extent_px == 100**2
+
+
 @pytest.mark.parametrize(
     "counts", [{"lanes": -1}, {"lanes": 0}, {"lanes": "2"}, {"processes": -1}, {"processes": None}]
 )
