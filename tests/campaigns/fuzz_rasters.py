@@ -12,6 +12,7 @@ import numpy as np
 import pyogrio
 import rasterio
 from fakes import logits_of
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 from rasters import scene, write_raster
 
@@ -123,7 +124,7 @@ def _whole(path: Path, bands: tuple[int, ...]) -> tuple[np.ndarray | None, np.nd
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with rasterio.open(path) as dataset:
-            values, valid = dataset.read(list(bands)), dataset.dataset_mask() > 0
+            values, valid = dataset.read(list(bands)), _valid(dataset)
             half = Window(0, 0, dataset.width, dataset.height // 2)
             again = dataset.read(list(bands), window=half)
             if not np.array_equal(again, values[:, : half.height], equal_nan=True):
@@ -131,3 +132,13 @@ def _whole(path: Path, bands: tuple[int, ...]) -> tuple[np.ndarray | None, np.nd
     if values.dtype.kind == "f":
         valid &= np.isfinite(values).all(axis=0)
     return values, valid
+
+
+def _valid(dataset) -> np.ndarray:
+    """Alpha, else rasterio's mask; a band that damage took its nodata value from has no say."""
+    if ColorInterp.alpha in dataset.colorinterp:
+        return dataset.read(dataset.colorinterp.index(ColorInterp.alpha) + 1) > 0
+    marked = [k for k, value in enumerate(dataset.nodatavals, start=1) if value is not None]
+    if MaskFlags.per_dataset in dataset.mask_flag_enums[0] or len(marked) in (0, dataset.count):
+        return dataset.dataset_mask() > 0
+    return np.any([dataset.read_masks(k) > 0 for k in marked], axis=0)
