@@ -100,7 +100,8 @@ def choose_scale(
 
 def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
     lowest = float(sample.min(initial=0.0))
-    if lowest in _NODATA_MARKS:
+    # What is declared may still stand in single bands of pixels that are valid in others.
+    if lowest in _NODATA_MARKS and lowest != info.nodata:
         raise InputError(
             f"{info.path}: holds the value {lowest:.17g}, which is no light and is not declared as nodata",
             remedy=f"declare it: gdal_edit.py -a_nodata {lowest:.17g} FILE",

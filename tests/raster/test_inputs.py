@@ -309,6 +309,8 @@ def test_a_nodata_value_that_nobody_declared_is_no_light(tmp_path, mark):
         prepare(undeclared, Options(scale=(0.0, 1.0)))
     assert f"-a_nodata {mark:.17g} FILE" in caught.value.remedy
     assert prepare(write_raster(tmp_path / "d.tif", values, nodata=mark)).sample.values.min() >= 0
+    values[0, 30, 30] = mark  # in one band, of a pixel that the others have
+    prepare(write_raster(tmp_path / "e.tif", values, nodata=mark))
 
 
 @pytest.mark.parametrize("value", [0, 255])
