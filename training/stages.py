@@ -25,8 +25,9 @@ from training.devices import uses_gpu
 from training.evaluation.calibration import calibrate
 from training.export import export, make_card
 from training.fit import fit
+from training.labels.folder import Provenance
 from training.labels.survey import open_survey
-from training.labels.tiles import Options, Provenance, label_orthomosaic
+from training.labels.tiles import Options, label_orthomosaic
 from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
 from training.runs import Places, require_run_of

@@ -1,4 +1,4 @@
-"""``python -m training build``, ``fit`` and ``export``: recipes → runs → the weights that ship."""
+"""``python -m training build``, ``fit``, ``export`` and ``onnx``: recipes → runs → the weights that ship."""
 
 from __future__ import annotations
 
