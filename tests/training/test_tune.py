@@ -11,7 +11,8 @@ from rasters import ORIGIN, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card, save_weights

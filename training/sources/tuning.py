@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.card import ModelCard, freeze_scores
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_scores
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
