@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
-from cropseg_geo.outputs import drafted
+from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
-from cropseg_geo.vector.formats import require_format
+from cropseg_geo.vector.files.formats import require_format
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.simplify import TILE_PX
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import shapely
 
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots.frame import to_pixels
-from cropseg_geo.plots.shared import shared_areas
+from cropseg_geo.plots.measuring.frame import to_pixels
+from cropseg_geo.plots.measuring.shared import shared_areas
 
 _SLIVER_PX = 1e-6
 """Objects that reach less deep into a plot than this share a border with it, not an area."""

@@ -13,10 +13,10 @@ from pyproj import CRS
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.paths import is_there
-from cropseg_geo.plots.control import Fit, Motion, Placement, along_line, corners_in_order, fit_trial
 from cropseg_geo.plots.files import read_layer
-from cropseg_geo.plots.plane import Plane, Points, parse_crs
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.control import Fit, Motion, Placement, along_line, corners_in_order, fit_trial
+from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
+from cropseg_geo.plots.making.trial import Trial
 
 Coordinates = tuple[tuple[float, float], ...]
 

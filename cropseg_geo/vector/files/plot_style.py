@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cropseg_geo.vector.styles import Style, qml_labels
+from cropseg_geo.vector.files.styles import Style, qml_labels
 
 _OUTLINE, _OUTLINE_MM, _PX_PER_MM = "#ffd400", 0.4, 96 / 25.4
 

@@ -35,8 +35,8 @@ import numpy as np
 
 from cropseg_geo.grid import Window
 from cropseg_geo.vector.arrays import Bools, Longs, Singles
-from cropseg_geo.vector.basins import Basins, Necks, inverse, wide_enough
 from cropseg_geo.vector.corners import connected
+from cropseg_geo.vector.parting.basins import Basins, Necks, inverse, wide_enough
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def joined(parts: Sequence[Basins], seen: Seen) -> tuple[Basins, Longs]:
     Basins
         Those that are in doubt, with the necks that have to wait.
     Longs
-        Edges (n,) between plants, named as in :class:`~cropseg_geo.vector.basins.Basins`.
+        Edges (n,) between plants, named as in :class:`~cropseg_geo.vector.parting.basins.Basins`.
     """
     name = np.unique(_concatenated(*(p.name for p in parts)))
     basin, peak, top = _ways_joined(name, parts)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.trial import Trial
 
 ORDERS = ("row", "column", "serpentine", "serpentine-column")
 STARTS = ("bottom-left", "bottom-right", "top-left", "top-right")

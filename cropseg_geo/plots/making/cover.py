@@ -14,8 +14,8 @@ from scipy.ndimage import map_coordinates
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots.plane import Plane, Points
-from cropseg_geo.plots.zonal import NODATA, MaskSource
+from cropseg_geo.plots.making.plane import Plane, Points
+from cropseg_geo.plots.measuring.zonal import NODATA, MaskSource
 
 _STRIP_PX = 1024
 """Rows of the mask that are held at once."""

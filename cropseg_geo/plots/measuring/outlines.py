@@ -10,7 +10,7 @@ import numpy.typing as npt
 import shapely
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.frame import LocalFrame
+from cropseg_geo.plots.measuring.frame import LocalFrame
 from cropseg_geo.plots.naming import named
 
 _TOUCH = 1e-6

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyogrio
 
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.vector.arrow import Stream, output_errors, require_rows, schema_of, to_batch
-from cropseg_geo.vector.geojson import GeoJsonFile
-from cropseg_geo.vector.geopackage import GeoPackageWriter
-from cropseg_geo.vector.layers import Layer
-from cropseg_geo.vector.parquet import GeoParquetFile
-from cropseg_geo.vector.styles import Style
+from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
+from cropseg_geo.vector.files.geojson import GeoJsonFile
+from cropseg_geo.vector.files.geopackage import GeoPackageWriter
+from cropseg_geo.vector.files.layers import Layer
+from cropseg_geo.vector.files.parquet import GeoParquetFile
+from cropseg_geo.vector.files.styles import Style
 
 FORMATS = {
     ".gpkg": "GeoPackage",

@@ -23,9 +23,9 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.vector.arrow import Stream, output_errors, require_rows, schema_of, to_batch
-from cropseg_geo.vector.layers import Layer
-from cropseg_geo.vector.styles import Style
+from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
+from cropseg_geo.vector.files.layers import Layer
+from cropseg_geo.vector.files.styles import Style
 
 _VERSION = "1.2"
 """GeoPackage version: the newest that GDAL 3.6 and QGIS 3.22 open without a complaint."""

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import shapely
 from pyproj import CRS, Transformer
 
-from cropseg_geo.vector.arrow import schema_of, to_arrays
-from cropseg_geo.vector.layers import Layer
+from cropseg_geo.vector.files.arrow import schema_of, to_arrays
+from cropseg_geo.vector.files.layers import Layer
 
 WGS84 = "EPSG:4326"
 _LEAST_DECIMALS = 7

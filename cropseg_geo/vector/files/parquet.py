@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from cropseg_geo.vector.arrow import schema_of, to_batch
-from cropseg_geo.vector.layers import Layer
+from cropseg_geo.vector.files.arrow import schema_of, to_batch
+from cropseg_geo.vector.files.layers import Layer
 
 _GEOMETRY = "geometry"
 _BBOX = "bbox"

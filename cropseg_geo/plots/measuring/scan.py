@@ -18,12 +18,12 @@ from affine import Affine
 from rasterio.features import rasterize
 
 from cropseg_geo.grid import Window
-from cropseg_geo.plots.frame import Axes, LocalFrame, axes_of
-from cropseg_geo.plots.heights import HeightCount, HeightSource
+from cropseg_geo.plots.measuring.frame import Axes, LocalFrame, axes_of
+from cropseg_geo.plots.measuring.heights import HeightCount, HeightSource
+from cropseg_geo.plots.measuring.rows import CLEAR, NO_GAPS, Gaps, RowGrid, Rows, find_rows, measure_gaps
+from cropseg_geo.plots.measuring.uniformity import CellGrid
+from cropseg_geo.plots.measuring.zonal import MAX_PX, NODATA
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.rows import CLEAR, NO_GAPS, Gaps, RowGrid, Rows, find_rows, measure_gaps
-from cropseg_geo.plots.uniformity import CellGrid
-from cropseg_geo.plots.zonal import MAX_PX, NODATA
 
 _ORDER_PX = 512
 """Plots are visited by bands of this many rows, which GDAL's cache holds."""

@@ -13,8 +13,8 @@ import numpy as np
 import shapely
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.plane import Points
-from cropseg_geo.plots.trial import MAX_TRIAL_SIDE_M, Trial
+from cropseg_geo.plots.making.plane import Points
+from cropseg_geo.plots.making.trial import MAX_TRIAL_SIDE_M, Trial
 
 _FLATTEST = 1e-4
 """Area of four corners over their squared diameter below which they lie on a line (a strip of 1 : 10,000)."""

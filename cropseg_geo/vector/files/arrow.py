@@ -23,7 +23,7 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.vector.layers import Layer
+from cropseg_geo.vector.files.layers import Layer
 
 GEOMETRY_EXTENSION = {"ARROW:extension:name": "geoarrow.wkb"}
 _TYPES = {

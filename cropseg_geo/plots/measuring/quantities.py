@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import ReadError
 from cropseg_geo.grid import Window
-from cropseg_geo.plots.heights import HeightSource
-from cropseg_geo.plots.indices import BandSource, index_values, possible_indices
+from cropseg_geo.plots.measuring.heights import HeightSource
+from cropseg_geo.plots.measuring.indices import BandSource, index_values, possible_indices
+from cropseg_geo.plots.measuring.zonal import NODATA, Cached, MaskSource, Quantity
 from cropseg_geo.plots.options import UNCERTAIN_MARGIN
-from cropseg_geo.plots.zonal import NODATA, Cached, MaskSource, Quantity
 
 PROB, UNCERTAIN, HEIGHT = "prob", "uncertain", "height"
 

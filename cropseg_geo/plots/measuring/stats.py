@@ -28,15 +28,13 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import STATISTICS
-from cropseg_geo.plots.digits import with_meaningful_digits
-from cropseg_geo.plots.frame import LocalFrame, from_pixels, to_pixels
-from cropseg_geo.plots.indices import INDICES
 from cropseg_geo.plots.layout import Plots
-from cropseg_geo.plots.naming import named
-from cropseg_geo.plots.objects import measure_objects
-from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.outlines import overlapping, within_buffer
-from cropseg_geo.plots.quantities import (
+from cropseg_geo.plots.measuring.digits import with_meaningful_digits
+from cropseg_geo.plots.measuring.frame import LocalFrame, from_pixels, to_pixels
+from cropseg_geo.plots.measuring.indices import INDICES
+from cropseg_geo.plots.measuring.objects import measure_objects
+from cropseg_geo.plots.measuring.outlines import overlapping, within_buffer
+from cropseg_geo.plots.measuring.quantities import (
     HEIGHT,
     PROB,
     UNCERTAIN,
@@ -46,8 +44,10 @@ from cropseg_geo.plots.quantities import (
     extra_quantities,
     probability_quantities,
 )
-from cropseg_geo.plots.scan import Scan, scan_plots
-from cropseg_geo.plots.zonal import MAX_PX, Cached, MaskSource, Total, checked_mask, ratio, total
+from cropseg_geo.plots.measuring.scan import Scan, scan_plots
+from cropseg_geo.plots.measuring.zonal import MAX_PX, Cached, MaskSource, Total, checked_mask, ratio, total
+from cropseg_geo.plots.naming import named
+from cropseg_geo.plots.options import StatsOptions
 
 STAGE = "plots"
 

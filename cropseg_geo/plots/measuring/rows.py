@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from cropseg_geo.plots.frame import Axes, Matrix
+from cropseg_geo.plots.measuring.frame import Axes, Matrix
 
 CLEAR = 0.4
 """Strength from which rows count as seen. Rows with sharp edges that cover a fraction f of the ground have

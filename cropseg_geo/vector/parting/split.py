@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from cropseg_geo.grid import Window
-from cropseg_geo.vector import basins
 from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.arrays import Longs
-from cropseg_geo.vector.basins import Basins, Tile, basins_of
-from cropseg_geo.vector.cuts import CutsAhead
-from cropseg_geo.vector.plants import Seen, joined
+from cropseg_geo.vector.parting import basins
+from cropseg_geo.vector.parting.basins import Basins, Tile, basins_of
+from cropseg_geo.vector.parting.cuts import CutsAhead
+from cropseg_geo.vector.parting.plants import Seen, joined
 from cropseg_geo.vector.source import MaskSource, read_classes
 
 TILE_PX = 1024

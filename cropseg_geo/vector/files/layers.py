@@ -10,7 +10,7 @@ import geopandas as gpd
 import pandas as pd
 
 from cropseg_geo.vector.canopy import CanopyBatch
-from cropseg_geo.vector.styles import Style, canopy_style, class_colour, plots_style
+from cropseg_geo.vector.files.styles import Style, canopy_style, class_colour, plots_style
 
 PLOT_ID = "plot_id"
 

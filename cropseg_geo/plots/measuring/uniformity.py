@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.frame import Axes
+from cropseg_geo.plots.measuring.frame import Axes
 
 _MIN_FILL = 0.5
 """Part of a cell that must be valid before its coverage counts."""
