@@ -77,6 +77,29 @@ def ctrl_c(event):
         raise KeyboardInterrupt
 
 
+OPTIONS = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
+
+
+def use_a_formula(patch):
+    """A network that costs nothing, and blocks of one tile."""
+    for kind in (OnnxPredictor, TorchPredictor):
+        patch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
+    patch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory):
+    return write_raster(tmp_path_factory.mktemp("field") / "field.tif", scene(1500, 2200), tiled=True)
+
+
+@pytest.fixture(scope="module")
+def straight(raster, tmp_path_factory):
+    """The result of a run that nobody stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_a_formula(patch)
+        return cg.segment(raster, tmp_path_factory.mktemp("straight"), **OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("stop", "listener", "error", "message"),
     [
@@ -89,25 +112,19 @@ def ctrl_c(event):
     ids=["reading", "inference", "disk full", "tracing", "Ctrl-C"],
 )
 def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
-    tmp_path, monkeypatch, stop, listener, error, message
+    raster, straight, tmp_path, monkeypatch, stop, listener, error, message
 ):
-    for kind in (OnnxPredictor, TorchPredictor):
-        monkeypatch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
-    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
-    raster = write_raster(tmp_path / "field.tif", scene(1500, 2200), tiled=True)
-    options = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
-    straight = cg.segment(raster, tmp_path / "straight", **options)
-
+    use_a_formula(monkeypatch)
     with monkeypatch.context() as patch:
         stop(patch)
         with pytest.raises(error, match=message) as stopped:
-            cg.segment(raster, tmp_path / "out", listener=listener, **options)
+            cg.segment(raster, tmp_path / "out", listener=listener, **OPTIONS)
     # While somebody holds the error: what it refers to must not keep the run going.
     assert not [t.name for t in threading.enumerate() if t.name.startswith("cropseg")]
     if isinstance(stopped.value, CropsegError):
         assert not [p for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")]
 
-    resumed = cg.segment(raster, tmp_path / "out", **options)
+    resumed = cg.segment(raster, tmp_path / "out", **OPTIONS)
     # One tile is one block here: what was finished is not inferred again.
     again, kept = resumed.summary.tiles_inferred, resumed.summary.blocks_resumed
     assert (again + kept, kept > 0) == (straight.summary.tiles_inferred, True)
