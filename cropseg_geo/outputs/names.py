@@ -12,6 +12,9 @@ from cropseg_geo.errors import InputError
 CANOPY_FORMATS = ("gpkg", "fgb", "parquet", "geojson")
 """Formats of a run's canopy polygons, which are their files' suffixes."""
 
+_LONGEST_ENDING = len("._report.html.lock.takeover")
+"""Letters that the names of a run's files, hidden ones included, have besides their stem."""
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -91,7 +94,3 @@ def require_nameable(folder: Path, stem: str) -> None:
             f"outputs cannot be named after {stem[:20]}…: {length} bytes, and {folder} takes names of {room}",
             remedy=f"rename the raster: up to {room - _LONGEST_ENDING} bytes",
         )
-
-
-_LONGEST_ENDING = len("._report.html.lock.takeover")
-"""Letters that the names of a run's files, hidden ones included, have besides their stem."""
