@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropseg_geo import __version__
-from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.errors import InputError, OutputError, gone
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.ground import Ground
 from cropseg_geo.locks import locked
@@ -254,7 +254,11 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
             for lock in locks:
                 lock.require_held()
             move(draft, final)
-        except OutputError as err:
+        except Exception as err:
+            if not is_there(final.parent):
+                raise gone(final.parent) from err
+            if not isinstance(err, OutputError):
+                raise
             # What went wrong with the draft went wrong with the file that was asked for.
             raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
         finally:

@@ -22,8 +22,9 @@ from typing import Any
 from cropseg_geo.engine.places import remove
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.errors import CropsegError, InputError, OutputError, gone
 from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.paths import is_there
 
 _RECORD = "run.json"
 _BLOCKS = "blocks.zarr"
@@ -112,6 +113,11 @@ class RunFolder:
         """The folder, made if need be; deleted when the run is complete, and ``listener`` told if that fails.
 
         When the run is stopped, finished blocks stay for the same command; where there are none, it goes.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or was taken away during the block.
         """
         try:
             self.path.mkdir(exist_ok=True)
@@ -123,7 +129,9 @@ class RunFolder:
             ) from err
         try:
             yield self.path
-        except BaseException:
+        except BaseException as err:
+            if isinstance(err, Exception) and not is_there(self.path):
+                raise gone(self.path) from err
             self._remove_drafts()
             if not self.store.may_hold_anything():
                 with suppress(CropsegError):
@@ -139,7 +147,7 @@ class RunFolder:
         self._record({final.name: _stamp(draft) if draft else None for final, draft in files.items()})
 
     def _remove_drafts(self) -> None:
-        for draft in (p for p in self.path.iterdir() if p.is_file() and p.name != _RECORD):
+        for draft in (p for p in self.path.glob("*") if p.is_file() and p.name != _RECORD):
             with suppress(OSError):  # still open in a library call that cannot be stopped
                 draft.unlink()
 
