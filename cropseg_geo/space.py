@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,21 @@ def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | Non
             f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
             remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
         )
+
+
+def season_shortage(needs: Sequence[tuple[int, int]], folder: Path) -> str | None:
+    """What many runs, one after the other, lack in space; None where there is enough for all.
+
+    ``needs`` are bytes: what each run needs while it is at work, and what it keeps of that.
+    """
+    free = shutil.disk_usage(existing_parent(folder)).free
+    needed = sum(kept for _, kept in needs) + max((all_ - kept for all_, kept in needs), default=0)
+    if free >= needed or len(needs) < 2:  # one by itself is refused
+        return None
+    return (
+        f"{folder}: {human_bytes(free)} free; these {len(needs)} rasters may need {human_bytes(needed)} "
+        "together, and the last ones may find no room: free some space, or choose another --out for some"
+    )
 
 
 def _size(folder: Path | None) -> int:
