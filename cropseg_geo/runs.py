@@ -188,12 +188,15 @@ def _folders(out: Path, stem: str) -> list[Path]:
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says; empty where a run was stopped before it said anything."""
+    """What ``run.json`` says; empty where a run was stopped before it said anything, or it is damaged."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        return record if isinstance(record["facts"], dict) else {}
-    except (OSError, ValueError, TypeError, KeyError):
+        store, stamps = record["store"], record["published"].values()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+    is_ours = isinstance(record["facts"], dict) and all(isinstance(entry, list) for entry in stamps)
+    is_ours &= store is None or isinstance(store, str)
+    return record if is_ours else {}
 
 
 def _discard(folder: Path) -> None:
@@ -211,9 +214,19 @@ def _discard(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    if store := _read_record(folder).get("store"):
+    store = _read_record(folder).get("store")
+    if store and _is_store_of(folder, store):
         remove(store)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_store_of(folder: Path, store: str) -> bool:
+    """True for a place with the name of this run's blocks: a record from elsewhere deletes nothing else."""
+    run = folder.name.removesuffix(".done").removesuffix(".cropseg").removeprefix(".")
+    return re.fullmatch(re.escape(run) + r"-[0-9a-f]{8}\.zarr", store.rpartition("/")[2]) is not None
 
 
 def _stamp(path: Path) -> Stamp:

@@ -223,7 +223,7 @@ class _Journal:
     def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
         self._path, self._arguments = path, arguments
         self._done: dict[str, str] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError, RecursionError):  # none, or damaged
             self._done = dict(json.loads(path.read_text(encoding="utf-8")))
 
     def has(self, raster: str, stem: str) -> bool:

@@ -118,6 +118,15 @@ def test_a_raster_that_goes_while_the_others_are_done_does_not_stop_them(flights
     assert any("would do" in event.message for event in told if isinstance(event, Warned))
 
 
+@pytest.mark.parametrize("said", ["5", "[1, 2]", "{", "[" * 100_000])
+def test_a_damaged_journal_is_none(flights, said):
+    folder, _ = flights
+    (folder / "out").mkdir()
+    (folder / "out" / ".cropseg-season.json").write_text(said)
+    (outcome,) = cg.segment_many([folder / "may"], folder / "out")
+    assert outcome.state == "done"
+
+
 def test_what_the_disk_lacks_for_all_of_them_is_told_before_the_first(flights, monkeypatch):
     folder, _ = flights
     ready = [prepare(path) for path in find_rasters([folder / "may", folder / "june"])]
