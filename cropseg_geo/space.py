@@ -9,20 +9,24 @@ from pathlib import Path
 
 import psutil
 
+from cropseg_geo.engine.places import is_url
 from cropseg_geo.errors import OutputError, ResourceError
 from cropseg_geo.paths import is_there
 from cropseg_geo.preflight import Preflight
 
 
-def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | None = None) -> None:
+def require_space(
+    ready: Preflight, folder: Path, lanes: int, *, own: Path | None = None, store: str | None = None
+) -> None:
     """Refuse a run that would fill the disk or the memory.
 
-    What lies in ``own`` is there already: the folder of the same run, which was stopped.
+    What lies in ``own`` is there already: the folder of the same run, which was stopped. ``store`` is where
+    its finished blocks are kept, if not there.
 
     Raises
     ------
     OutputError
-        If the output folder cannot be written or its disk is too small.
+        If the disk of the output folder, or of the blocks, is too small.
     ResourceError
         If this machine has less memory than one process needs.
     """
@@ -32,12 +36,26 @@ def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | Non
             f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
             remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
         )
+    if store is not None:
+        _require_store_space(ready, store)
     memory = psutil.virtual_memory().total
     if memory < ready.memory_bytes(lanes):
         raise ResourceError(
             f"this machine has {human_bytes(memory)} of memory; "
             f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
             remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
+        )
+
+
+def _require_store_space(ready: Preflight, store: str) -> None:
+    if is_url(store):  # of those nothing is known
+        return
+    place, needed = Path(store.removeprefix("file://")), ready.plan.block_bytes
+    free = shutil.disk_usage(existing_parent(place)).free
+    if free < needed and free + _size(place) < needed:
+        raise OutputError(
+            f"{store}: {human_bytes(free)} free; finished blocks need about {human_bytes(needed)}",
+            remedy="free some space, or name another --store",
         )
 
 

@@ -96,7 +96,12 @@ class Plan:
     def disk_bytes(self, output_px: int) -> int:
         """Disk to expect: finished blocks (compressed about 4:1), uncompressed drafts, finished files."""
         drafts = output_px * (1 + self.channels)
-        return self.extent.size * self.channels + drafts + self.finished_bytes(output_px)
+        return self.block_bytes + drafts + self.finished_bytes(output_px)
+
+    @property
+    def block_bytes(self) -> int:
+        """Disk to expect for finished blocks."""
+        return self.extent.size * self.channels
 
     def finished_bytes(self, output_px: int) -> int:
         """Disk that a finished run keeps at most: half of what its rasters have uncompressed."""

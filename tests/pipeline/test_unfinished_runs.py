@@ -101,6 +101,29 @@ def test_what_a_stopped_run_left_needs_no_space_again(field, tmp_path, monkeypat
     assert cg.segment(field, out, **OPTIONS).summary.blocks_resumed >= 1
 
 
+def test_the_disk_of_a_store_has_to_hold_the_blocks(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out, store = tmp_path / "out", tmp_path / "store"
+    stopped_run(field, out, store=str(store))
+    (blocks,) = store.iterdir()
+    left = sum(p.stat().st_size for p in blocks.rglob("*"))
+    needed = prepare(field, Options(tile_px=64, overlap_px=16)).plan.block_bytes
+    usage = namedtuple("usage", "total used free")
+
+    def free(size):
+        def disk_usage(folder):
+            return usage(10**9, 0, size if folder.is_relative_to(store) else 10**9)
+
+        monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+
+    free(needed - left - 1)
+    for place in (str(store), f"file://{store}"):
+        with pytest.raises(OutputError, match="free; finished blocks need about"):
+            cg.segment(field, out, store=place, **OPTIONS)
+    free(needed - left)
+    assert cg.segment(field, out, store=str(store), **OPTIONS).summary.blocks_resumed >= 1
+
+
 def test_a_changed_raster_is_noticed_and_a_discarded_run_leaves_nothing(field, tmp_path, monkeypatch):
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
     out = tmp_path / "out"
