@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cropseg_geo.errors import OutputError
+from cropseg_geo.errors import OutputError, gone
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.locks import locked
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_writable
+from cropseg_geo.paths import is_there
 
 _KINDS = {".csv": "table", **dict.fromkeys((".html", ".htm", ".png", ".pdf"), "report"), ".svg": "chart"}
 """What a file written by itself is, by its suffix; the others hold layers."""
@@ -82,7 +83,11 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
             for lock in locks:
                 lock.require_held()
             move(draft, final)
-        except OutputError as err:
+        except Exception as err:
+            if not is_there(final.parent):
+                raise gone(final.parent) from err
+            if not isinstance(err, OutputError):
+                raise
             # What went wrong with the draft went wrong with the file that was asked for.
             raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
         finally:

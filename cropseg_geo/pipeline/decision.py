@@ -89,7 +89,7 @@ def decide(
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
         run = RunFolder(folder, stem, ready.plan, store)
-        require_space(ready, folder, workers.lane_count, own=run.path)
+        require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
         run.require_no_other(overwrite=overwrite, discard=False)
     with maybe_heights(dsm, dtm, output_ground(ready)):
         return replace(decided, layout=layout)

@@ -153,7 +153,7 @@ def segment(
     ready = with_chosen_gsd(ready, listener)
     workers = ready.tuned_workers(workers)
     run = RunFolder(folder, decided.stem, ready.plan, store)
-    require_space(ready, folder, workers.lane_count, own=run.path)
+    require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()

@@ -169,7 +169,8 @@ def test_ctrl_c_stops_leaves_no_half_file_and_the_same_command_goes_on(tmp_path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_sigterm_stops_a_run_in_the_background_where_shells_have_ctrl_c_ignored(tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_in_the_background_where_shells_have_ctrl_c_ignored_is_stopped_by(tmp_path, name):
     raster = write_raster(tmp_path / "big.tif", scene(3000, 3000), tiled=True)
     out = tmp_path / "out"
     args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
@@ -182,10 +183,27 @@ def test_sigterm_stops_a_run_in_the_background_where_shells_have_ctrl_c_ignored(
         signal.signal(signal.SIGINT, before)
     with process:
         next(iter(process.stdout))
-        process.terminate()
+        process.send_signal(getattr(signal, name))
+        process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert "Stopped. Finished blocks are kept; the same command goes on." in process.stderr.read()
     assert not [p for p in out.iterdir() if not p.name.startswith(".")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_run_under_nohup_goes_on_where_its_terminal_closes(field, tmp_path):
+    raster, _ = field
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # children inherit that, as nohup has it
+    try:
+        command = [*CROPSEG, "segment", str(raster), "-o", str(tmp_path / "out"), "--events"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with process:
+        next(iter(process.stdout))
+        process.send_signal(signal.SIGHUP)
+        process.stdout.read()
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.mark.parametrize(("encoding", "flag"), [("ascii", "-q"), ("cp1252", "-q"), ("ascii", "--events")])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import threading
 from importlib import import_module
 
+import numpy as np
 import pytest
 from fakes import logits_of
-from rasters import scene, write_raster
+from rasters import scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import CropsegError, InferenceError, InputError, OutputError
@@ -130,3 +133,32 @@ def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
     assert (again + kept, kept > 0) == (straight.summary.tiles_inferred, True)
     for a, b in zip(resumed.outputs.paths[:2], straight.outputs.paths[:2], strict=True):
         assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("stage", ["segment", "plots", "report"])
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be deleted there")
+def test_a_folder_that_is_taken_away_during_the_run_is_named(tmp_path, monkeypatch, stage):
+    monkeypatch.setattr(OnnxPredictor, "predict", lambda self, batch: logits_of(batch[:, 0]))
+    raster, out = write_raster(tmp_path / "field.tif", scene(300, 300)), tmp_path / "out"
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.5, 0.5, 1, 1)], plot_id=[1])
+    asked = {"plots": plots, "report": True, "workers": cg.Workers(lanes=1)}
+
+    def take_away(event):
+        if isinstance(event, StageAdvanced) and event.stage == stage:
+            shutil.rmtree(out, ignore_errors=True)
+
+    with pytest.raises(OutputError, match=r"out.*is gone: it was deleted or renamed"):
+        cg.segment(raster, out, listener=take_away, **asked)
+    assert not out.exists()
+    assert cg.segment(raster, out, **asked).report.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be deleted there")
+def test_a_folder_that_is_taken_away_from_a_single_file_is_named(tmp_path):
+    mask = write_raster(tmp_path / "mask.tif", np.ones((1, 60, 60), np.uint8), gsd=0.1, nodata=255)
+
+    def take_away(event):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+    with pytest.raises(OutputError, match=r"out: is gone"):
+        cg.vectorize(mask, tmp_path / "out" / "canopy.gpkg", listener=take_away)
