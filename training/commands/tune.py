@@ -71,7 +71,9 @@ def pairs(
     job = _Job(out, name, licence, run, overwrite=overwrite)
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
-        return prepare_pairs(folder, target, name=job.model_name, licence=licence, on_piece=on_piece)
+        return prepare_pairs(
+            folder, target, name=job.model_name, licence=licence, listener=_note, on_piece=on_piece
+        )
 
     _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
 
@@ -123,7 +125,7 @@ def polygons(
             licence=licence,
             area=area,
             reading=reading,
-            listener=lambda note: typer.echo(f"note: {note}", err=True),
+            listener=_note,
             on_piece=on_piece,
         )
 
@@ -216,10 +218,9 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     start, kept = plan.card, plan.kept()
     require_free_name(job.model_name, start, kept)
     if plan.keep and not kept:
-        typer.echo(
-            "note: the product's own training data are not here, so the model may forget crops that yours "
-            "lack; --data names their folder",
-            err=True,
+        _note(
+            "the product's own training data are not here, so the model may forget crops that yours "
+            "lack; --data names their folder"
         )
     with _counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)
@@ -235,12 +236,18 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     typer.echo(f"use it: {command}")
 
 
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
+
+
 def _describe(dataset: Dataset) -> None:
     labels = dataset.labels
     gsd = f", {dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else ""
+    unknown = labels.unknown / (labels.known + labels.unknown)
     typer.echo(
         f"{dataset.folder}: {dataset.pictures} pictures{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
-        f"{labels.cover:.0%} of it vegetation; {len(dataset.held_out)} groups held out"
+        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown; "
+        f"{len(dataset.held_out)} groups held out"
     )
 
 
