@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import pickle
+import pickle  # nosec B403 # only for the name of its error
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

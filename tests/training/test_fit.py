@@ -247,6 +247,9 @@ def test_an_export_predicts_and_is_scored(root, whole, tmp_path):
 def test_there_is_no_average_without_a_checkpoint(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
         load_average(tmp_path / CHECKPOINT)
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 not a whole file")
+    with pytest.raises(InputError, match="is damaged"):
+        load_average(tmp_path / CHECKPOINT)
 
 
 def test_a_group_in_both_splits_is_refused(tmp_path):

@@ -111,6 +111,7 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
     assert result.output.strip().endswith(f"use it: cropseg segment ortho.tif --model {out}")
 
 
+@pytest.mark.slow
 def test_the_onnx_form_is_the_same_model(folder, start, tmp_path):
     out = tmp_path / "m.safetensors"
     result = run("pairs", folder, "-o", out, "--onnx", start=start)
