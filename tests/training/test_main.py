@@ -3,7 +3,9 @@
 import errno
 
 import pytest
+from typer.testing import CliRunner
 
+from cropseg_geo.errors import InputError
 from training import __main__ as main
 
 
@@ -32,3 +34,14 @@ def test_other_errors_of_the_system_are_not_hidden(monkeypatch):
     monkeypatch.setattr(main, "app", lambda: (_ for _ in ()).throw(PermissionError("no")))
     with pytest.raises(PermissionError):
         main.main()
+
+
+def test_export_without_a_run_is_refused_and_does_not_train_one(tmp_path):
+    result = CliRunner().invoke(main.app, ["export", "canopy-s", "--runs", str(tmp_path / "runs")])
+    assert isinstance(result.exception, InputError)
+    assert "no run to export" in result.exception.message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_ablations_of_no_steps_are_wrong_usage():
+    assert CliRunner().invoke(main.app, ["ablate", "--steps", "0"]).exit_code == 2
