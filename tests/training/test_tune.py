@@ -48,6 +48,7 @@ def start(tmp_path_factory):
         weights_digest="0" * 64,
         licence="CC-BY-SA-4.0",
         training_data=("made up, CC0-1.0",),
+        bf16_agreement=1.0,
     )
     path = tmp_path_factory.mktemp("start") / "tiny.safetensors"
     save_weights(path, build_network("canopy", classes=2, **NETWORK).state_dict(), card)
@@ -104,6 +105,8 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
     assert any(line.startswith("start: tiny 2, CC-BY-SA-4.0") for line in card.training_data)
     assert card.training_data[-1] == "made up, CC0-1.0"
     assert card.licence == "CC-BY-SA-4.0"
+    # Measured with other weights: it would have these computed in bf16.
+    assert card.bf16_agreement is None
     assert [name for name, _ in card.scores] == ["my-soy (held out)"]
     assert logits(out).shape == (1, 2, 64, 64)
     assert not np.array_equal(logits(out), logits(start))

@@ -245,8 +245,9 @@ def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: floa
             *start.training_data,
         ),
         scores=(),
-        # The start model's was fitted to its own logits.
+        # The start model's was fitted to its own logits, and measured with its own weights.
         temperature=None,
+        bf16_agreement=None,
     )
 
 
