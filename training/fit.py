@@ -23,7 +23,7 @@ from training.losses import segmentation_loss
 from training.optimizer import make_optimizer, set_rate
 from training.pool import load_pool
 from training.recipe import Recipe
-from training.runs import Places, describe_run
+from training.runs import Places, describe_run, load_checkpoint, save_checkpoint
 from training.start import CHECKPOINT, initial_network
 from training.validate import validate
 
@@ -91,7 +91,7 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
     state: dict[str, Any] = {"network": network, "optimizer": optimizer, "average": average, "step": 0}
     checkpoint = places.run / CHECKPOINT
     if checkpoint.is_file():
-        fabric.load(checkpoint, state)
+        load_checkpoint(fabric, checkpoint, state)
     first = state["step"]
     if first >= recipe.steps:
         return
@@ -122,7 +122,7 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
                 _log(places.run, entry)
                 losses.clear()
             if done % recipe.checkpoint_every == 0 or last:
-                _save(fabric, checkpoint, state)
+                save_checkpoint(fabric, checkpoint, state)
 
 
 def _progress(*, shown: bool) -> Progress:
@@ -220,12 +220,3 @@ def _log(run: Path, entry: dict[str, float]) -> None:
     with (run / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     draw_curves(run / LOG, run / "curves.svg")
-
-
-def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
-    """Beside, then renamed: a run that is killed while writing resumes from the checkpoint before."""
-    part = checkpoint.with_suffix(".part")
-    fabric.save(part, state)
-    fabric.barrier()
-    if fabric.is_global_zero:
-        part.replace(checkpoint)
