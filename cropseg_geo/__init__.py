@@ -28,7 +28,16 @@ __all__ = [
 if TYPE_CHECKING:
     from cropseg_geo.engine.workers import Workers
     from cropseg_geo.errors import CropsegError
-    from cropseg_geo.pipeline import check, measure_plots, plot_series, predict, segment, tune, vectorize
+    from cropseg_geo.pipeline import (
+        check,
+        measure_plots,
+        plot_series,
+        predict,
+        segment,
+        segment_many,
+        tune,
+        vectorize,
+    )
     from cropseg_geo.vector.options import Outlines
 
 _HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.workers"}

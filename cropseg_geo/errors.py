@@ -1,5 +1,9 @@
 """One error root. Every message says what was found and what was expected; ``remedy`` says what to do."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class CropsegError(Exception):
     """Root of every error that this package raises on purpose.
@@ -54,3 +58,11 @@ class OutputError(CropsegError, OSError):
 
 class ResourceError(CropsegError, RuntimeError):
     """Too little memory or disk for the work that was planned."""
+
+
+def gone(folder: Path) -> OutputError:
+    """What to say where a folder is missing that was there: of its files each library says something else."""
+    return OutputError(
+        f"{folder}: is gone: it was deleted or renamed during the work, or its disk was taken away",
+        remedy="see that the disk is there, then run the same command again",
+    )

@@ -16,9 +16,9 @@ from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.raster.mask import Mask
 from cropseg_geo.vector.attributes import PlotIndex, heights_of
 from cropseg_geo.vector.canopy import CanopyBatch
-from cropseg_geo.vector.formats import VectorWriter, create_vector_file
-from cropseg_geo.vector.geopackage import GeoPackageWriter
-from cropseg_geo.vector.layers import (
+from cropseg_geo.vector.files.formats import VectorWriter, create_vector_file
+from cropseg_geo.vector.files.geopackage import GeoPackageWriter
+from cropseg_geo.vector.files.layers import (
     PLOT_ID,
     canopy_columns,
     canopy_layer,
@@ -32,8 +32,8 @@ from cropseg_geo.vector.trace import trace
 if TYPE_CHECKING:  # statistics of plots are loaded where there are plots
     import geopandas as gpd
 
-    from cropseg_geo.plots.indices import BandSource
     from cropseg_geo.plots.layout import Plots
+    from cropseg_geo.plots.measuring.indices import BandSource
     from cropseg_geo.raster.heights import Heights
 
 _ALL_STATISTICS = StatsOptions()
@@ -187,8 +187,8 @@ def _draw(
     objects = canopy.written(batches)
     table = None
     if stats is not None and options.layout is not None:
-        from cropseg_geo.plots.quantities import Extras
-        from cropseg_geo.plots.stats import plot_stats
+        from cropseg_geo.plots.measuring.quantities import Extras
+        from cropseg_geo.plots.measuring.stats import plot_stats
 
         # Counting the plots' objects needs every polygon once, and so does writing: one stream serves both.
         table = plot_stats(
@@ -212,7 +212,7 @@ def _coloured(options: CanopyOptions, mask: Mask) -> CanopyOptions:
 
 
 def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
-    from cropseg_geo.plots.digits import with_meaningful_digits
+    from cropseg_geo.plots.measuring.digits import with_meaningful_digits
 
     table = with_meaningful_digits(table)
     layer = plots_layer(table, descriptions=column_descriptions())
@@ -223,7 +223,7 @@ def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
 def write_plot_table(path: Path, table: gpd.GeoDataFrame, *, tags: Mapping[str, str] | None = None) -> None:
     """Statistics of plots as ``.csv``, or with their outlines as ``.gpkg``."""
     if path.suffix.lower() == ".csv":
-        from cropseg_geo.plots.stats import write_csv
+        from cropseg_geo.plots.measuring.stats import write_csv
 
         write_csv(path, table)
         return

@@ -57,10 +57,8 @@ def lazy_probability(
     )
     inference = Inference(predictor, _scale(pixels, scale), plan, batch_size)
     array = blended_array(inference, values, valid)
-    dims, coords = (
-        pixels.dims[1:],
-        {name: c for name, c in pixels.coords.items() if set(c.dims) <= set(pixels.dims[1:])},
-    )
+    dims = pixels.dims[1:]
+    coords = {name: c for name, c in pixels.coords.items() if set(c.dims) <= set(dims)}
     attrs = {"long_name": "probability of crop", "model": f"{card.name} {card.version}"}
     if plan.channels == 1:
         return xr.DataArray(array[0], dims=dims, coords=coords, attrs=attrs, name="probability")

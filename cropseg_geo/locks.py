@@ -108,9 +108,11 @@ def lock_path(path: Path) -> Path:
 def read_holder(lock: Path) -> Holder | None:
     """Who holds a lock; None where there is none, or none that says so."""
     try:
-        return Holder(**json.loads(lock.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        holder = Holder(**json.loads(lock.read_text(encoding="utf-8")))
+        is_ours = isinstance(holder.pid, int) and holder.pid > 0 and isinstance(holder.started, float)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return holder if is_ours else None
 
 
 def refuse_locked(paths: Iterable[Path]) -> None:
@@ -163,7 +165,7 @@ def _remove_stale(lock: Path, found: Holder | None) -> None:
         guard.touch(exist_ok=False)
     except FileExistsError:
         with suppress(FileNotFoundError):
-            if _disk_now(lock.parent) - guard.stat().st_mtime > EXPIRY_S:  # its process died in these lines
+            if _is_expired(guard):  # its process died in these lines
                 guard.unlink()
         time.sleep(0.01)
         return
@@ -179,9 +181,14 @@ def _is_stale(lock: Path, holder: Holder | None) -> bool:
     if holder is not None and holder.machine == _machine():
         return not _is_alive(holder)
     try:
-        return _disk_now(lock.parent) - lock.stat().st_mtime > EXPIRY_S
+        return _is_expired(lock)
     except FileNotFoundError:
         return True
+
+
+def _is_expired(file: Path) -> bool:
+    """True without a sign of life by now; one from the future is older than a clock that was set back."""
+    return abs(_disk_now(file.parent) - file.stat().st_mtime) > EXPIRY_S
 
 
 def _is_alive(holder: Holder) -> bool:

@@ -35,6 +35,7 @@ from cropseg_geo.raster.info import RasterInfo, inspect_raster
 from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha, unmarked_background
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
+from cropseg_geo.vector.scratch import shortage
 
 _SEARCH_PX = 1024
 """Side of the windows in which a valid pixel of the area of interest is looked for."""
@@ -107,6 +108,10 @@ class Preflight:
     def disk_bytes(self) -> int:
         return self.plan.disk_bytes(self.output_extent.size)
 
+    @property
+    def finished_bytes(self) -> int:
+        return self.plan.finished_bytes(self.output_extent.size)
+
 
 def chosen_predictor(options: Options) -> FilePredictor:
     """What computes the model of these options. Raises as :func:`choose_predictor`."""
@@ -171,6 +176,8 @@ def prepare(
             remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
         )
     notes = tuple(_notes(source, sample, card, plan, scale))
+    if lacking := shortage(extent.size):
+        notes += (lacking,)
     return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
 
 

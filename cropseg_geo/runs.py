@@ -22,8 +22,9 @@ from typing import Any
 from cropseg_geo.engine.places import remove
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.errors import CropsegError, InputError, OutputError, gone
 from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.paths import is_there
 
 _RECORD = "run.json"
 _BLOCKS = "blocks.zarr"
@@ -112,6 +113,11 @@ class RunFolder:
         """The folder, made if need be; deleted when the run is complete, and ``listener`` told if that fails.
 
         When the run is stopped, finished blocks stay for the same command; where there are none, it goes.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written, or was taken away during the block.
         """
         try:
             self.path.mkdir(exist_ok=True)
@@ -123,7 +129,9 @@ class RunFolder:
             ) from err
         try:
             yield self.path
-        except BaseException:
+        except BaseException as err:
+            if isinstance(err, Exception) and not is_there(self.path):
+                raise gone(self.path) from err
             self._remove_drafts()
             if not self.store.may_hold_anything():
                 with suppress(CropsegError):
@@ -139,7 +147,7 @@ class RunFolder:
         self._record({final.name: _stamp(draft) if draft else None for final, draft in files.items()})
 
     def _remove_drafts(self) -> None:
-        for draft in (p for p in self.path.iterdir() if p.is_file() and p.name != _RECORD):
+        for draft in (p for p in self.path.glob("*") if p.is_file() and p.name != _RECORD):
             with suppress(OSError):  # still open in a library call that cannot be stopped
                 draft.unlink()
 
@@ -180,12 +188,15 @@ def _folders(out: Path, stem: str) -> list[Path]:
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says; empty where a run was stopped before it said anything."""
+    """What ``run.json`` says; empty where a run was stopped before it said anything, or it is damaged."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        return record if isinstance(record["facts"], dict) else {}
-    except (OSError, ValueError, TypeError, KeyError):
+        store, stamps = record["store"], record["published"].values()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+    is_ours = isinstance(record["facts"], dict) and all(isinstance(entry, list) for entry in stamps)
+    is_ours &= store is None or isinstance(store, str)
+    return record if is_ours else {}
 
 
 def _discard(folder: Path) -> None:
@@ -203,9 +214,19 @@ def _discard(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    if store := _read_record(folder).get("store"):
+    store = _read_record(folder).get("store")
+    if store and _is_store_of(folder, store):
         remove(store)
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.is_symlink():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_store_of(folder: Path, store: str) -> bool:
+    """True for a place with the name of this run's blocks: a record from elsewhere deletes nothing else."""
+    run = folder.name.removesuffix(".done").removesuffix(".cropseg").removeprefix(".")
+    return re.fullmatch(re.escape(run) + r"-[0-9a-f]{8}\.zarr", store.rpartition("/")[2]) is not None
 
 
 def _stamp(path: Path) -> Stamp:

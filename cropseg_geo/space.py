@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from cropseg_geo.engine.places import is_url
 from cropseg_geo.errors import OutputError, ResourceError
 from cropseg_geo.paths import is_there
 from cropseg_geo.preflight import Preflight
 
 
-def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | None = None) -> None:
+def require_space(
+    ready: Preflight, folder: Path, lanes: int, *, own: Path | None = None, store: str | None = None
+) -> None:
     """Refuse a run that would fill the disk or the memory.
 
-    What lies in ``own`` is there already: the folder of the same run, which was stopped.
+    What lies in ``own`` is there already: the folder of the same run, which was stopped. ``store`` is where
+    its finished blocks are kept, if not there.
 
     Raises
     ------
     OutputError
-        If the output folder cannot be written or its disk is too small.
+        If the disk of the output folder, or of the blocks, is too small.
     ResourceError
         If this machine has less memory than one process needs.
     """
@@ -31,6 +36,8 @@ def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | Non
             f"{folder}: {human_bytes(free)} free; about {human_bytes(ready.disk_bytes)} are needed",
             remedy="free some space, choose another --out, or restrict the work with --bbox or --aoi",
         )
+    if store is not None:
+        _require_store_space(ready, store)
     memory = psutil.virtual_memory().total
     if memory < ready.memory_bytes(lanes):
         raise ResourceError(
@@ -38,6 +45,33 @@ def require_space(ready: Preflight, folder: Path, lanes: int, *, own: Path | Non
             f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
             remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
         )
+
+
+def _require_store_space(ready: Preflight, store: str) -> None:
+    if is_url(store):  # of those nothing is known
+        return
+    place, needed = Path(store.removeprefix("file://")), ready.plan.block_bytes
+    free = shutil.disk_usage(existing_parent(place)).free
+    if free < needed and free + _size(place) < needed:
+        raise OutputError(
+            f"{store}: {human_bytes(free)} free; finished blocks need about {human_bytes(needed)}",
+            remedy="free some space, or name another --store",
+        )
+
+
+def season_shortage(needs: Sequence[tuple[int, int]], folder: Path) -> str | None:
+    """What many runs, one after the other, lack in space; None where there is enough for all.
+
+    ``needs`` are bytes: what each run needs while it is at work, and what it keeps of that.
+    """
+    free = shutil.disk_usage(existing_parent(folder)).free
+    needed = sum(kept for _, kept in needs) + max((all_ - kept for all_, kept in needs), default=0)
+    if free >= needed or len(needs) < 2:  # one by itself is refused
+        return None
+    return (
+        f"{folder}: {human_bytes(free)} free; these {len(needs)} rasters may need {human_bytes(needed)} "
+        "together, and the last ones may find no room: free some space, or choose another --out for some"
+    )
 
 
 def _size(folder: Path | None) -> int:

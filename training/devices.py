@@ -10,11 +10,29 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.runtime import select_device
 from training.recipe import Recipe
 
 
+def require_device(device: str, devices: int = 1) -> None:
+    """Raise InputError where a run cannot compute: a device that is unknown, not here, or too few of it."""
+    kind = select_device(device).type
+    if device not in ("auto", kind):
+        raise InputError(
+            f"--device {device}: a training takes a kind of device, not one of them",
+            remedy=f"give --device {kind}; CUDA_VISIBLE_DEVICES chooses among GPUs",
+        )
+    if kind == "cuda" and devices > (there := torch.cuda.device_count()):
+        raise InputError(
+            f"{devices} GPUs are wanted, and this machine has {there}", remedy=f"give --devices {there}"
+        )
+
+
 def make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
-    """Lightning's Fabric for a recipe; raises InputError where its batch cannot be shared out."""
+    """Lightning's Fabric for a recipe; raises InputError where there is no such device, or its batch cannot
+    be shared out.
+    """
+    require_device(device, devices)
     if recipe.batch % devices:
         raise InputError(
             f"a batch of {recipe.batch} crops cannot be shared out to {devices} devices",
@@ -33,7 +51,7 @@ def make_fabric(recipe: Recipe, device: str, devices: int) -> Fabric:
 
 def uses_gpu(device: str) -> bool:
     """Whether a device, as :func:`fit` takes it, is a GPU of CUDA on this machine."""
-    return device in ("cuda", "gpu") or (device == "auto" and torch.cuda.is_available())
+    return device == "cuda" or (device == "auto" and torch.cuda.is_available())
 
 
 def share_statistics(network: nn.Module) -> nn.Module:

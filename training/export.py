@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments, freeze_scores
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.weights import save_weights
 from training.evaluation.calibration import fold_temperature

@@ -3,62 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from cropseg_geo.model.networks.vit import layer_indices
-from training.augment import make_crop
+from training.batches import Batch, batches_from
 from training.curves import draw_curves
 from training.data import CERTAIN, UNKNOWN, Pair, held_out
 from training.devices import make_fabric, share_statistics, uses_gpu
 from training.losses import segmentation_loss
-from training.pool import Pool, load_pool
+from training.optimizer import make_optimizer, set_rate
+from training.pool import load_pool
 from training.recipe import Recipe
-from training.runs import Places, describe_run
+from training.runs import Places, describe_run, load_checkpoint, save_checkpoint
 from training.start import CHECKPOINT, initial_network
 from training.validate import validate
 
 LOG = "log.jsonl"
-
-_POSITIONS = ("pos_embed", "cls_token", "reg_token", "relative_position_bias_table")
-
-
-class Batch(NamedTuple):
-    """Crops: two views (N, 3, H, W) uint8, targets (N, H, W) uint8, and which are guesses (N,) bool."""
-
-    strong: Tensor
-    weak: Tensor
-    target: Tensor
-    guess: Tensor
-
-
-class Crops(Dataset[Batch]):
-    """Crop number ``i`` is made from (seed, i) alone: any worker, any restart, the same crop."""
-
-    def __init__(self, pool: Pool, recipe: Recipe) -> None:
-        self.pool = pool
-        self.recipe = recipe
-
-    def __len__(self) -> int:
-        return self.recipe.steps * self.recipe.batch
-
-    def __getitem__(self, index: int) -> Batch:
-        rng = np.random.default_rng((self.recipe.seed, index))
-        crop = make_crop(self.pool, self.recipe.augmentation, rng)
-        strong, weak = (torch.from_numpy(view.copy()).permute(2, 0, 1) for view in (crop.strong, crop.weak))
-        return Batch(strong, weak, torch.from_numpy(crop.target.copy()), torch.tensor(crop.guess))
 
 
 def fit(
@@ -122,7 +91,7 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
     state: dict[str, Any] = {"network": network, "optimizer": optimizer, "average": average, "step": 0}
     checkpoint = places.run / CHECKPOINT
     if checkpoint.is_file():
-        fabric.load(checkpoint, state)
+        load_checkpoint(fabric, checkpoint, state)
     first = state["step"]
     if first >= recipe.steps:
         return
@@ -131,37 +100,17 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
     network.train()
 
     pool = load_pool(taken, shares=recipe.shares, doubt_px=dict.fromkeys(recipe.doubted, recipe.doubt_px))
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        disable=not fabric.is_global_zero,
-    )
     losses: list[float] = []
     started = time.perf_counter()
-    with progress:
+    with _progress(shown=fabric.is_global_zero) as progress:
         bar = progress.add_task(recipe.name, total=recipe.steps, completed=first)
-        for step, batch in enumerate(_batches(recipe, pool, first, workers, fabric), start=first):
-            _set_rate(optimizer, recipe, step)
+        batches = batches_from(first, recipe, pool, workers=workers, fabric=fabric)
+        for step, batch in enumerate(batches, start=first):
+            set_rate(optimizer, recipe, step)
             _seed_step(recipe, step, fabric.global_rank)
-
-            target, known = _targets(average, batch, recipe, fabric.device)
-            logits = network(_standardised(batch.strong, recipe, fabric.device))
-            loss = segmentation_loss(
-                logits.float(),
-                target,
-                known,
-                dice_weight=recipe.dice_weight,
-                label_smoothing=recipe.label_smoothing,
-            )
-            optimizer.zero_grad()
-            fabric.backward(loss)
-            fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm)
-            optimizer.step()
+            losses.append(_learn(fabric, network, average, optimizer, batch, recipe))
             _update_average(average, network, recipe, step)
 
-            losses.append(loss.item())
             done = state["step"] = step + 1
             last = done == recipe.steps
             progress.update(bar, completed=done, description=f"{recipe.name} loss {losses[-1]:.3f}")
@@ -173,7 +122,37 @@ def _run(fabric: Fabric, recipe: Recipe, pairs: tuple[Pair, ...], places: Places
                 _log(places.run, entry)
                 losses.clear()
             if done % recipe.checkpoint_every == 0 or last:
-                _save(fabric, checkpoint, state)
+                save_checkpoint(fabric, checkpoint, state)
+
+
+def _progress(*, shown: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, disable=not shown)
+
+
+def _learn(
+    fabric: Fabric,
+    network: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    recipe: Recipe,
+) -> float:
+    """One step of the optimizer on one batch; returns the loss before it."""
+    target, known = _targets(average, batch, recipe, fabric.device)
+    logits = network(_standardised(batch.strong, recipe, fabric.device))
+    loss = segmentation_loss(
+        logits.float(),
+        target,
+        known,
+        dice_weight=recipe.dice_weight,
+        label_smoothing=recipe.label_smoothing,
+    )
+    optimizer.zero_grad()
+    fabric.backward(loss)
+    fabric.clip_gradients(network, optimizer, max_norm=recipe.clip_norm)
+    optimizer.step()
+    return float(loss.item())
 
 
 def _start_of(recipe: Recipe, places: Places) -> nn.Module:
@@ -207,40 +186,6 @@ def _targets(average: nn.Module, batch: Batch, recipe: Recipe, device: torch.dev
     return target.clamp_(0.0, 1.0), known
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW with a rate for each part: what is new learns fastest, the first layers of an encoder slowest."""
-    encoder = {id(parameter) for parameter in network.get_submodule("encoder").parameters()}
-    depth = layer_indices(network)
-    deepest = max(depth.values())
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        scale = recipe.layer_decay ** (deepest - depth[name])
-        if id(parameter) in encoder:
-            scale *= recipe.encoder_rate
-        # Biases, norms and positions are not decayed: shrinking them shifts activations, no more.
-        decayed = parameter.ndim > 1 and not name.endswith(_POSITIONS)
-        groups.setdefault((scale, decayed), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": recipe.weight_decay if decayed else 0.0,
-                "scale": scale,
-            }
-            for (scale, decayed), parameters in groups.items()
-        ],
-        lr=recipe.learning_rate,
-    )
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, step: int) -> None:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    warmup = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
-    cosine = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * step / recipe.steps))
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * group["scale"] * warmup * cosine
-
-
 def _seed_step(recipe: Recipe, step: int, rank: int) -> None:
     """Stochastic depth draws from (seed, step, device) alone: a run that goes on draws what it would have."""
     torch.manual_seed(int(np.random.SeedSequence((recipe.seed, step, rank)).generate_state(1)[0]))
@@ -255,23 +200,6 @@ def _update_average(average: nn.Module, network: nn.Module, recipe: Recipe, step
             tensor.lerp_(current[name], 1.0 - decay)
         else:
             tensor.copy_(current[name])
-
-
-def _batches(recipe: Recipe, pool: Pool, first: int, workers: int, fabric: Fabric) -> Iterator[Batch]:
-    """Batches from step ``first`` on: step k holds crops k · batch to (k + 1) · batch − 1.
-
-    Of n devices, device r takes every nth of them, from the rth on.
-    """
-    loader = DataLoader(
-        Crops(pool, recipe),
-        batch_size=recipe.batch // fabric.world_size,
-        sampler=range(
-            first * recipe.batch + fabric.global_rank, recipe.steps * recipe.batch, fabric.world_size
-        ),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
-    return iter(loader)
 
 
 def _forget_after(run: Path, step: int) -> None:
@@ -292,12 +220,3 @@ def _log(run: Path, entry: dict[str, float]) -> None:
     with (run / LOG).open("a", encoding="utf-8") as log:
         log.write(json.dumps(entry) + "\n")
     draw_curves(run / LOG, run / "curves.svg")
-
-
-def _save(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
-    """Beside, then renamed: a run that is killed while writing resumes from the checkpoint before."""
-    part = checkpoint.with_suffix(".part")
-    fabric.save(part, state)
-    fabric.barrier()
-    if fabric.is_global_zero:
-        part.replace(checkpoint)

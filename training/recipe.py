@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.card import Argument
+from cropseg_geo.model.card_fields import Argument
 from cropseg_geo.model.presets import PRESETS, find_preset
 from training.augment import Augmentation
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle  # nosec B403 # only for the name of its error
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric import Fabric
 
 from cropseg_geo.errors import InputError
 from training.data import Pair, manifest_digest
 from training.recipe import Recipe
+
+RECORD = "run.json"
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,49 @@ class Places:
     threshold: Path | None = None
 
 
+def load_checkpoint(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
+    """Fill ``state`` in place. Raises InputError if the file is damaged."""
+    try:
+        fabric.load(checkpoint, state)
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as err:
+        raise InputError(
+            f"{checkpoint} is no checkpoint of this run, or damaged ({type(err).__name__})",
+            remedy="delete this file, and the run starts again from its first step",
+        ) from err
+
+
+def save_checkpoint(fabric: Fabric, checkpoint: Path, state: dict[str, Any]) -> None:
+    """Beside, then renamed: a run that is killed while writing resumes from the checkpoint before."""
+    part = checkpoint.with_suffix(".part")
+    try:
+        fabric.save(part, state)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+    fabric.barrier()
+    if fabric.is_global_zero:
+        part.replace(checkpoint)
+
+
 def require_run_of(recipe: Recipe, run: Path) -> None:
     """Raise InputError unless the folder's run is one of this recipe, whatever its data."""
-    path = run / "run.json"
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    path = run / RECORD
+    found = _read_record(path) if path.is_file() else {}
     if not _same_training(found, recipe):
         raise InputError(
             f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now",
             remedy="move the folder away to train it again",
         )
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as err:
+        raise InputError(
+            f"{path} is damaged, so nobody knows what this run was",
+            remedy="move the folder away, or delete it, to train again",
+        ) from err
 
 
 def _same_training(found: Mapping[str, Any], recipe: Recipe) -> bool:
@@ -51,10 +89,10 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
     Refuses a folder of another run.
     """
     places.run.mkdir(parents=True, exist_ok=True)
-    path = places.run / "run.json"
+    path = places.run / RECORD
     data = {"data": manifest_digest(pairs), "pairs": len(pairs)}
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _read_record(path)
         if {key: found.get(key) for key in data} != data or not _same_training(found, recipe):
             raise InputError(
                 f"{places.run} holds a run of another recipe or of other data",
@@ -71,4 +109,6 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
         "lightning": lightning.__version__,
     }
     document = {"recipe": json.loads(recipe.to_json()), **data, "versions": versions}
-    path.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    part.replace(path)

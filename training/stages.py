@@ -21,12 +21,13 @@ from cropseg_geo.model.weights import read_card
 from sample_tiles.field import Field
 from sample_tiles.write import write_field
 from training.data import MANIFEST, Pair, decode, held_out, read_pairs
-from training.devices import uses_gpu
+from training.devices import require_device, uses_gpu
 from training.evaluation.calibration import calibrate
 from training.export import export, make_card
 from training.fit import fit
+from training.labels.folder import Provenance
 from training.labels.survey import open_survey
-from training.labels.tiles import Options, Provenance, label_orthomosaic
+from training.labels.tiles import Options, label_orthomosaic
 from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
 from training.runs import Places, require_run_of
@@ -53,6 +54,9 @@ class Workshop:
     device: str = "auto"
     devices: int = 1
     screen: Screen = field(default_factory=Screen)
+
+    def __post_init__(self) -> None:
+        require_device(self.device, self.devices)
 
     def run_of(self, name: str) -> Path:
         return self.runs / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle  # nosec B403 # only for the name of its error
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,17 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path, threshold: Path |
 
 
 def load_average(checkpoint: Path) -> dict[str, Tensor]:
-    """The averaged weights of a checkpoint. Raises InputError if there is none."""
+    """The averaged weights of a checkpoint. Raises InputError if there is none, or it is damaged."""
     if not checkpoint.is_file():
         raise InputError(f"no checkpoint {checkpoint}", remedy="train it with 'python -m training fit'")
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return dict(state["average"])
+    try:
+        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return dict(state["average"])
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as err:
+        raise InputError(
+            f"{checkpoint} is damaged, or no checkpoint of a training ({type(err).__name__})",
+            remedy="delete this file, and train it with 'python -m training fit'",
+        ) from err
 
 
 def _fill(network: nn.Module, state: Mapping[str, Tensor], *, name: str) -> None:

@@ -27,6 +27,10 @@ from cropseg_geo.errors import CropsegError, OutputError
 
 _INTERRUPTED = 130
 
+_STOP_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 _OBJECTS_A_COLLECTION = 20_000
@@ -78,8 +82,10 @@ def main() -> None:
     if "CPL_DEBUG" not in os.environ:
         # What GDAL has to say arrives as an error of ours; itself, it would print every step that failed.
         os.environ.setdefault("CPL_LOG", "OFF")
-    # Not by way of SIGINT: a shell that starts a command in the background has it ignored.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _STOP_SIGNALS:
+        # Each by itself: a shell that starts a command in the background has SIGINT ignored, nohup SIGHUP.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except CropsegError as err:
@@ -110,9 +116,12 @@ def main() -> None:
 
 
 def _stop() -> NoReturn:
-    """End after Ctrl-C or SIGTERM, and say what stays."""
+    """End after Ctrl-C, SIGTERM or SIGHUP, and say what stays."""
+    for number in _STOP_SIGNALS:  # another one has nothing left to stop
+        signal.signal(number, signal.SIG_IGN)
     kept = " Finished blocks are kept; the same command goes on." if sys.argv[1:2] == ["segment"] else ""
-    Console(stderr=True).print(f"[yellow]Stopped.[/]{kept}", soft_wrap=True)
+    with suppress(OSError):  # the terminal is gone
+        Console(stderr=True).print(f"[yellow]Stopped.[/]{kept}", soft_wrap=True)
     _leave(_INTERRUPTED)
 
 

@@ -121,8 +121,8 @@ def make(
 ) -> None:
     """Lay out the plots of a trial, exact on the ground in any CRS."""
     from cropseg_geo.pipeline.layout import LAYOUT, Template, make_plots
-    from cropseg_geo.plots.numbering import Numbering
-    from cropseg_geo.plots.trial import Trial
+    from cropseg_geo.plots.making.numbering import Numbering
+    from cropseg_geo.plots.making.trial import Trial
 
     if template is None and (rows is None or columns is None):
         raise typer.BadParameter("--rows and --columns are needed, or --template")
@@ -162,8 +162,8 @@ def make(
 def _site(
     corners: str | None, ab: str | None, crs: str | None, side: str, rotate: float, tolerance: float
 ) -> Any:  # Any: a Site, whose module is not imported before a command runs
-    from cropseg_geo.plots.plane import parse_crs
-    from cropseg_geo.plots.site import Site, read_control
+    from cropseg_geo.plots.making.plane import parse_crs
+    from cropseg_geo.plots.making.site import Site, read_control
 
     if corners is None and ab is None:
         return None

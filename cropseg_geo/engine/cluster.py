@@ -232,7 +232,8 @@ class _Feed:
 
 
 def _scheduler_lost(why: object) -> ResourceError:
-    return ResourceError(f"the scheduler was lost ({why})", remedy=_AGAIN)
+    said = str(why).partition("\n")[0]  # the rest is advice of dask's
+    return ResourceError(f"the scheduler was lost ({said})", remedy=_AGAIN)
 
 
 def _recipe(job: Job) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,8 +64,12 @@ def classify(fixed: blend.Fixed, threshold: float) -> tuple[Masks, Masks]:
     """Blended steps (C, H, W) → class ids (H, W) and probability steps (C, H, W); 255 where invalid.
 
     One channel: class 1 at and above ``threshold``. Several: the most probable class.
+
+    Law: with one channel, a pixel is of class 1 exactly where its probability step ÷ 254 is at least
+    ``threshold``. What rounding would carry across stays on its side.
     """
     least = blend.to_fixed(np.array([threshold], dtype=np.float32))[0]
+    highest_below = np.uint8(max(1, math.ceil(threshold * PROBABILITY_STEPS - _ROUNDED)) - 1)
     mask = np.empty(fixed.shape[1:], dtype=np.uint8)
     prob = np.empty(fixed.shape, dtype=np.uint8)
     # A few rows at a time stay in the processor's cache.
@@ -73,13 +78,19 @@ def classify(fixed: blend.Fixed, threshold: float) -> tuple[Masks, Masks]:
         classes = (
             (some[0] >= least).view(np.uint8) if len(some) == 1 else some.argmax(axis=0).astype(np.uint8)
         )
+        steps = probability_steps(some)
+        if len(some) == 1:
+            np.maximum(steps[0], classes * np.uint8(highest_below + 1), out=steps[0])
+            np.minimum(steps[0], highest_below | -classes, out=steps[0])  # −1 is 255: no bound
         nodata = (some[0] == blend.NODATA) * np.uint8(NODATA)
         np.bitwise_or(classes, nodata, out=mask[rows])
-        np.bitwise_or(probability_steps(some), nodata, out=prob[:, rows])
+        np.bitwise_or(steps, nodata, out=prob[:, rows])
     return mask, prob
 
 
 _CACHED_ROWS = 32
+_ROUNDED = 1e-9
+"""Thresholds that are whole steps but for their decimals: 0.5 and 127 ÷ 254 are one number."""
 
 
 def probability_steps(fixed: blend.Fixed) -> Masks:

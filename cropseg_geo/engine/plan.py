@@ -95,7 +95,17 @@ class Plan:
 
     def disk_bytes(self, output_px: int) -> int:
         """Disk to expect: finished blocks (compressed about 4:1), uncompressed drafts, finished files."""
-        return self.extent.size * self.channels + output_px * (1 + self.channels) * 3 // 2
+        drafts = output_px * (1 + self.channels)
+        return self.block_bytes + drafts + self.finished_bytes(output_px)
+
+    @property
+    def block_bytes(self) -> int:
+        """Disk to expect for finished blocks."""
+        return self.extent.size * self.channels
+
+    def finished_bytes(self, output_px: int) -> int:
+        """Disk that a finished run keeps at most: half of what its rasters have uncompressed."""
+        return output_px * (1 + self.channels) // 2
 
 
 def make_plan(

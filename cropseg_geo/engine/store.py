@@ -118,7 +118,7 @@ class BlockStore:
             try:
                 group = zarr.open_group(self._where, mode="r")
                 return str(group.attrs["fingerprint"]) if "sums" in group else None
-            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
+            except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
                 return None
 
     @cached_property

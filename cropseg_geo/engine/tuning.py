@@ -16,7 +16,7 @@ import platform
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -85,8 +85,10 @@ def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
     InferenceError, ModelError
         If the network fails.
     OutputError
-        If the user's cache cannot be written.
+        If the user's cache cannot be written; before anything is measured where that is seen.
     """
+    with _keeping(_place(predictor)) as part:
+        part.touch()
     on_cpu = predictor.describe().startswith("cpu")
     card = predictor.card
     usual = usual_setting(card, on_cpu=on_cpu)
@@ -187,19 +189,27 @@ def _batches_per_second(predictor: Predictor, batch: npt.NDArray[np.float32], la
 
 def _remember(predictor: FilePredictor, tuned: Tuned) -> None:
     path = _place(predictor)
-    part = path.with_name(f".{os.getpid()}-{path.name}")
     text = json.dumps({"best": asdict(tuned.best), "usual": asdict(tuned.usual)}, indent=2)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _keeping(path) as part:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
+
+
+@contextmanager
+def _keeping(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to, gone afterwards; what the disk refuses becomes an OutputError."""
+    part = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
     except OSError as err:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         raise OutputError(
-            f"{path}: what was measured cannot be kept ({err})",
+            f"{path}: what is measured cannot be kept ({err})",
             remedy="make the folder writable, or set XDG_CACHE_HOME to another one",
         ) from err
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _place(predictor: FilePredictor) -> Path:

@@ -10,14 +10,12 @@ import hashlib
 import json
 import math
 import re
-import reprlib
-import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from cropseg_geo.errors import ModelError
+from cropseg_geo.model.card_fields import READERS, REMEDY, Argument, Arguments, Scores, refusal
 
 FORMAT = "cropseg-card/1"
 """Changes when a reader of the old format could misunderstand a new card."""
@@ -25,19 +23,11 @@ FORMAT = "cropseg-card/1"
 CARD_KEY = "cropseg:card"
 """Key of the card's JSON in the metadata of a model file."""
 
-Argument = str | int | float | bool
-"""What a network's builder takes: plain JSON values."""
-
 MAX_TILE_PX = 8192
 """Largest side of a tile: a network's activations of it would take some 50 GB."""
 
 SAME_MASK = 0.999
 """Share of pixels of the same class at and above which two ways to compute give the same mask."""
-
-_LARGEST = sys.float_info.max
-
-Arguments = tuple[tuple[str, Argument], ...]
-Scores = tuple[tuple[str, tuple[tuple[str, float], ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -116,13 +106,13 @@ class ModelCard:
         _check_channels(self)
         _check_geometry(self)
         if not 0.0 < self.threshold < 1.0:
-            raise _refusal("threshold", self.threshold, "a probability between 0 and 1, both excluded")
+            raise refusal("threshold", self.threshold, "a probability between 0 and 1, both excluded")
         if self.temperature is not None and not 0.0 < self.temperature < math.inf:
-            raise _refusal("temperature", self.temperature, "a number above 0, or none")
+            raise refusal("temperature", self.temperature, "a number above 0, or none")
         if self.bf16_agreement is not None and not 0.0 <= self.bf16_agreement <= 1.0:
-            raise _refusal("bf16_agreement", self.bf16_agreement, "a share from 0 to 1, or none")
+            raise refusal("bf16_agreement", self.bf16_agreement, "a share from 0 to 1, or none")
         if re.fullmatch(r"[0-9a-f]{64}", self.weights_digest) is None:
-            raise _refusal("weights_digest", self.weights_digest, "64 hexadecimal digits (SHA-256)")
+            raise refusal("weights_digest", self.weights_digest, "64 hexadecimal digits (SHA-256)")
 
     @property
     def network_arguments(self) -> dict[str, Argument]:
@@ -169,77 +159,56 @@ class ModelCard:
         known = {field.name for field in fields(cls)}
         found = document.keys() - {"format"}
         if missing := sorted(known - found - _OPTIONAL):
-            raise ModelError(f"the model card lacks {', '.join(missing)}", remedy=_REMEDY)
+            raise ModelError(f"the model card lacks {', '.join(missing)}", remedy=REMEDY)
         if unknown := sorted(found - known):
-            raise ModelError(f"the model card has unknown fields: {', '.join(unknown)}", remedy=_REMEDY)
-        return cls(**{name: _READERS[name](name, document[name]) for name in sorted(known & found)})
-
-
-def freeze_arguments(arguments: Mapping[str, Argument]) -> Arguments:
-    """Builder arguments as the card holds them: pairs sorted by key."""
-    return tuple(sorted(arguments.items()))
-
-
-def freeze_scores(scores: Mapping[str, Mapping[str, float]]) -> Scores:
-    """Scores as the card holds them: pairs sorted by key, rounded to four digits."""
-    return tuple(
-        (test_set, tuple((measure, round(float(value), 4)) for measure, value in sorted(measures.items())))
-        for test_set, measures in sorted(scores.items())
-    )
+            raise ModelError(f"the model card has unknown fields: {', '.join(unknown)}", remedy=REMEDY)
+        return cls(**{name: READERS[name](name, document[name]) for name in sorted(known & found)})
 
 
 _OPTIONAL = frozenset({"temperature", "bf16_agreement"})
 """Fields that came after the first models: a card without them is whole."""
 
-_REMEDY = "use a model file written by this version of CropSeg-Geo, or export it again"
-
-
-def _refusal(field: str, found: object, expected: str) -> ModelError:
-    return ModelError(
-        f"the model card's {field} is {reprlib.repr(found)}; expected {expected}", remedy=_REMEDY
-    )
-
 
 def _check_texts(card: ModelCard) -> None:
     if re.fullmatch(r"[a-z0-9][a-z0-9._-]*", card.name) is None:
-        raise _refusal("name", card.name, "lower-case letters, digits, '.', '_' and '-'")
+        raise refusal("name", card.name, "lower-case letters, digits, '.', '_' and '-'")
     for field in ("version", "summary", "architecture", "licence"):
         if not getattr(card, field).strip():
-            raise _refusal(field, getattr(card, field), "some text")
+            raise refusal(field, getattr(card, field), "some text")
     if not card.training_data or not all(entry.strip() for entry in card.training_data):
-        raise _refusal("training_data", card.training_data, "at least one source, each some text")
+        raise refusal("training_data", card.training_data, "at least one source, each some text")
 
 
 def _check_channels(card: ModelCard) -> None:
     if not card.bands or len(set(card.bands)) != len(card.bands):
-        raise _refusal("bands", card.bands, "one name for each band, all different")
+        raise refusal("bands", card.bands, "one name for each band, all different")
     for field in ("mean", "std"):
         values = getattr(card, field)
         if len(values) != len(card.bands) or not all(map(math.isfinite, values)):
-            raise _refusal(field, values, f"{len(card.bands)} finite numbers, one for each band")
+            raise refusal(field, values, f"{len(card.bands)} finite numbers, one for each band")
     if min(card.std) <= 0.0:
-        raise _refusal("std", card.std, "numbers above 0")
+        raise refusal("std", card.std, "numbers above 0")
     if len(card.classes) < 2 or len(set(card.classes)) != len(card.classes):
-        raise _refusal("classes", card.classes, "at least two names, all different, the background first")
+        raise refusal("classes", card.classes, "at least two names, all different, the background first")
     valid_colours = all(re.fullmatch(r"#[0-9a-f]{6}", colour) for colour in card.colours)
     if len(card.colours) != len(card.classes) or not valid_colours:
-        raise _refusal("colours", card.colours, f"{len(card.classes)} colours such as '#2e8b57'")
+        raise refusal("colours", card.colours, f"{len(card.classes)} colours such as '#2e8b57'")
 
 
 def _check_geometry(card: ModelCard) -> None:
     finest, coarsest = card.gsd_range_m
     if not (0.0 < finest <= coarsest < math.inf):
-        raise _refusal("gsd_range_m", card.gsd_range_m, "two lengths in metres, the finer first")
+        raise refusal("gsd_range_m", card.gsd_range_m, "two lengths in metres, the finer first")
     if not finest <= card.gsd_m <= coarsest:
-        raise _refusal("gsd_m", card.gsd_m, f"a length within gsd_range_m, {finest}–{coarsest} m")
+        raise refusal("gsd_m", card.gsd_m, f"a length within gsd_range_m, {finest}–{coarsest} m")
     if card.stride_px < 1:
-        raise _refusal("stride_px", card.stride_px, "at least 1 px")
+        raise refusal("stride_px", card.stride_px, "at least 1 px")
     if not 1 <= card.tile_px <= MAX_TILE_PX or card.tile_px % card.stride_px:
-        raise _refusal(
+        raise refusal(
             "tile_px", card.tile_px, f"a multiple of the stride, {card.stride_px} px, up to {MAX_TILE_PX}"
         )
     if not 0 <= card.overlap_px <= card.tile_px // 2:
-        raise _refusal("overlap_px", card.overlap_px, f"0 to half a tile, {card.tile_px // 2} px")
+        raise refusal("overlap_px", card.overlap_px, f"0 to half a tile, {card.tile_px // 2} px")
 
 
 def _parse(text: str) -> dict[str, Any]:  # Any: JSON values of any kind, checked field by field
@@ -248,10 +217,10 @@ def _parse(text: str) -> dict[str, Any]:  # Any: JSON values of any kind, checke
         # Text that no file can hold (half a surrogate pair) is no text.
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as err:
-        raise ModelError(f"the model card is no JSON: {err}", remedy=_REMEDY) from err
+        raise ModelError(f"the model card is no JSON: {err}", remedy=REMEDY) from err
     if not isinstance(document, dict):
         raise ModelError(
-            f"the model card is a JSON {type(document).__name__}; expected an object", remedy=_REMEDY
+            f"the model card is a JSON {type(document).__name__}; expected an object", remedy=REMEDY
         )
     if document.get("format") != FORMAT:
         raise ModelError(
@@ -259,74 +228,3 @@ def _parse(text: str) -> dict[str, Any]:  # Any: JSON values of any kind, checke
             remedy="install the version of CropSeg-Geo that the model was made for, or another model",
         )
     return document
-
-
-# One reader for each JSON type: the value in the card's own type, or a refusal. A bool is no number here.
-
-
-def _text(field: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise _refusal(field, value, "text")
-    return value
-
-
-def _integer(field: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _refusal(field, value, "a whole number")
-    return value
-
-
-def _number(field: str, value: object) -> float:
-    # A whole number may be larger than any decimal number.
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
-        raise _refusal(field, value, "a finite number")
-    return float(value)
-
-
-def _texts(field: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise _refusal(field, value, "a list of texts")
-    return tuple(_text(field, entry) for entry in value)
-
-
-def _numbers(field: str, value: object) -> tuple[float, ...]:
-    if not isinstance(value, list):
-        raise _refusal(field, value, "a list of numbers")
-    return tuple(_number(field, entry) for entry in value)
-
-
-def _span(field: str, value: object) -> tuple[float, float]:
-    numbers = _numbers(field, value)
-    if len(numbers) != 2:
-        raise _refusal(field, value, "two numbers")
-    return (numbers[0], numbers[1])
-
-
-def _arguments(field: str, value: object) -> Arguments:
-    if not isinstance(value, dict) or not all(map(_is_argument, value.values())):
-        raise _refusal(field, value, "an object of texts and numbers")
-    return freeze_arguments(value)
-
-
-def _is_argument(value: object) -> bool:
-    return isinstance(value, str) or (isinstance(value, int | float) and abs(value) <= _LARGEST)
-
-
-def _scores(field: str, value: object) -> Scores:
-    if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
-        raise _refusal(field, value, "an object: test set → measure → number")
-    return freeze_scores(
-        {key: {name: _number(field, score) for name, score in row.items()} for key, row in value.items()}
-    )
-
-
-_READERS: dict[str, Any] = {  # Any: each reader returns its own field's type
-    **dict.fromkeys(("name", "version", "summary", "architecture", "weights_digest", "licence"), _text),
-    **dict.fromkeys(("bands", "classes", "colours", "training_data"), _texts),
-    **dict.fromkeys(("mean", "std"), _numbers),
-    **dict.fromkeys(("tile_px", "overlap_px", "stride_px"), _integer),
-    **dict.fromkeys(("gsd_m", "threshold", "temperature", "bf16_agreement"), _number),
-    "gsd_range_m": _span,
-    "network": _arguments,
-    "scores": _scores,
-}

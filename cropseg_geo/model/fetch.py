@@ -110,6 +110,7 @@ def _parts(address: str) -> tuple[str, str | None]:
     """The address without its fragment, and the digest in it."""
     place, _, fragment = address.partition("#")
     try:
+        place.encode()  # bytes of a command line that are no text
         parts = urlsplit(place)
         host = parts.hostname
     except ValueError as err:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from cropseg_geo.errors import ModelError
-from cropseg_geo.model.card import Argument
+from cropseg_geo.model.card_fields import Argument
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cropseg_geo.pipeline.measurement import measure_plots
     from cropseg_geo.pipeline.prediction import predict
     from cropseg_geo.pipeline.reporting import report
+    from cropseg_geo.pipeline.season import segment_many
     from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
     from cropseg_geo.pipeline.series import plot_series
     from cropseg_geo.pipeline.tuning import tune

@@ -12,7 +12,9 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
 from cropseg_geo.options import Options
-from cropseg_geo.outputs import Outputs, output_ground, refuse_existing, require_nameable, require_writable
+from cropseg_geo.outputs.names import Outputs, require_nameable
+from cropseg_geo.outputs.rasters import output_ground
+from cropseg_geo.outputs.refusals import refuse_existing, require_writable
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.runs import RunFolder, published_by_unfinished
@@ -87,7 +89,7 @@ def decide(
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
         run = RunFolder(folder, stem, ready.plan, store)
-        require_space(ready, folder, workers.lane_count, own=run.path)
+        require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
         run.require_no_other(overwrite=overwrite, discard=False)
     with maybe_heights(dsm, dtm, output_ground(ready)):
         return replace(decided, layout=layout)

@@ -25,7 +25,8 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.outputs import Outputs, output_ground, provenance, raster_layouts
+from cropseg_geo.outputs.names import Outputs
+from cropseg_geo.outputs.rasters import output_ground, provenance, raster_layouts
 from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.band_names import BAND_NAMES
@@ -157,7 +158,7 @@ def _write_layers(
     """Mask → canopy layer, and with plots their layer and table, in the work folder."""
     # Here, in a thread of its own: these take half a second to import, while the first tiles are inferred.
     from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
-    from cropseg_geo.plots.stats import write_csv
+    from cropseg_geo.plots.measuring.stats import write_csv
 
     common: dict[str, Any] = {
         "classes": ready.card.classes,

@@ -15,21 +15,21 @@ import shapely
 from cropseg_geo import __version__
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.outputs import drafted
-from cropseg_geo.plots.control import Fit
-from cropseg_geo.plots.fieldbook import join_fieldbook, read_fieldbook
+from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.plots.files import read_layer
-from cropseg_geo.plots.numbering import Numbering, number_plots, text_map
-from cropseg_geo.plots.plane import Plane, Points, parse_crs
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.snap import snap
+from cropseg_geo.plots.making.control import Fit
+from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
+from cropseg_geo.plots.making.numbering import Numbering, number_plots, text_map
+from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.snap import snap
+from cropseg_geo.plots.making.template import move_template, with_plot_ids
+from cropseg_geo.plots.making.trial import Trial
 from cropseg_geo.plots.tables import with_plain_names, with_plain_values
-from cropseg_geo.plots.template import move_template, with_plot_ids
-from cropseg_geo.plots.trial import Trial
 from cropseg_geo.raster.mask import open_mask
-from cropseg_geo.vector.formats import create_vector_file, require_format
-from cropseg_geo.vector.layers import plots_layer
-from cropseg_geo.vector.plot_style import outline_style
+from cropseg_geo.vector.files.formats import create_vector_file, require_format
+from cropseg_geo.vector.files.layers import plots_layer
+from cropseg_geo.vector.files.plot_style import outline_style
 
 LAYOUT = "layout"
 """Key of ``GeoDataFrame.attrs`` under which :func:`make_plots` says how the plots came to lie there."""
@@ -77,8 +77,8 @@ def make_plots(
     template
         Instead of a trial: plots that exist, moved and turned onto the site; ids, sizes and attributes stay.
     fieldbook, fieldbook_by
-        CSV whose columns are added, and what joins it, as :func:`~cropseg_geo.plots.fieldbook.join_fieldbook`
-        takes it.
+        CSV whose columns are added, and what joins it, as
+        :func:`~cropseg_geo.plots.making.fieldbook.join_fieldbook` takes it.
     snap_to
         A class mask to whose canopy the plots are fitted.
 

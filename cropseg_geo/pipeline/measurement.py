@@ -15,11 +15,11 @@ from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
-from cropseg_geo.outputs import drafted
+from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.quantities import Extras
+from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions, parse_groups
-from cropseg_geo.plots.quantities import Extras
-from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.raster.bands import open_bands, parse_bands
 from cropseg_geo.raster.heights import open_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask

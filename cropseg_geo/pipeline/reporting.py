@@ -8,7 +8,7 @@ import geopandas as gpd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.outputs import drafted, write_text
+from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.content import Inputs, gather
 from cropseg_geo.report.page import render_page

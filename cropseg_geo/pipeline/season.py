@@ -16,10 +16,11 @@ from typing import Any
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
 from cropseg_geo.given import several_paths
-from cropseg_geo.outputs import require_writable
+from cropseg_geo.outputs.refusals import require_writable
 from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
 from cropseg_geo.raster.info import is_remote, raster_stem
+from cropseg_geo.space import season_shortage
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})
 """What is taken for a raster when a folder is given."""
@@ -90,15 +91,19 @@ def segment_many(
     stems = distinct_stems(paths)
     journal = _Journal(folder / _JOURNAL, arguments)
     outcomes: dict[str, Outcome] = {}
+    needs = []
     for path, stem in zip(paths, stems, strict=True):
         try:
             if not overwrite and journal.has(path, stem):
                 outcomes[path] = Outcome(path, stem, "kept")
             else:
-                decide(path, folder, stem=stem, overwrite=overwrite, **arguments)
+                ready = decide(path, folder, stem=stem, overwrite=overwrite, **arguments).ready
+                needs.append((ready.disk_bytes, ready.finished_bytes))
         except CropsegError as err:
             outcomes[path] = Outcome(path, stem, "refused", error=err)
     _require_none_refused(list(outcomes.values()), len(paths), skip_refused=skip_refused)
+    if not overwrite and (lacking := season_shortage(needs, folder)):  # else old files make room
+        listener(Warned(lacking))
     for number, (path, stem) in enumerate(zip(paths, stems, strict=True), 1):
         listener(RasterStarted(path, number, len(paths)))
         if path not in outcomes:
@@ -219,7 +224,7 @@ class _Journal:
     def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
         self._path, self._arguments = path, arguments
         self._done: dict[str, str] = {}
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError, RecursionError):  # none, or damaged
             self._done = dict(json.loads(path.read_text(encoding="utf-8")))
 
     def has(self, raster: str, stem: str) -> bool:

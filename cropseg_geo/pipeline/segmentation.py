@@ -13,7 +13,9 @@ from cropseg_geo.given import path_text
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
 from cropseg_geo.options import Options
-from cropseg_geo.outputs import Outputs, output_ground, publish, require_nameable
+from cropseg_geo.outputs.names import Outputs, require_nameable
+from cropseg_geo.outputs.publishing import publish
+from cropseg_geo.outputs.rasters import output_ground
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model
@@ -152,7 +154,7 @@ def segment(
     ready = with_chosen_gsd(ready, listener)
     workers = ready.tuned_workers(workers)
     run = RunFolder(folder, decided.stem, ready.plan, store)
-    require_space(ready, folder, workers.lane_count, own=run.path)
+    require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()

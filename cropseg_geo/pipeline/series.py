@@ -13,12 +13,12 @@ import pandas as pd
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
 from cropseg_geo.given import several_paths
-from cropseg_geo.outputs import drafted, write_text
+from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
 from cropseg_geo.plots.dates import survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
+from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
-from cropseg_geo.plots.stats import write_csv
 
 Paths = Iterable[str | Path]
 

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, ignore
+from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
-from cropseg_geo.outputs import drafted
+from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
-from cropseg_geo.vector.formats import require_format
+from cropseg_geo.vector.files.formats import require_format
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.scratch import shortage
 from cropseg_geo.vector.simplify import TILE_PX
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def vectorize(
                 "contours follow the probability, and none is given", remedy="add the mask's --prob raster"
             )
         ground, layout = source.info.ground, None
+        if lacking := shortage(ground.height * ground.width):
+            listener(Warned(lacking))
         if plots is not None:
             from cropseg_geo.plots.layout import read_plots
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,10 @@ def read_layer(path: str | Path, layer: str | None, *, listener: Listener = igno
         raise InputError(f"the plots file {file} does not exist", remedy="check the path")
     if is_pipe(file):
         raise InputError(f"{file} is a pipe or a device", remedy="write the plots to a file and give that")
+    if not os.access(file, os.R_OK):
+        raise InputError(
+            f"the plots file {file} may not be read", remedy="change its permissions, or copy it"
+        )
     if file.suffix.lower() in _TABLE_SUFFIXES:
         raise InputError(
             f"{file} is a table; plots need outlines",

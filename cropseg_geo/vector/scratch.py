@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cropseg_geo.errors import OutputError
+
+_OPEN_OUTLINES = 1 / 8
+"""Bytes a pixel that outlines may have to wait on disk: a field's take a quarter of that, a maze's 1."""
+
+_FEW_BYTES = 16_000_000
+"""What outlines may take without a file, or with one that every disk has room for."""
+
+
+def shortage(n_px: int) -> str | None:
+    """What may go wrong with outlines over so many pixels for want of temporary space; None if nothing."""
+    needed = n_px * _OPEN_OUTLINES
+    if needed <= _FEW_BYTES:
+        return None
+    try:
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free
+    except OSError:
+        return "no temporary folder can be written, and outlines may have to wait in one: name one in TMPDIR"
+    if free >= needed:
+        return None
+    return (
+        f"the temporary folder {folder} has {free / 1e6:,.0f} MB free; outlines that are open for long "
+        f"may need about {needed / 1e6:,.0f} MB there: free some space, or name another folder in TMPDIR"
+    )
 
 
 class Scratch:
@@ -54,8 +79,8 @@ class Scratch:
         try:
             yield
         except OSError as err:
+            folder = tempfile.tempdir or "(there is none)"  # gettempdir would fail again
             raise OutputError(
-                f"the temporary folder {tempfile.gettempdir()} cannot hold the {self._what} "
-                f"({err.strerror or err})",
+                f"the temporary folder {folder} cannot hold the {self._what} ({err.strerror or err})",
                 remedy="free some space there, or name another folder in TMPDIR",
             ) from err

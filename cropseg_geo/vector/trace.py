@@ -27,11 +27,11 @@ from cropseg_geo.vector.blocks import Above, PaddedBlock, Wanted, row_of_blocks
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.contour import edges_of, places_of
 from cropseg_geo.vector.corners import Components, Found, Rims, corners_of
-from cropseg_geo.vector.cuts import Cuts, CutsAhead
 from cropseg_geo.vector.filled import FilledMask
 from cropseg_geo.vector.marks import Marks, marks_of
 from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import AS_TRACED, Outlines
+from cropseg_geo.vector.parting.cuts import Cuts, CutsAhead
 from cropseg_geo.vector.pieces import Pieces, PieceStore
 from cropseg_geo.vector.seams import CLOSED_AT_ONCE, Frontier, OpenPart, join
 from cropseg_geo.vector.simplify import simplified
@@ -178,7 +178,7 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
 def _plants(
     source: MaskSource, maker: BatchMaker, threads: Threads, advance: Callable[[int], None]
 ) -> CutsAhead:
-    from cropseg_geo.vector.split import cuts_of  # loads what tracing alone does without
+    from cropseg_geo.vector.parting.split import cuts_of  # loads what tracing alone does without
 
     middle = maker.field.at(np.array([source.height / 2]), np.array([source.width / 2]))
     across_m, down_m, _ = middle[0].tolist()

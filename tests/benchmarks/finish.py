@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from cropseg_geo.model.card import freeze_arguments
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.weights import load_state, read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from training.data import default_data_root

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper
 
 from cropseg_geo import worker
 from cropseg_geo.model import onnx_file
-from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.weights import load_state, read_card, save_weights
 
 STATE = {

@@ -17,7 +17,7 @@ from rasters import ORIGIN, UTM, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.fieldbook import join_fieldbook, read_fieldbook
+from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
 
 SIDE, GSD = 60, 0.1
 LEFT, TOP = ORIGIN

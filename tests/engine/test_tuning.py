@@ -122,10 +122,12 @@ def test_an_error_of_a_lane_is_the_callers():
 
 
 @pytest.mark.usefixtures("timed_by_the_table")
-def test_a_cache_that_cannot_be_written_is_told_with_a_remedy(cache):
+def test_a_cache_that_cannot_be_written_is_told_with_a_remedy_before_anything_is_measured(cache):
     cache.write_text("a file where a folder should be")
+    told = []
     with pytest.raises(OutputError, match="cannot be kept") as caught:
-        tuning.tune(Timed({32: 0.005, 48: 0.005, 64: 0.005}))
+        tuning.tune(Timed({32: 0.005, 48: 0.005, 64: 0.005}), told.append)
+    assert not told
     assert "XDG_CACHE_HOME" in caught.value.remedy
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropseg_geo.engine import blend
-from cropseg_geo.engine.finish import probability_steps
+from cropseg_geo.engine.finish import classify, probability_steps
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
 from cropseg_geo.engine.run import Progress, computed_blocks
@@ -194,3 +194,15 @@ def test_every_step_of_probability_is_rounded_as_integers_say():
     steps = np.arange(1, blend.STEPS + 2, dtype=np.uint16)
     exact = ((steps.astype(np.int64) - 1) * 254 + blend.STEPS // 2) // blend.STEPS
     np.testing.assert_array_equal(probability_steps(steps), exact)
+
+
+@given(threshold=st.floats(0.001, 0.999) | st.integers(1, 253).map(lambda n: n / 254) | st.just(0.5))
+@settings(deadline=None, max_examples=200)
+def test_the_mask_is_where_the_written_probability_reaches_the_threshold(threshold):
+    steps = np.arange(0, blend.STEPS + 2, dtype=np.uint16).reshape(1, 1, -1)
+    mask, prob = classify(steps, threshold)
+    assert mask[0, 0] == prob[0, 0, 0] == 255
+    mask, prob, steps = mask[0, 1:], prob[0, 0, 1:], steps[0, 0, 1:]
+    np.testing.assert_array_equal(prob / 254 >= threshold - 1e-9, mask == 1)
+    exact = (steps.astype(np.float64) - 1) / blend.STEPS
+    assert np.abs(prob / 254 - exact).max() < 1 / 254

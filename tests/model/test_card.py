@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from cropseg_geo.errors import ModelError
-from cropseg_geo.model.card import ModelCard, freeze_arguments, freeze_scores
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments, freeze_scores
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
 

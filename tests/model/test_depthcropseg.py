@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from cropseg_geo.errors import ModelError
-from cropseg_geo.model.card import Argument
+from cropseg_geo.model.card_fields import Argument
 from cropseg_geo.model.networks import NETWORKS, build_network
 from cropseg_geo.model.networks.fade import Fade
 from cropseg_geo.model.networks.prior import ColourPrior

@@ -13,7 +13,8 @@ from torch import nn
 from cropseg_geo.errors import InferenceError, InputError, ModelError
 from cropseg_geo.model import predictor as predictor_module
 from cropseg_geo.model import runtime
-from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.networks.fusion import fuse_batch_norms, pad_symmetrically
 from cropseg_geo.model.predictor import Predictor, TorchPredictor, warm_up

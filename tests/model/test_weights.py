@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cropseg_geo.errors import ModelError, OutputError
-from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.weights import CARD_KEY, digest_tensors, load_state, read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model, model_names
 

@@ -1,11 +1,15 @@
 """A run with a shipped model imports neither torch nor what else it has no use for."""
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import cropseg_geo
+from cropseg_geo import pipeline
 
 FIELD = Path(__file__).resolve().parents[2] / "sample_tiles" / "field.tif"
 
@@ -34,3 +38,11 @@ def test_a_run_imports_no_torch_and_nothing_that_it_has_no_use_for(tmp_path, bac
     assert (tmp_path / "field_mask.tif").is_file()
     assert {"openvino", "onnxruntime"} & modules == {"openvino" if backend == "auto" else backend}
     assert not NEEDLESS & modules
+
+
+@pytest.mark.parametrize("package", [cropseg_geo, pipeline], ids=["cropseg_geo", "pipeline"])
+def test_type_checkers_see_every_name_that_is_loaded_when_it_is_first_used(package):
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
+    assert {alias.name for line in guarded.body for alias in line.names} == set(package.__all__)
+    assert all(getattr(package, name) is not None for name in package.__all__)

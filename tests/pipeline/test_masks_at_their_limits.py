@@ -21,8 +21,8 @@ from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.pipeline import report
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.vector.trace import trace
 
 GSD = 0.01

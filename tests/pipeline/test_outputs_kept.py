@@ -16,8 +16,8 @@ from rasters import UTM, scene, write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
 from cropseg_geo.pipeline import make_plots, report
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.trial import Trial
 
 OUTS = {
     "vectorize": "f.gpkg",

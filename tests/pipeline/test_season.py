@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections import namedtuple
 
 import pytest
 from rasters import scene, write_raster
@@ -13,6 +15,7 @@ from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned, Written
 from cropseg_geo.pipeline.season import distinct_stems, find_rasters
+from cropseg_geo.preflight import prepare
 
 SMALL = scene(120, 130)
 
@@ -113,6 +116,35 @@ def test_a_raster_that_goes_while_the_others_are_done_does_not_stop_them(flights
     outcomes = cg.segment_many([late, folder / "may" / "field.tif"], tmp_path / "out", listener=take_away)
     assert [outcome.state for outcome in outcomes] == ["done", "done"]
     assert any("would do" in event.message for event in told if isinstance(event, Warned))
+
+
+@pytest.mark.parametrize("said", ["5", "[1, 2]", "{", "[" * 100_000])
+def test_a_damaged_journal_is_none(flights, said):
+    folder, _ = flights
+    (folder / "out").mkdir()
+    (folder / "out" / ".cropseg-season.json").write_text(said)
+    (outcome,) = cg.segment_many([folder / "may"], folder / "out")
+    assert outcome.state == "done"
+
+
+def test_what_the_disk_lacks_for_all_of_them_is_told_before_the_first(flights, monkeypatch):
+    folder, _ = flights
+    ready = [prepare(path) for path in find_rasters([folder / "may", folder / "june"])]
+    needed = sum(r.finished_bytes for r in ready) + ready[0].disk_bytes - ready[0].finished_bytes
+    assert max(r.disk_bytes for r in ready) < needed < sum(r.disk_bytes for r in ready)
+    usage = namedtuple("usage", "total used free")
+
+    def told(free, rasters, out):
+        events = []
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - free, free))
+        cg.segment_many(rasters, folder / out, listener=events.append)
+        first = next(k for k, event in enumerate(events) if isinstance(event, RasterStarted))
+        return [e.message for e in events[:first] if isinstance(e, Warned)]
+
+    (lacking,) = told(needed - 1, [folder / "may", folder / "june"], "a")
+    assert "these 3 rasters may need" in lacking
+    assert not told(needed, [folder / "may", folder / "june"], "b")
+    assert not told(needed - 1, [folder / "may"], "c")
 
 
 def test_the_command_ends_with_a_table_and_says_by_its_exit_code_that_one_failed(flights):

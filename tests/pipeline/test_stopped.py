@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 import threading
 from importlib import import_module
 
+import numpy as np
 import pytest
 from fakes import logits_of
-from rasters import scene, write_raster
+from rasters import scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import CropsegError, InferenceError, InputError, OutputError
@@ -77,6 +80,29 @@ def ctrl_c(event):
         raise KeyboardInterrupt
 
 
+OPTIONS = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
+
+
+def use_a_formula(patch):
+    """A network that costs nothing, and blocks of one tile."""
+    for kind in (OnnxPredictor, TorchPredictor):
+        patch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
+    patch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory):
+    return write_raster(tmp_path_factory.mktemp("field") / "field.tif", scene(1500, 2200), tiled=True)
+
+
+@pytest.fixture(scope="module")
+def straight(raster, tmp_path_factory):
+    """The result of a run that nobody stops."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_a_formula(patch)
+        return cg.segment(raster, tmp_path_factory.mktemp("straight"), **OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("stop", "listener", "error", "message"),
     [
@@ -89,27 +115,50 @@ def ctrl_c(event):
     ids=["reading", "inference", "disk full", "tracing", "Ctrl-C"],
 )
 def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
-    tmp_path, monkeypatch, stop, listener, error, message
+    raster, straight, tmp_path, monkeypatch, stop, listener, error, message
 ):
-    for kind in (OnnxPredictor, TorchPredictor):
-        monkeypatch.setattr(kind, "predict", lambda self, batch: logits_of(batch[:, 0]))
-    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
-    raster = write_raster(tmp_path / "field.tif", scene(1500, 2200), tiled=True)
-    options = {"tile_px": 256, "overlap_px": 32, "workers": cg.Workers(lanes=2)}
-    straight = cg.segment(raster, tmp_path / "straight", **options)
-
+    use_a_formula(monkeypatch)
     with monkeypatch.context() as patch:
         stop(patch)
         with pytest.raises(error, match=message) as stopped:
-            cg.segment(raster, tmp_path / "out", listener=listener, **options)
+            cg.segment(raster, tmp_path / "out", listener=listener, **OPTIONS)
     # While somebody holds the error: what it refers to must not keep the run going.
     assert not [t.name for t in threading.enumerate() if t.name.startswith("cropseg")]
     if isinstance(stopped.value, CropsegError):
         assert not [p for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")]
 
-    resumed = cg.segment(raster, tmp_path / "out", **options)
+    resumed = cg.segment(raster, tmp_path / "out", **OPTIONS)
     # One tile is one block here: what was finished is not inferred again.
     again, kept = resumed.summary.tiles_inferred, resumed.summary.blocks_resumed
     assert (again + kept, kept > 0) == (straight.summary.tiles_inferred, True)
     for a, b in zip(resumed.outputs.paths[:2], straight.outputs.paths[:2], strict=True):
         assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("stage", ["segment", "plots", "report"])
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be deleted there")
+def test_a_folder_that_is_taken_away_during_the_run_is_named(tmp_path, monkeypatch, stage):
+    monkeypatch.setattr(OnnxPredictor, "predict", lambda self, batch: logits_of(batch[:, 0]))
+    raster, out = write_raster(tmp_path / "field.tif", scene(300, 300)), tmp_path / "out"
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.5, 0.5, 1, 1)], plot_id=[1])
+    asked = {"plots": plots, "report": True, "workers": cg.Workers(lanes=1)}
+
+    def take_away(event):
+        if isinstance(event, StageAdvanced) and event.stage == stage:
+            shutil.rmtree(out, ignore_errors=True)
+
+    with pytest.raises(OutputError, match=r"out.*is gone: it was deleted or renamed"):
+        cg.segment(raster, out, listener=take_away, **asked)
+    assert not out.exists()
+    assert cg.segment(raster, out, **asked).report.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files in use cannot be deleted there")
+def test_a_folder_that_is_taken_away_from_a_single_file_is_named(tmp_path):
+    mask = write_raster(tmp_path / "mask.tif", np.ones((1, 60, 60), np.uint8), gsd=0.1, nodata=255)
+
+    def take_away(event):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+    with pytest.raises(OutputError, match=r"out: is gone"):
+        cg.vectorize(mask, tmp_path / "out" / "canopy.gpkg", listener=take_away)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import namedtuple
@@ -100,6 +101,29 @@ def test_what_a_stopped_run_left_needs_no_space_again(field, tmp_path, monkeypat
     assert cg.segment(field, out, **OPTIONS).summary.blocks_resumed >= 1
 
 
+def test_the_disk_of_a_store_has_to_hold_the_blocks(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out, store = tmp_path / "out", tmp_path / "store"
+    stopped_run(field, out, store=str(store))
+    (blocks,) = store.iterdir()
+    left = sum(p.stat().st_size for p in blocks.rglob("*"))
+    needed = prepare(field, Options(tile_px=64, overlap_px=16)).plan.block_bytes
+    usage = namedtuple("usage", "total used free")
+
+    def free(size):
+        def disk_usage(folder):
+            return usage(10**9, 0, size if folder.is_relative_to(store) else 10**9)
+
+        monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+
+    free(needed - left - 1)
+    for place in (str(store), f"file://{store}"):
+        with pytest.raises(OutputError, match="free; finished blocks need about"):
+            cg.segment(field, out, store=place, **OPTIONS)
+    free(needed - left)
+    assert cg.segment(field, out, store=str(store), **OPTIONS).summary.blocks_resumed >= 1
+
+
 def test_a_changed_raster_is_noticed_and_a_discarded_run_leaves_nothing(field, tmp_path, monkeypatch):
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
     out = tmp_path / "out"
@@ -168,3 +192,63 @@ def test_blocks_kept_elsewhere_are_taken_up_and_removed_at_the_end(field, tmp_pa
         filesystem, path = url_to_fs(store)
         assert not filesystem.find(path)
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"facts": {}}',
+        '{"facts": {}, "store": 5, "published": {}}',
+        '{"facts": {}, "store": null, "published": [1]}',
+        '{"facts": {}, "store": null, "published": null}',
+        '{"facts": {}, "store": null, "published": {"field_mask.tif": 5}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_record_that_was_damaged_is_none(field, tmp_path, monkeypatch, said):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out = tmp_path / "out"
+    stopped_run(field, out)
+    (record,) = out.glob(".*/run.json")
+    record.write_text(said)
+    done = cg.segment(field, out, **OPTIONS)
+    assert done.summary.blocks_resumed >= 1
+    assert sorted(out.iterdir()) == sorted(done.outputs.paths)
+
+
+def test_a_store_that_describes_itself_as_a_list_is_begun_anew(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    stopped_run(field, tmp_path / "out")
+    (description,) = tmp_path.glob("out/.*/blocks.zarr/zarr.json")
+    description.write_text("[]")
+    assert cg.segment(field, tmp_path / "out", **OPTIONS).summary.blocks_resumed == 0
+
+
+@pytest.mark.parametrize("ending", ["", ".done"])
+def test_a_record_from_elsewhere_deletes_nothing_but_blocks_of_its_own(field, tmp_path, ending):
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    blocks = tmp_path / "kept" / "field-0123456789ab-01234567.zarr"
+    for folder in (precious, blocks):
+        folder.mkdir(parents=True)
+        (folder / "thesis.odt").touch()
+    for run, store in (("0123456789ab", blocks), ("ba9876543210", precious)):
+        made = out / f".field-{run}.cropseg{ending}"
+        made.mkdir(parents=True)
+        record = {"facts": {}, "store": str(store), "published": {}}
+        (made / "run.json").write_text(json.dumps(record))
+    done = cg.segment(field, out, overwrite=True, **OPTIONS)
+    assert sorted(out.iterdir()) == sorted(done.outputs.paths)
+    assert (precious / "thesis.odt").exists()
+    assert not blocks.exists()
+
+
+def test_a_run_whose_folder_was_moved_and_linked_leaves_no_link(field, tmp_path, monkeypatch):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    out = tmp_path / "out"
+    stopped_run(field, out)
+    (run,) = out.glob(".*.cropseg")
+    run.rename(tmp_path / "moved")
+    run.symlink_to(tmp_path / "moved")
+    done = cg.segment(field, out, **OPTIONS)
+    assert done.summary.blocks_resumed >= 1
+    assert sorted(out.iterdir()) == sorted(done.outputs.paths)

@@ -1,6 +1,7 @@
 """Plot layouts: formats, ids, CRSs, repairs, a remedy for every file that is no plots."""
 
 import json
+import os
 
 import geopandas as gpd
 import pandas as pd
@@ -163,6 +164,12 @@ def test_files_that_are_no_vector_files_are_refused(tmp_path):
     refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
     (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
     refused(tmp_path / "plots.csv", "is a table; plots need outlines", "QGIS")
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, monkeypatch):
+    frame_of(*TWO).to_file(tmp_path / "plots.gpkg")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read all
+    refused(tmp_path / "plots.gpkg", "may not be read", "permissions")
 
 
 def test_layers_without_features_or_without_polygons_are_refused(tmp_path):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.console import coverage_of
-from cropseg_geo.plots.digits import significant
+from cropseg_geo.plots.measuring.digits import significant
 
 OWN = 0.123456789012345
 

@@ -12,12 +12,12 @@ from pyproj import CRS
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.ground import Ground
-from cropseg_geo.plots import zonal
-from cropseg_geo.plots.indices import BAND_NAMES
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring import zonal
+from cropseg_geo.plots.measuring.indices import BAND_NAMES
+from cropseg_geo.plots.measuring.quantities import Extras
+from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.quantities import Extras
-from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.raster import band_names
 from tests.plots.array_mask import ArrayMask
 

@@ -11,8 +11,8 @@ from pyproj import CRS
 
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.stats import plot_stats
 from cropseg_geo.vector.trace import trace
 from tests.plots.array_mask import ArrayMask
 

@@ -12,8 +12,8 @@ from shapely import affinity
 
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.stats import plot_stats
 from tests.plots.array_mask import ArrayMask
 
 GSD = 0.01

@@ -6,8 +6,8 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cropseg_geo.plots import shared
-from cropseg_geo.plots.shared import shared_areas
+from cropseg_geo.plots.measuring import shared
+from cropseg_geo.plots.measuring.shared import shared_areas
 
 FAR = np.array([30_000.0, 20_000.0])
 

@@ -20,7 +20,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Event, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.layout import Plots, read_plots
-from cropseg_geo.plots.stats import plot_stats, write_csv
+from cropseg_geo.plots.measuring.stats import plot_stats, write_csv
 from tests.plots.array_mask import ArrayMask
 
 UTM = CRS.from_epsg(32633).to_wkt()

@@ -9,10 +9,10 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT
-from cropseg_geo.plots.fieldbook import join_fieldbook, read_fieldbook
-from cropseg_geo.plots.numbering import Numbering
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
+from cropseg_geo.plots.making.numbering import Numbering
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.trial import Trial
 
 SITE = Site("EPSG:32632", ab=((565_800.0, 5_705_400.0), (565_900.0, 5_705_400.0)))
 TRIAL = Trial(2, 2, 5.0, 1.5)

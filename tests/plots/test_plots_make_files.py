@@ -20,9 +20,9 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT, Template
 from cropseg_geo.plots.layout import read_plots
-from cropseg_geo.plots.numbering import Numbering
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.numbering import Numbering
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.trial import Trial
 
 UTM = "EPSG:32632"
 A, B = (565_800.0, 5_705_400.0), (565_900.0, 5_705_400.0)

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.plots.numbering import ORDERS, STARTS, Numbering, number_plots, text_map
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.numbering import ORDERS, STARTS, Numbering, number_plots, text_map
+from cropseg_geo.plots.making.trial import Trial
 
 TABLES = {
     ("row", "bottom-left"): [[4, 5, 6], [1, 2, 3]],

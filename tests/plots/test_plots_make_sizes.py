@@ -13,10 +13,10 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT
-from cropseg_geo.plots.control import Placement, corners_in_order, fit_trial
-from cropseg_geo.plots.numbering import Numbering
-from cropseg_geo.plots.site import Site, read_control
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.control import Placement, corners_in_order, fit_trial
+from cropseg_geo.plots.making.numbering import Numbering
+from cropseg_geo.plots.making.site import Site, read_control
+from cropseg_geo.plots.making.trial import Trial
 
 # longitude, latitude of a field within each system; 27572 counts grads from Paris
 PLACES = {

@@ -18,8 +18,8 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT, Template
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.trial import Trial
 
 SAMPLE = Path(__file__).parents[2] / "sample_tiles"
 UTM = "EPSG:32632"

@@ -12,9 +12,9 @@ from rasters import scene, write_raster
 from shapely.geometry import MultiPoint
 from toolboxes import ROOT, answering, dying, write_engine, write_wheel
 
-from cropseg_geo.plots.numbering import Numbering
-from cropseg_geo.plots.site import Site
-from cropseg_geo.plots.trial import Trial
+from cropseg_geo.plots.making.numbering import Numbering
+from cropseg_geo.plots.making.site import Site
+from cropseg_geo.plots.making.trial import Trial
 
 Scenario = tuple[str, str, list]
 

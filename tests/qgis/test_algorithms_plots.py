@@ -9,7 +9,7 @@ from scenarios import BBOX, BOOK, LINE, NUMBERING, PLOTS, SAMPLE, SITE, TRIAL, r
 
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import Template
-from cropseg_geo.plots.numbering import Numbering
+from cropseg_geo.plots.making.numbering import Numbering
 
 
 def written(answer: dict) -> gpd.GeoDataFrame:

@@ -237,3 +237,8 @@ def test_a_server_with_a_known_certificate_is_read_and_another_is_not(tls_server
         fetch_model(address)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert fetch_model(address).read_bytes() == model
+
+
+def test_bytes_that_are_no_text_are_no_address():
+    with pytest.raises(ModelError, match="is no address"):
+        fetch_model("https://h/\udcff.onnx")

@@ -172,3 +172,27 @@ def test_two_runs_that_write_the_same_file_do_not_share_a_draft(tmp_path):
     assert cg.vectorize(mask, out, listener=second) == 1
     assert isinstance(refusals[0], OutputError)
     assert "another run" in refusals[0].message
+
+
+def test_a_lock_from_the_future_is_stale_too(tmp_path):
+    """Of a machine that crashed before its clock was set back."""
+    file = tmp_path / "f.tif"
+    holder = replace(dead_holder(), machine="another")
+    lock_path(file).write_text(json.dumps(asdict(holder)))
+    with pytest.raises(OutputError):
+        take(file)
+    os.utime(lock_path(file), (4e9, 4e9))
+    refuse_locked([file])
+    take(file)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("entry", [{"pid": "x"}, {"pid": -5}, {"pid": None}, {"started": "noon"}])
+def test_a_lock_whose_holder_cannot_be_is_one_that_says_nothing(tmp_path, entry):
+    file = tmp_path / "f.tif"
+    holder = replace(dead_holder(), machine=locks._machine())
+    lock_path(file).write_text(json.dumps(asdict(holder) | entry))
+    with pytest.raises(OutputError, match="it does not say which"):
+        take(file)
+    os.utime(lock_path(file), (1e9, 1e9))
+    take(file)

@@ -31,8 +31,8 @@ from cropseg_geo.model import onnx_file
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from cropseg_geo.raster.info import inspect_raster
-from cropseg_geo.vector.geopackage import GeoPackageWriter
-from cropseg_geo.vector.layers import Column, Layer
+from cropseg_geo.vector.files.geopackage import GeoPackageWriter
+from cropseg_geo.vector.files.layers import Column, Layer
 
 ROOT = Path(__file__).parents[2]
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "subprocess"}

@@ -157,9 +157,11 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path):
             return (ran.touch, ())
 
     (tmp_path / "trap.pth").write_bytes(pickle.dumps({"pretrained.norm.weight": Trap()}, protocol=2))
-    with pytest.raises(ModelError, match="cannot read the depth weights"):
+    with pytest.raises(ModelError, match="holds something else than tensors") as caught:
         load_depth(tmp_path / "trap.pth", TINY)
     assert not ran.exists()
+    # torch's own message advises to load it all the same.
+    assert "weights_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["base", "large"])

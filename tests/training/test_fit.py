@@ -1,12 +1,16 @@
 """The training loop on made-up pairs: it learns nothing in two steps, but it resumes exactly."""
 
 import csv
+import errno
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -26,6 +30,7 @@ from training.fit import fit
 from training.losses import segmentation_loss
 from training.recipe import CANOPY_S, find_recipe
 from training.runs import Places
+from training.stages import Workshop
 from training.start import CHECKPOINT, load_average
 from training.validate import validate
 
@@ -94,9 +99,9 @@ def test_an_interrupted_run_resumes_to_the_same_weights(root, whole, tmp_path, m
         saves.append(state["step"])
         raise KeyboardInterrupt
 
-    save = __import__("training.fit", fromlist=["_save"])._save
+    save = __import__("training.fit", fromlist=["save_checkpoint"]).save_checkpoint
     with monkeypatch.context() as patch:
-        patch.setattr("training.fit._save", stop_after_first)
+        patch.setattr("training.fit.save_checkpoint", stop_after_first)
         with pytest.raises(KeyboardInterrupt):
             train(root, tmp_path / "run")
     assert saves == [1]
@@ -187,6 +192,46 @@ def test_a_folder_of_another_run_is_refused(root, whole):
         train(root, whole.parent, recipe=replace(RECIPE, seed=1))
 
 
+def test_a_damaged_checkpoint_is_named_with_what_to_do(root, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole.parent, run)
+    (run / CHECKPOINT).write_bytes(whole.read_bytes()[:5000])
+    with pytest.raises(InputError, match="damaged") as caught:
+        train(root, run)
+    assert "delete this file" in caught.value.remedy
+    (run / CHECKPOINT).unlink()
+    assert torch.load(train(root, run), weights_only=True)["step"] == RECIPE.steps
+
+
+def test_a_damaged_record_of_a_run_is_named(root, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole.parent, run)
+    (run / "run.json").write_text('{"recipe": {')
+    with pytest.raises(InputError, match=r"run\.json is damaged"):
+        train(root, run)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_no_part_of_one(root, tmp_path, monkeypatch):
+    def fill(fabric, path, state):
+        if state["step"] == 2:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(fabric, path, state)
+
+    save = Fabric.save
+    monkeypatch.setattr(Fabric, "save", fill)
+    with pytest.raises(OSError, match="No space"):
+        train(root, tmp_path / "run")
+    assert torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["step"] == 1
+    assert not (tmp_path / "run" / "last.part").exists()
+
+
+@pytest.mark.parametrize(("device", "match"), [("gpu0", "unknown"), ("cpu:0", "kind of device")])
+def test_devices_that_are_none_are_refused_before_the_data_are_made(device, match):
+    with pytest.raises(InputError, match=match):
+        Workshop(Path("data"), Path("runs"), device=device)
+
+
 def test_an_export_predicts_and_is_scored(root, whole, tmp_path):
     target = tmp_path / "tiny.safetensors"
     card = export(RECIPE, whole, target, scores={"plots": {"miou": 0.5}})
@@ -201,6 +246,9 @@ def test_an_export_predicts_and_is_scored(root, whole, tmp_path):
 
 def test_there_is_no_average_without_a_checkpoint(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
+        load_average(tmp_path / CHECKPOINT)
+    (tmp_path / CHECKPOINT).write_bytes(b"PK\x03\x04 not a whole file")
+    with pytest.raises(InputError, match="is damaged"):
         load_average(tmp_path / CHECKPOINT)
 
 

@@ -272,6 +272,23 @@ def test_depth_alone_does_not_look_at_colours_and_knows_nothing_from_nothing():
         assert depth_only(painted(truth), np.zeros(truth.shape, np.float32), unit=unit).sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("surface_m", "terrain_m", "match"),
+    [
+        pytest.param(100.0, 101.0, "lies below", id="swapped"),
+        pytest.param(1.0, 100.0, "lies below", id="the surface holds heights above ground"),
+        pytest.param(330.0, 100.0, "above .* in the middle", id="feet and metres"),
+    ],
+)
+def test_a_surface_that_no_field_has_above_its_terrain_is_refused(tmp_path, surface_m, terrain_m, match):
+    height, _ = blobs()
+    ortho = write_raster(tmp_path / "ortho.tif", np.full((3, *height.shape), 90, np.uint8))
+    dsm = write_raster(tmp_path / "dsm.tif", (height + np.float32(surface_m))[None])
+    dtm = write_raster(tmp_path / "dtm.tif", np.full((1, *height.shape), terrain_m, np.float32))
+    with pytest.raises(InputError, match=match):
+        open_survey(ortho, dsm, dtm)
+
+
 # --- against the truth of real and generated fields ---------------------------------------------------------
 
 

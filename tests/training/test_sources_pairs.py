@@ -2,7 +2,10 @@
 
 import csv
 import json
+import shutil
+import unicodedata
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from rasters import scene, write_raster
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from training.data import MANIFEST, UNKNOWN, read_image, read_vegetation
+from training.sources import windows
 from training.sources.dataset import Origin, Piece, name_of, read_dataset, write_dataset
 from training.sources.pairs import find_pairs, groups_of, prepare_pairs
 from training.sources.split import Labels, hold_out
@@ -33,6 +37,8 @@ def picture(seed=0, height=70, width=90):
 
 def save_pair(folder, name, mask=None, seed=0, suffix=".jpg", **kwargs):
     pixels, plants = picture(seed, **kwargs)
+    # No two pictures are the same.
+    pixels[:2, :2] = zlib.crc32(name.encode()) % 256
     for part in ("images", "masks"):
         (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(folder / "images" / f"{name}{suffix}")
@@ -128,6 +134,44 @@ def test_jpeg_masks_are_cut_at_half_of_white(folder, tmp_path):
     )
 
 
+def save_jpeg_mask(folder, name, levels):
+    save_pair(folder, name)
+    (folder / "masks" / f"{name}.png").unlink()
+    Image.fromarray(levels.astype(np.uint8)).save(folder / "masks" / f"{name}.jpg")
+
+
+def test_jpeg_masks_of_a_bright_colour_are_cut_like_white_ones(folder, tmp_path):
+    plants = picture()[1]
+    for name in ("a", "b"):
+        # Half of its grey value lies below the cut.
+        save_jpeg_mask(folder, name, plants[..., None] * np.array([0, 200, 0]))
+    dataset = prepare(folder, tmp_path / "data")
+    assert dataset.labels.vegetation == pytest.approx(2 * plants.sum(), rel=0.1)
+
+
+@pytest.mark.parametrize("level", [1, 120, 150])
+def test_jpeg_masks_of_a_grey_class_are_refused(folder, tmp_path, level):
+    save_jpeg_mask(folder, "a", picture()[1] * level)
+    with pytest.raises(InputError, match="JPEG keeps only black and white"):
+        prepare(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.float32])
+def test_negative_mask_values_are_refused_unless_they_are_nodata(folder, tmp_path, dtype):
+    plants = picture()[1]
+    values = np.where(plants, 1, 0).astype(dtype)
+    values[60:] = -1
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        (folder / "masks" / f"{name}.png").unlink()
+        write_raster(folder / "masks" / f"{name}.tif", values[None])
+    with pytest.raises(InputError, match="negative value -1"):
+        prepare(folder, tmp_path / "data")
+    for name in ("a", "b"):
+        write_raster(folder / "masks" / f"{name}.tif", values[None], nodata=-1)
+    assert prepare(folder, tmp_path / "data").labels.unknown == 2 * 10 * 90
+
+
 def test_a_geotiff_pair_keeps_its_nodata_unknown(folder, tmp_path):
     for part in ("images", "masks"):
         (folder / part).mkdir(parents=True)
@@ -144,7 +188,8 @@ def test_a_geotiff_pair_keeps_its_nodata_unknown(folder, tmp_path):
 
 def test_a_picture_on_its_side_is_turned_as_viewers_show_it(folder, tmp_path):
     pixels, plants = picture()
-    for name in ("a", "b"):
+    for index, name in enumerate(("a", "b")):
+        pixels[:2, :2] = 40 * index
         save_pair(folder, name)
         exif = Image.Exif()
         exif[0x0112] = 6  # shown turned by 90° to the right
@@ -152,6 +197,72 @@ def test_a_picture_on_its_side_is_turned_as_viewers_show_it(folder, tmp_path):
     pair = prepare(folder, tmp_path / "data").pairs("train")[0]
     green = read_image(pair.image)[..., 1] > 120
     assert (green == plants).mean() > 0.95
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_a_mask_that_lies_as_its_picture_does_is_turned_too(folder, tmp_path, orientation):
+    pixels, plants = picture()
+    turns = {3: 2, 6: 1}[orientation]
+    for index, name in enumerate(("a", "b")):
+        save_pair(folder, name)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        for part, values in (("images", pixels + np.uint8(index)), ("masks", plants.astype(np.uint8))):
+            stored = Image.fromarray(np.ascontiguousarray(np.rot90(values, turns)))
+            stored.save(folder / part / f"{name}.png", exif=exif)
+        (folder / "images" / f"{name}.jpg").unlink()
+    pair = prepare(folder, tmp_path / "data").pairs("train")[0]
+    assert (read_vegetation(pair.mask) == plants).all()
+    assert ((read_image(pair.image)[..., 1] > 120) == plants).mean() > 0.95
+
+
+def test_a_picture_turned_by_its_exif_beside_a_mask_that_is_not_says_so(folder, tmp_path):
+    save_pair(folder, "a")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture()[0]).save(folder / "images" / "a.jpg", exif=exif)
+    with pytest.raises(InputError, match="turned as its EXIF says"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_a_mask_at_other_coordinates_than_its_picture_is_refused(folder, tmp_path):
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    write_raster(folder / "images" / "field.tif", scene(100, 120))
+    labels = (scene(100, 120)[1:2] > 110).astype(np.uint8)
+    mask = write_raster(folder / "masks" / "field.tif", labels)
+    with rasterio.open(mask, "r+") as file:
+        file.transform = file.transform @ file.transform.translation(3, 0)
+    with pytest.raises(InputError, match=r"field\.tif: lies at other coordinates than its mask"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_a_picture_that_is_there_twice_is_refused(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    for part, suffix in (("images", ".jpg"), ("masks", ".png")):
+        shutil.copy(folder / part / f"a{suffix}", folder / part / f"copy{suffix}")
+    with pytest.raises(InputError, match=r"copy\.jpg is .*a\.jpg"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_names_that_differ_in_case_or_in_how_unicode_writes_them_are_one(folder):
+    composed, apart = (unicodedata.normalize(form, "Rübe") for form in ("NFC", "NFD"))
+    save_pair(folder, "DJI_1")
+    save_pair(folder, composed)
+    (folder / "masks" / "DJI_1.png").rename(folder / "masks" / "dji_1.png")
+    (folder / "masks" / f"{composed}.png").rename(folder / "masks" / f"{apart}.png")
+    assert [pair.key for pair in find_pairs(folder)] == ["dji_1", composed.lower()]
+
+
+def test_pictures_that_are_left_out_are_told(folder, tmp_path, monkeypatch):
+    for index in range(6):
+        save_pair(folder, f"p{index}", seed=index)
+    monkeypatch.setattr(windows, "MOST_PX", 4 * 70 * 90)
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.pictures == 4
+    assert [note.partition(" labelled")[0] for note in notes] == ["4 of 6"]
 
 
 def test_one_large_picture_is_held_out_by_windows(folder, tmp_path):

@@ -11,7 +11,9 @@ from rasters import ORIGIN, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.model.card import ModelCard, freeze_arguments
+from cropseg_geo.model.backends import choose_predictor, onnx_form
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card, save_weights
@@ -47,6 +49,7 @@ def start(tmp_path_factory):
         weights_digest="0" * 64,
         licence="CC-BY-SA-4.0",
         training_data=("made up, CC0-1.0",),
+        bf16_agreement=1.0,
     )
     path = tmp_path_factory.mktemp("start") / "tiny.safetensors"
     save_weights(path, build_network("canopy", classes=2, **NETWORK).state_dict(), card)
@@ -78,7 +81,9 @@ def save_pairs(folder, names):
 
 
 def run(*arguments, start):
-    options = ("--model", start, "--steps", 2, "--workers", 0, "--device", "cpu")
+    options = ("--model", start, "--steps", 2, "--workers", 0)
+    # Where a test has its own, the later one counts.
+    arguments = (arguments[0], "--no-onnx", "--device", "cpu", *arguments[1:])
     result = CliRunner().invoke(tune_app, [str(part) for part in (*arguments, *options)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -101,11 +106,33 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
     assert any(line.startswith("start: tiny 2, CC-BY-SA-4.0") for line in card.training_data)
     assert card.training_data[-1] == "made up, CC0-1.0"
     assert card.licence == "CC-BY-SA-4.0"
+    # Measured with other weights: it would have these computed in bf16.
+    assert card.bf16_agreement is None
     assert [name for name, _ in card.scores] == ["my-soy (held out)"]
     assert logits(out).shape == (1, 2, 64, 64)
     assert not np.array_equal(logits(out), logits(start))
     assert "boundary IoU" in result.output
     assert result.output.strip().endswith(f"use it: cropseg segment ortho.tif --model {out}")
+
+
+@pytest.mark.slow
+def test_the_onnx_form_is_the_same_model(folder, start, tmp_path):
+    out = tmp_path / "m.safetensors"
+    result = run("pairs", folder, "-o", out, "--onnx", start=start)
+    assert f"{out.with_suffix('.onnx')}: the same" in result.output
+    assert onnx_form(out) == out.with_suffix(".onnx")
+    tiles = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
+    ours = choose_predictor(out, backend="onnxruntime").predict(tiles)
+    assert np.abs(ours - TorchPredictor(out, device="cpu").predict(tiles)).max() < 0.01
+    out.unlink()
+    with pytest.raises(OutputError, match=r"m\.onnx exists"):
+        run("pairs", folder, "-o", out, "--onnx", start=start)
+
+
+def test_without_the_onnx_form_the_command_for_it_is_told(folder, start, tmp_path):
+    out = tmp_path / "m.safetensors"
+    assert f"python -m training onnx {out}" in run("pairs", folder, "-o", out, start=start).output
+    assert not out.with_suffix(".onnx").exists()
 
 
 def test_the_last_line_can_be_pasted_into_a_shell(folder, start, tmp_path):
@@ -250,6 +277,14 @@ def test_what_cannot_be_written_or_named_is_refused_before_any_work(folder, star
         run("pairs", folder, "-o", start, "--overwrite", start=start)
     with pytest.raises(InputError, match="is taken"):
         run("pairs", folder, "-o", tmp_path / "m.safetensors", "--name", "peanut", start=start)
+    with pytest.raises(InputError, match="unknown device 'gpu0'"):
+        run("pairs", folder, "-o", tmp_path / "m.safetensors", "--device", "gpu0", start=start)
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(OutputError, match="is a folder"):
+        run("pairs", folder, "-o", tmp_path / "folder.safetensors", "--overwrite", start=start)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        run("pairs", folder, "-o", tmp_path / "file" / "m.safetensors", "--run", tmp_path / "r", start=start)
     assert not (tmp_path / "m-run").exists()
 
 

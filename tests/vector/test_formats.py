@@ -21,8 +21,8 @@ from rasters import ORIGIN, UTM, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.vector.formats import FORMATS
-from cropseg_geo.vector.geojson import decimals_for
+from cropseg_geo.vector.files.formats import FORMATS
+from cropseg_geo.vector.files.geojson import decimals_for
 
 COLUMNS = ["class_id", "class_name", "area_m2", "perimeter_m", "mean_prob", "centroid_x", "centroid_y"]
 GSD = 0.01

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError
-from cropseg_geo.outputs import Outputs
+from cropseg_geo.outputs.names import Outputs
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from scipy import ndimage
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.vector import basins, pieces, simplify, split
+from cropseg_geo.vector import pieces, simplify
 from cropseg_geo.vector.ahead import Threads
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.parting import basins, split
 from cropseg_geo.vector.trace import trace
 
 UTM = CRS.from_epsg(32633).to_wkt()

@@ -17,12 +17,12 @@ from cropseg_geo.events import Event, Warned
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.mask import open_mask
-from cropseg_geo.vector import basins, split
 from cropseg_geo.vector.ahead import Threads
-from cropseg_geo.vector.basins import Tile
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.options import Outlines
-from cropseg_geo.vector.plants import Seen, joined
+from cropseg_geo.vector.parting import basins, split
+from cropseg_geo.vector.parting.basins import Tile
+from cropseg_geo.vector.parting.plants import Seen, joined
 from cropseg_geo.vector.source import threshold_of
 from cropseg_geo.vector.trace import trace
 

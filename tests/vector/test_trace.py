@@ -1,7 +1,9 @@
 """Tracing: shapes checked by hand, the ground, small areas, memory, order and errors."""
 
+import shutil
 import sys
 import tempfile
+from collections import namedtuple
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +21,7 @@ from cropseg_geo.vector import pieces, seams
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.pieces import PieceStore
-from cropseg_geo.vector.scratch import Scratch
+from cropseg_geo.vector.scratch import Scratch, shortage
 from cropseg_geo.vector.trace import trace
 
 # True to scale around its origin, so that a pixel of 1 m is 1 m².
@@ -280,6 +282,28 @@ def test_a_full_temporary_folder_stops_the_tracing_with_a_remedy(monkeypatch):
     with pytest.raises(OutputError, match=r"outlines that are still open .*No space left") as refused:
         traced(np.ones((64, 8), np.uint8), block_px=32)
     assert "TMPDIR" in refused.value.remedy
+
+
+def test_a_process_without_a_temporary_folder_says_so(monkeypatch):
+    def nowhere(*_args, **_options):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setattr(tempfile, "TemporaryFile", nowhere)
+    with pytest.raises(OutputError, match=r"there is none.*No usable temporary") as refused:
+        Scratch("holes that are filled")
+    assert "TMPDIR" in refused.value.remedy
+    assert "name one in TMPDIR" in shortage(10**9)
+
+
+def test_want_of_temporary_space_is_foreseen_for_large_rasters_alone(monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 0, 100_000_000))
+    assert shortage(128_000_000) is None
+    assert shortage(800_000_000) is None
+    assert "100 MB free" in shortage(808_000_000)
+    assert "about 101 MB" in shortage(808_000_000)
 
 
 def test_what_a_row_of_blocks_completes_is_made_in_bounded_groups_and_in_the_same_order(monkeypatch):

@@ -22,7 +22,9 @@ def ablate(
         list[str] | None, typer.Option("--only", help="A variant; give it again for more  [default: all]")
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each variant.", min=1)] = 2,
-    steps: Annotated[int | None, typer.Option(help="Steps of each run  [default: the recipe's]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of each run  [default: the recipe's]", min=1)
+    ] = None,
     all_sets: Annotated[bool, typer.Option("--all", help="Score on all test sets.")] = False,
     data: Annotated[
         Path | None,

@@ -39,10 +39,11 @@ def labels(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from training.labels.folder import DECISIONS, SHEET, Provenance
     from training.labels.screen import Limits
     from training.labels.sheet import read_decisions
     from training.labels.survey import open_survey
-    from training.labels.tiles import DECISIONS, SHEET, Options, Provenance, label_orthomosaic
+    from training.labels.tiles import Options, label_orthomosaic
 
     path = decisions or (out / DECISIONS if (out / DECISIONS).is_file() else None)
     chosen = read_decisions(path) if path else {}

@@ -1,4 +1,4 @@
-"""``python -m training build``, ``fit`` and ``export``: recipes → runs → the weights that ship."""
+"""``python -m training build``, ``fit``, ``export`` and ``onnx``: recipes → runs → the weights that ship."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cropseg_geo.errors import InputError
 from training.data import DATA_VARIABLE, default_data_root
 
 if TYPE_CHECKING:
@@ -67,9 +68,17 @@ def export(
     name: RecipeName, data: Data = None, runs: Runs = None, out: Out = None, device: Device = "auto"
 ) -> None:
     """Calibrate and score a run's checkpoint and write it with its card: safetensors, and ONNX beside it."""
+    from training.recipe import find_recipe
     from training.shipping import ship
+    from training.start import CHECKPOINT
 
     workshop = _workshop(data, runs, 1, device, 1)
+    checkpoint = workshop.run_of(find_recipe(name).name) / CHECKPOINT
+    if not checkpoint.is_file():
+        raise InputError(
+            f"there is no run to export: {checkpoint} does not exist",
+            remedy=f"name the folder of the runs with --runs, or train it: python -m training build {name}",
+        )
     target = out or _REPOSITORY / "cropseg_geo" / "model" / "weights" / f"{name}.safetensors"
     document = None if out else _REPOSITORY / "docs" / f"model-card-{name}.md"
     card = ship(name, target, document, workshop)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.model.onnx_file import SUFFIX
 from cropseg_geo.model.zoo import DEFAULT_MODEL
+from cropseg_geo.outputs.refusals import require_writable
 from training.data import DATA_VARIABLE
 from training.sources.tuning import KEEP, STEPS, Plan, require_free_name, tune
 
@@ -45,6 +47,9 @@ Licence = Annotated[str, typer.Option(help="Licence of your pictures and labels,
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")]
 Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
+Onnx = Annotated[
+    bool, typer.Option("--onnx/--no-onnx", help="Write the model's ONNX form, too: for CPUs without torch.")
+]
 Bands = Annotated[str | None, typer.Option(help="Band numbers of red, green, blue, e.g. 3,2,1.")]
 Scale = Annotated[str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.")]
 AlphaBand = Annotated[int | None, typer.Option(help="Band that marks valid pixels without being flagged.")]
@@ -64,14 +69,17 @@ def pairs(
     overwrite: Overwrite = False,
     workers: Workers = 1,
     device: Device = "auto",
+    onnx: Onnx = True,
 ) -> None:
     """From pictures and masks: above 0 is vegetation; 255 is unknown unless masks hold only 0 and 255."""
     from training.sources.pairs import prepare_pairs
 
-    job = _Job(out, name, licence, run, overwrite=overwrite)
+    job = _Job(out, name, licence, run, overwrite=overwrite, onnx=onnx)
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
-        return prepare_pairs(folder, target, name=job.model_name, licence=licence, on_piece=on_piece)
+        return prepare_pairs(
+            folder, target, name=job.model_name, licence=licence, listener=_note, on_piece=on_piece
+        )
 
     _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
 
@@ -100,11 +108,12 @@ def polygons(
     overwrite: Overwrite = False,
     workers: Workers = 1,
     device: Device = "auto",
+    onnx: Onnx = True,
 ) -> None:
     """From an orthomosaic and canopy polygons, such as a corrected canopy layer of `cropseg segment`."""
     from training.sources.polygons import Reading, prepare_polygons
 
-    job = _Job(out, name, licence, run, overwrite=overwrite, example=ortho)
+    job = _Job(out, name, licence, run, overwrite=overwrite, onnx=onnx, example=ortho)
     low_high = _numbers("--scale", scale, count=2)
     rgb = _numbers("--bands", bands, count=3)
     reading = Reading(
@@ -123,7 +132,7 @@ def polygons(
             licence=licence,
             area=area,
             reading=reading,
-            listener=lambda note: typer.echo(f"note: {note}", err=True),
+            listener=_note,
             on_piece=on_piece,
         )
 
@@ -149,11 +158,12 @@ def heights(
     overwrite: Overwrite = False,
     workers: Workers = 1,
     device: Device = "auto",
+    onnx: Onnx = True,
 ) -> None:
     """From an orthomosaic and its heights alone: the labels are made from them; look at these in labels/."""
     from training.sources.heights import prepare_heights
 
-    job = _Job(out, name, licence, run, overwrite=overwrite, example=ortho)
+    job = _Job(out, name, licence, run, overwrite=overwrite, onnx=onnx, example=ortho)
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
         return prepare_heights(
@@ -185,6 +195,7 @@ class _Job:
     licence: str
     run: Path | None
     overwrite: bool
+    onnx: bool
     example: Path = Path("ortho.tif")
 
     def __post_init__(self) -> None:
@@ -192,8 +203,15 @@ class _Job:
             raise InputError(
                 f"--out {self.out} is no model file's name", remedy=f"give {self.out.stem}.safetensors"
             )
-        if self.out.exists() and not self.overwrite:
-            raise OutputError(f"{self.out} exists", remedy="pass --overwrite, or another --out")
+        if self.out.is_dir():
+            raise OutputError(f"--out {self.out} is a folder", remedy="give another --out")
+        for path in (self.out, self.onnx_form) if self.onnx else (self.out,):
+            if path.exists() and not self.overwrite:
+                raise OutputError(f"{path} exists", remedy="pass --overwrite, or another --out")
+
+    @property
+    def onnx_form(self) -> Path:
+        return self.out.with_suffix(SUFFIX)
 
     @property
     def model_name(self) -> str:
@@ -215,11 +233,11 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
         raise OutputError(f"--out {job.out} is the model to start from", remedy="give another --out")
     start, kept = plan.card, plan.kept()
     require_free_name(job.model_name, start, kept)
+    require_writable(job.out.parent)
     if plan.keep and not kept:
-        typer.echo(
-            "note: the product's own training data are not here, so the model may forget crops that yours "
-            "lack; --data names their folder",
-            err=True,
+        _note(
+            "the product's own training data are not here, so the model may forget crops that yours "
+            "lack; --data names their folder"
         )
     with _counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)
@@ -231,16 +249,38 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
+    _write_onnx(job)
     command = shlex.join(("cropseg", "segment", str(job.example), "--model", str(job.out)))
     typer.echo(f"use it: {command}")
+
+
+def _write_onnx(job: _Job) -> None:
+    """Or say what is missing without it."""
+    from rich.console import Console
+
+    if not job.onnx:
+        command = shlex.join(("python", "-m", "training", "onnx", str(job.out)))
+        typer.echo(f"it needs torch; for CPUs without it, and for the QGIS plugin: {command}")
+        return
+    from training.onnx_form import export_onnx
+
+    with Console(stderr=True).status("writing the ONNX form"):
+        export_onnx(job.out)
+    typer.echo(f"{job.onnx_form}: the same for CPUs without torch; keep both files in one folder")
+
+
+def _note(text: str) -> None:
+    typer.echo(f"note: {text}", err=True)
 
 
 def _describe(dataset: Dataset) -> None:
     labels = dataset.labels
     gsd = f", {dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else ""
+    unknown = labels.unknown / (labels.known + labels.unknown)
     typer.echo(
         f"{dataset.folder}: {dataset.pictures} pictures{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
-        f"{labels.cover:.0%} of it vegetation; {len(dataset.held_out)} groups held out"
+        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown; "
+        f"{len(dataset.held_out)} groups held out"
     )
 
 

@@ -100,7 +100,12 @@ def read_published(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         stored: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as err:
+    except pickle.UnpicklingError as err:
+        # torch's own words advise to load it unsafely, which runs whatever code the file holds.
+        raise ModelError(
+            f"{path} is damaged, or holds something else than tensors", remedy=_TAKE_PUBLISHED
+        ) from err
+    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError) as err:
         raise ModelError(f"cannot read the depth weights {path}: {err}", remedy=_TAKE_PUBLISHED) from err
     if not isinstance(stored, dict) or not all(isinstance(tensor, Tensor) for tensor in stored.values()):
         raise ModelError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.card import Argument
+from cropseg_geo.model.card_fields import Argument
 from cropseg_geo.model.presets import find_preset
 from training.recipe import Recipe
 

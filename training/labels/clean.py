@@ -59,9 +59,3 @@ def near_outline(mask: Mask, reach_px: float) -> Mask:
 def decided(label: Label) -> Mask:
     """Pixels that the label decides."""
     return np.asarray(label != UNKNOWN)
-
-
-def unknown_share(label: Label, known: Mask) -> float:
-    """Part of the pixels with a height that the label leaves open, 0–1."""
-    n_known = int(known.sum())
-    return float((known & (label == UNKNOWN)).sum() / n_known) if n_known else 1.0

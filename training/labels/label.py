@@ -49,12 +49,6 @@ class Sizes:
             max_hole_px=SMALLEST_M2 / gsd_m**2,
         )
 
-    @classmethod
-    def of_picture(cls, shape: tuple[int, ...]) -> Sizes:
-        """Sizes for a picture of unknown scale whose heights come from a depth network."""
-        longer = max(shape[:2])
-        return cls(longer / 32, max(longer / 200, 1.0), (longer / 160) ** 2, (longer / 160) ** 2)
-
 
 @dataclass(frozen=True, eq=False)
 class TileLabel:

@@ -36,6 +36,9 @@ GROUND_GSD_M = 0.05
 GROUND_MAX_PX = 4096 * 4096
 """The surface is held in memory for the estimate, at most this much of it."""
 
+TALLEST_M = 50.0
+"""No canopy's median height is above; ellipsoids and geoids, feet and metres can be as far apart."""
+
 COLOURS = ("red", "green", "blue")
 
 
@@ -96,7 +99,8 @@ def open_survey(
     Raises
     ------
     InputError
-        If a file cannot be used (no CRS, pixels above 20 cm, not heights), or they do not overlap.
+        If a file cannot be used (no CRS, pixels above 20 cm, not heights), they do not overlap, or surface
+        and terrain are of two fields, units or orders.
     """
     info, surface = inspect_raster(ortho), inspect_heights(dsm)
     terrain = inspect_heights(dtm) if dtm is not None else None
@@ -118,11 +122,28 @@ def open_survey(
         above = canopy_height(coarse.values, read_onto(terrain, coarse.geobox))
         if not np.isfinite(above).any():
             raise InputError(f"{dtm}: not one height is known where {dsm} has some")
+        _require_canopy(above, dsm, dtm)
         return Survey(source, scale, surface, terrain, find_soil(above))
     gsd_m = surface.ground.gsd_m * np.sqrt(_pixels_in_one(surface, coarse))
     ground = estimate_ground(coarse.values, gsd_m=float(gsd_m), max_plant_width_m=max_plant_width_m)
     soil = find_soil(canopy_height(coarse.values, ground))
     return Survey(source, scale, surface, None, soil, HeightArray(ground, coarse.geobox))
+
+
+def _require_canopy(above_m: Heights, dsm: str | Path, dtm: str | Path | None) -> None:
+    """Refuse what no field looks like: a surface below its terrain, or far above it."""
+    middle, high = np.nanquantile(above_m, (0.5, 0.95))
+    if high < 0.0:
+        raise InputError(
+            f"{dsm} lies below {dtm} nearly everywhere (by {-middle:.2f} m in the middle)",
+            remedy="give the surface (DSM) first and the terrain with --dtm, in one unit and vertical datum; "
+            "a model that holds heights above ground already needs no --dtm",
+        )
+    if middle > TALLEST_M:
+        raise InputError(
+            f"{dsm} lies {middle:.0f} m above {dtm} in the middle; no canopy is that tall",
+            remedy="give both in one unit and vertical datum; a band's unit is set with gdal_edit.py -units",
+        )
 
 
 def _coarse_surface(ortho: RasterInfo, dsm: RasterInfo) -> HeightArray:

@@ -2,46 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from training.data import COLUMNS, MANIFEST
-from training.labels.clean import UNKNOWN, VEGETATION, Label
+from training.data import MANIFEST
 from training.labels.colour import Pixels
+from training.labels.folder import (
+    SHEET,
+    Provenance,
+    Tile,
+    claim,
+    write_file,
+    write_manifest,
+    write_pair,
+    write_verdicts,
+)
 from training.labels.height import Heights
 from training.labels.label import Sizes, TileLabel, label_tile
 from training.labels.screen import Limits, judge, weigh_evidence
 from training.labels.sheet import Card, Decision, draw_strip, make_sheet
 from training.labels.survey import Survey
 
-RUN, VERDICTS, SHEET = "labels.json", "verdicts.csv", "sheet.html"
-DECISIONS = "decisions.json"
 METHOD = "height-labels/1"
 """Changes when the same files give other labels."""
 
 TILE_PX = 512
 _MIN_TILE_PX = 64  # narrower strips at the right and lower rim are left out
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """What the manifest says of the tiles. Without a group: the orthomosaic's name, as of one flight."""
-
-    dataset: str = "height-labels"
-    species: str = ""
-    licence: str = ""
-    group: str = ""
-    split: str = "train"
 
 
 @dataclass(frozen=True)
@@ -55,20 +46,6 @@ class Options:
     def __post_init__(self) -> None:
         if self.tile_px < _MIN_TILE_PX:
             raise InputError(f"tiles of {self.tile_px} px; at least {_MIN_TILE_PX} px are needed")
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One row of the outcome. ``kept`` is the verdict's word, or a person's where there is one."""
-
-    id: str
-    window: Window
-    score: float
-    kept: bool
-    reasons: tuple[str, ...]
-    cover: float
-    unknown: float
-    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +98,7 @@ def label_orthomosaic(
     options, provenance, decisions = options or Options(), provenance or Provenance(), decisions or {}
     windows = tile_windows(survey.bounds, options.tile_px)
     _refuse_unknown(decisions, {tile_id(survey, window) for window in windows})
-    _claim(out_folder, survey, options)
+    claim(out_folder, _identity(survey, options))
     sizes = Sizes.on_ground(gsd_m=survey.ortho.ground.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
     (out_folder / MANIFEST).unlink(missing_ok=True)
     tiles, cards, rows = [], [], []
@@ -130,17 +107,18 @@ def label_orthomosaic(
             image, height, labelled = made
             name = tile_id(survey, window)
             tile = _tile_of(name, window, labelled, decisions.get(name))
-            row = _write_pair(out_folder, tile, image, labelled.label, survey, provenance)
+            row = write_pair(
+                out_folder, tile, image, labelled.label, ortho=survey.ortho, provenance=provenance
+            )
             tiles.append(tile)
             rows.append(row)
             cards.append(_card_of(tile, labelled, draw_strip(image, height, labelled.label)))
         on_tile(done, len(windows))
     outcome = Labelled(out_folder, tuple(tiles))
     title = f"{provenance.dataset} · {survey.ortho.stem}"
-    _write(out_folder / VERDICTS, _verdicts(outcome.tiles).encode())
-    _write(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
-    chosen = [row for tile, row in zip(tiles, rows, strict=True) if tile.kept]
-    _write(out_folder / MANIFEST, _csv_text(COLUMNS, chosen).encode())
+    write_verdicts(out_folder, outcome.tiles)
+    write_file(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
+    write_manifest(out_folder, [row for tile, row in zip(tiles, rows, strict=True) if tile.kept])
     return outcome
 
 
@@ -198,66 +176,6 @@ def _card_of(tile: Tile, labelled: TileLabel, strip: bytes) -> Card:
     return Card(tile.id, labelled.verdict, tile.cover, tile.unknown, strip)
 
 
-def _write_pair(
-    folder: Path, tile: Tile, image: Pixels, label: Label, survey: Survey, provenance: Provenance
-) -> dict[str, str]:
-    """Write picture and mask; return the manifest's row."""
-    picture, mask = (_png(pixels) for pixels in (image, label))
-    image_name, mask_name = f"images/{tile.id}.png", f"masks/{tile.id}.png"
-    _write(folder / image_name, picture)
-    _write(folder / mask_name, mask)
-    is_decided = label != UNKNOWN
-    cover = float((label == VEGETATION).sum() / max(int(is_decided.sum()), 1))
-    row = {
-        "split": provenance.split,
-        "dataset": provenance.dataset,
-        "image": image_name,
-        "mask": mask_name,
-        "width": str(label.shape[1]),
-        "height": str(label.shape[0]),
-        "species": provenance.species,
-        "frac_crop": f"{cover:.4f}",
-        "frac_weed": "0.0",
-        "licence": provenance.licence,
-        "source": Path(survey.ortho.path).name,
-        "group": provenance.group or survey.ortho.stem,
-        "sha256_16": hashlib.sha256(picture).hexdigest()[:16],
-        "mask_kind": "classes",
-    }
-    return {column: row.get(column, "") for column in COLUMNS}
-
-
-def _verdicts(tiles: tuple[Tile, ...]) -> str:
-    columns = ("id", "kept", "score", "cover", "unknown", "decision", "reasons")
-    rows = [
-        {
-            "id": tile.id,
-            "kept": "yes" if tile.kept else "no",
-            "score": f"{tile.score:.3f}",
-            "cover": f"{tile.cover:.4f}",
-            "unknown": f"{tile.unknown:.4f}",
-            "decision": tile.decision or "",
-            "reasons": "; ".join(tile.reasons),
-        }
-        for tile in tiles
-    ]
-    return _csv_text(columns, rows)
-
-
-def _csv_text(columns: tuple[str, ...], rows: list[dict[str, str]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _png(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
 def _refuse_unknown(decisions: Mapping[str, Decision], names: set[str]) -> None:
     if strangers := sorted(set(decisions) - names):
         raise InputError(
@@ -266,9 +184,9 @@ def _refuse_unknown(decisions: Mapping[str, Decision], names: set[str]) -> None:
         )
 
 
-def _claim(folder: Path, survey: Survey, options: Options) -> None:
-    """Make the folder, or take up one that holds the same run."""
-    identity = {
+def _identity(survey: Survey, options: Options) -> dict[str, object]:
+    """What the labels depend on."""
+    return {
         "method": METHOD,
         "ortho": survey.ortho.fingerprint,
         "dsm": survey.dsm.fingerprint,
@@ -276,33 +194,3 @@ def _claim(folder: Path, survey: Survey, options: Options) -> None:
         "soil": asdict(survey.soil),
         "options": asdict(options),
     }
-    path = folder / RUN
-    if folder.is_dir() and any(folder.iterdir()):
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            found = None
-        if found != identity:
-            raise OutputError(
-                f"{folder}: holds something else than labels of these files with these options",
-                remedy="give another folder with --out, or delete this one",
-            )
-    for name in ("images", "masks"):
-        try:
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        except OSError as err:
-            raise OutputError(f"{folder}: cannot be made ({err.strerror})") from err
-    _write(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Beside, then renamed: a file is complete or absent."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: cannot be written ({err.strerror})", remedy="free space on the disk"
-        ) from err

@@ -73,9 +73,10 @@ def _pieces(labeller: Labeller, folder: Path) -> Iterator[Piece]:
 
 def _labeller(ortho: Path, dsm: Path, dtm: Path | None, decisions: Path | None) -> Labeller:
     def label(folder: Path) -> tuple[Pair, ...]:
+        from training.labels.folder import SHEET
         from training.labels.sheet import read_decisions
         from training.labels.survey import open_survey
-        from training.labels.tiles import SHEET, Options, label_orthomosaic
+        from training.labels.tiles import Options, label_orthomosaic
 
         chosen = read_decisions(decisions) if decisions else {}
         survey = open_survey(ortho, dsm, dtm)

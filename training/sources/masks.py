@@ -4,7 +4,7 @@
 2. 255 in masks of 8 bit: vegetation where the masks of the dataset hold nothing but 0 and 255, else unknown.
 3. Three colours: if all are equal it is a grey mask; else black is background, other colours are vegetation.
    Transparent pixels of a picture are background.
-4. A JPEG mask, whose values blur, is cut at half of white.
+4. A JPEG mask, whose values blur, is cut at half of white; of colours the brightest channel counts.
 5. GeoTIFF: nodata other than 0, and what alpha hides, is unknown.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageOps
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError
@@ -68,9 +69,11 @@ def open_mask(path: Path) -> MaskValues | MaskFile:
     """A mask in memory, or a GeoTIFF to be read by window. Raises InputError."""
     if path.suffix.lower() in RASTER_SUFFIXES:
         return MaskFile(path)
-    with decoding(path) as image:
+    with decoding(path) as stored:
+        # Lies on its side as its picture does, if it was painted over a copy of it.
+        image = ImageOps.exif_transpose(stored)
         if path.suffix.lower() in JPEG_SUFFIXES:
-            return _of_jpeg(path, np.asarray(image.convert("L")))
+            return _of_jpeg(path, np.asarray(image.convert("RGB")).max(axis=2))
         if image.mode in ("1", "L", "P", "I", "F") or image.mode.startswith("I;"):
             # "1" decodes to booleans; anything else to numbers as stored, a palette to its indexes.
             values = np.asarray(image)[None]
@@ -136,14 +139,22 @@ def _of_channels(path: Path, values: npt.NDArray[Any], void: Bool) -> MaskValues
             )
         void = void | ~np.isfinite(only)
         only = np.asarray(np.where(void, 0, only), dtype=np.int64)
+    if only.dtype.kind == "i" and (below := only[~void & (only < 0)]).size:
+        raise InputError(
+            f"{path}: holds the negative value {below[0]}; masks hold class numbers from 0 up",
+            remedy="name it as the file's nodata value if it means unknown (gdal_edit.py -a_nodata), "
+            "or save it as 0 if it means background",
+        )
     return MaskValues(only, void, is_plain=only.dtype == np.uint8)
 
 
 def _of_jpeg(path: Path, grey: Pixels) -> MaskValues:
-    brightest = int(grey.max())
-    if 0 < brightest <= _WHITE // 2:
+    bright = grey[grey > _WHITE // 4]
+    # Rims of white blur to grey, less than half of them even in small leaves; a grey class is grey all over.
+    if 2 * int((bright <= _WHITE - _WHITE // 4).sum()) > bright.size or 0 < grey.max() <= _WHITE // 2:
         raise InputError(
-            f"{path}: a JPEG mask with values up to {brightest}; JPEG keeps only black and white apart",
+            f"{path}: a JPEG mask with values up to {grey.max()}, most of them not white; JPEG keeps only "
+            f"black and white apart",
             remedy="save masks as PNG",
         )
     plants = (grey > _WHITE // 2).astype(np.uint8)

@@ -1,12 +1,14 @@
 """A folder of pictures and masks → a dataset folder.
 
 Pairs are found by name: ``images/a.jpg`` with ``masks/a.png`` (also in subfolders), or ``a.jpg`` with
-``a_mask.png`` beside it.
+``a_mask.png`` beside it. Upper and lower case, and the ways to write é in Unicode, are one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,8 +21,8 @@ from cropseg_geo.grid import Window
 from training.data import UNKNOWN
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
 from training.sources.masks import open_mask, read_mask, to_vegetation, white_means_unknown
-from training.sources.pictures import SUFFIXES, open_picture, shape_of
-from training.sources.windows import SIDE_PX, cut, cut_enough, thin
+from training.sources.pictures import SUFFIXES, is_turned, open_picture, same_place, shape_of
+from training.sources.windows import SIDE_PX, cut, cut_enough, how_many, thin
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "rgb")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt")
@@ -43,7 +45,7 @@ _RUNS = 5
 
 @dataclass(frozen=True)
 class PicturePair:
-    """A picture and its mask; ``key`` is the picture's name without its suffix, with its subfolders."""
+    """A picture and its mask; ``key`` is their name in lower case, without suffix, with its subfolders."""
 
     key: str
     image: Path
@@ -51,7 +53,13 @@ class PicturePair:
 
 
 def prepare_pairs(
-    folder: Path, target: Path, *, name: str, licence: str = "", on_piece: Callable[[], None] = lambda: None
+    folder: Path,
+    target: Path,
+    *,
+    name: str,
+    licence: str = "",
+    listener: Callable[[str], None] = lambda note: None,
+    on_piece: Callable[[], None] = lambda: None,
 ) -> Dataset:
     """Make a dataset of the pairs in a folder.
 
@@ -63,20 +71,23 @@ def prepare_pairs(
         The dataset folder; taken up again where it is there already.
     name, licence
         Of the dataset.
+    listener
+        Told if not all that is labelled is used.
     on_piece
         Called after each piece.
 
     Raises
     ------
     InputError
-        Before anything is written: if a picture or mask has no partner, a pair differs in size, or a file
-        cannot be read; names some.
+        If a picture or mask has no partner, a pair differs in size or place, a picture is there twice, or a
+        file cannot be read; names some. Nothing of the dataset is left then.
     """
     pairs = find_pairs(folder)
     origin = Origin("pairs", name, licence, tuple(path for pair in pairs for path in (pair.image, pair.mask)))
     shapes = require_fitting(pairs)
+    _refuse_copies(pairs)
     white_is_unknown = white_means_unknown((pair.mask, shapes[pair.key]) for pair in pairs)
-    pieces = _pieces(pairs, shapes, white_is_unknown=white_is_unknown)
+    pieces = _pieces(pairs, shapes, listener, white_is_unknown=white_is_unknown)
     return write_dataset(target, origin, pieces, on_piece=on_piece)
 
 
@@ -119,7 +130,8 @@ def require_fitting(pairs: Sequence[PicturePair]) -> dict[str, tuple[int, int]]:
     Raises
     ------
     InputError
-        If files cannot be read, are too small, or a mask has another size than its picture; names some.
+        If files cannot be read, are too small, or a mask has another size than its picture, or other
+        coordinates; names some.
     """
     shapes: dict[str, tuple[int, int]] = {}
     wrong: list[str] = []
@@ -131,16 +143,35 @@ def require_fitting(pairs: Sequence[PicturePair]) -> dict[str, tuple[int, int]]:
             continue
         shapes[pair.key] = shape
         if shape != mask_shape:
-            sizes = f"{shape[1]} × {shape[0]}, its mask {mask_shape[1]} × {mask_shape[0]}"
-            wrong.append(f"{pair.image}: {sizes} px")
+            sizes = f"{shape[1]} × {shape[0]}, its mask {mask_shape[1]} × {mask_shape[0]} px"
+            aside = "; it is turned as its EXIF says, the mask is not" if is_turned(pair.image) else ""
+            wrong.append(f"{pair.image}: {sizes}{aside if shape == mask_shape[::-1] else ''}")
         elif min(shape) < LEAST_PX:
             wrong.append(f"{pair.image}: {shape[1]} × {shape[0]} px; a network needs {LEAST_PX} px a side")
+        elif not same_place(pair.image, pair.mask):
+            wrong.append(f"{pair.image}: lies at other coordinates than its mask")
     if wrong:
         raise InputError(
             f"{len(wrong)} of {len(pairs)} pairs cannot be used: {_listed(wrong)}",
             remedy="a mask has one pixel for each of its picture; export these again or take them out",
         )
     return shapes
+
+
+def _refuse_copies(pairs: Sequence[PicturePair]) -> None:
+    """A copy in training of what is held out would flatter the score."""
+    first: dict[bytes, Path] = {}
+    copies: list[str] = []
+    for pair in pairs:
+        with pair.image.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+        if first.setdefault(digest, pair.image) != pair.image:
+            copies.append(f"{pair.image} is {first[digest]}")
+    if copies:
+        raise InputError(
+            f"{len(copies)} of {len(pairs)} pictures are there twice: {_listed(copies)}",
+            remedy="keep one of each, with its mask: a copy of what is held out would be trained on",
+        )
 
 
 def groups_of(keys: Sequence[str]) -> dict[str, str]:
@@ -177,11 +208,16 @@ def _series(key: str) -> str:
 
 
 def _pieces(
-    pairs: Sequence[PicturePair], shapes: Mapping[str, tuple[int, int]], *, white_is_unknown: bool
+    pairs: Sequence[PicturePair],
+    shapes: Mapping[str, tuple[int, int]],
+    listener: Callable[[str], None],
+    *,
+    white_is_unknown: bool,
 ) -> Iterator[Piece]:
     groups = groups_of([pair.key for pair in pairs])
     numbers = {pair.key: number for number, pair in enumerate(pairs, start=1)}
-    jobs = thin([(pair, window) for pair in pairs for window in _windows(shapes[pair.key], len(pairs))])
+    jobs = [(pair, window) for pair in pairs for window in _windows(shapes[pair.key], len(pairs))]
+    jobs = list(thin(jobs, how_many([window for _, window in jobs], listener)))
     for pair, members in groupby(jobs, key=lambda job: job[0]):
         picture, mask = open_picture(pair.image), open_mask(pair.mask)
         for _, window in members:
@@ -223,7 +259,9 @@ def _files(folder: Path) -> list[Path]:
 def _by_key(folder: Path, files: Iterable[Path], ending: re.Pattern[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in files:
-        key = path.relative_to(folder).with_name(ending.sub("", path.stem) or path.stem).as_posix()
+        name = path.relative_to(folder).with_name(ending.sub("", path.stem) or path.stem).as_posix()
+        # macOS stores letters and their accents apart, others together: the same name to whoever reads it.
+        key = unicodedata.normalize("NFC", name).lower()
         if key in found:
             raise InputError(
                 f"{found[key]} and {path} have one name",

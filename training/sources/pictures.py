@@ -113,8 +113,31 @@ def shape_of(path: Path) -> tuple[int, int]:
         with opened_raster(path) as dataset:
             return (dataset.height, dataset.width)
     with decoding(path) as image:
-        sideways = image.getexif().get(_ORIENTATION, 1) >= 5
-        return image.size if sideways else (image.height, image.width)
+        return image.size if _lies_on_its_side(image) else (image.height, image.width)
+
+
+def is_turned(path: Path) -> bool:
+    """Whether rows and columns are swapped for viewers, as its EXIF says. Raises InputError."""
+    if path.suffix.lower() in RASTER_SUFFIXES:
+        return False
+    with decoding(path) as image:
+        return _lies_on_its_side(image)
+
+
+def same_place(picture: Path, mask: Path) -> bool:
+    """False if both are georeferenced and a corner of one is half a pixel or more off the other's."""
+    if not {picture.suffix.lower(), mask.suffix.lower()} <= RASTER_SUFFIXES:
+        return True
+    with opened_raster(picture) as one, opened_raster(mask) as other:
+        if one.transform.is_identity or other.transform.is_identity:
+            return True
+        corners = [(col, row) for col in (0, one.width) for row in (0, one.height)]
+        shifts = [np.subtract(~one.transform @ (other.transform @ corner), corner) for corner in corners]
+    return bool(np.abs(shifts).max() < 0.5)
+
+
+def _lies_on_its_side(image: Image.Image) -> bool:
+    return bool(image.getexif().get(_ORIENTATION, 1) >= 5)
 
 
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap rows and columns

@@ -22,7 +22,7 @@ from cropseg_geo.preflight import Preflight, prepare
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from training.data import UNKNOWN, Pixels
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
-from training.sources.windows import LEAST_SIDE_PX, cut_enough, thin
+from training.sources.windows import LEAST_SIDE_PX, cut_enough, how_many, thin
 
 CANOPY_LAYER = "canopy"
 _LAYER_MARK = "|layername="
@@ -73,7 +73,7 @@ def prepare_polygons(
     reading
         How to read the orthomosaic.
     listener
-        Told what was decided about the orthomosaic.
+        Told what was decided about the orthomosaic, and if not all that is labelled is used.
     on_piece
         Called after each piece.
 
@@ -104,7 +104,7 @@ def prepare_polygons(
         },
         gsd_m=ready.source.ground.gsd_m,
     )
-    return write_dataset(target, origin, _pieces(ready, canopy, labelled), on_piece=on_piece)
+    return write_dataset(target, origin, _pieces(ready, canopy, labelled, listener), on_piece=on_piece)
 
 
 def hull_of(area: AreaOfInterest) -> AreaOfInterest:
@@ -114,13 +114,15 @@ def hull_of(area: AreaOfInterest) -> AreaOfInterest:
     return AreaOfInterest((bytes(shapely.to_wkb(hull)),))
 
 
-def _pieces(ready: Preflight, canopy: AreaOfInterest, labelled: AreaOfInterest) -> Iterator[Piece]:
+def _pieces(
+    ready: Preflight, canopy: AreaOfInterest, labelled: AreaOfInterest, listener: Callable[[str], None]
+) -> Iterator[Piece]:
     whole = Window(0, 0, ready.source.height, ready.source.width)
     # A narrow strip takes in what lies beside it: unknown there, but a picture of a size to learn from.
     strip = labelled.window(whole)
     region = strip.grown(max(0, (LEAST_SIDE_PX - min(strip.shape) + 1) // 2)) & whole
     windows = cut_enough(region, lambda window: bool(labelled.mask(window).any()))
-    for window in thin(windows):
+    for window in thin(windows, how_many(windows, listener)):
         image, valid = read_rgb(ready, window)
         known = valid & labelled.mask(window)
         mask = np.where(known, canopy.mask(window).astype(np.uint8), np.uint8(UNKNOWN))

@@ -89,11 +89,12 @@ def _require_both_classes(total: Labels) -> None:
     if total.vegetation == 0:
         raise InputError(
             f"not one of {total.known:,} labelled pixels is vegetation",
-            remedy="check that masks are 0 for background and above 0 for plants, "
-            "and that polygons lie on this orthomosaic",
+            remedy="check that masks are 0 for background and above 0 for plants, that no nodata value of "
+            "theirs hides the plants, and that polygons lie on this orthomosaic",
         )
     if total.background == 0:
         raise InputError(
             "every labelled pixel is vegetation; a model learns plants from what is beside them",
-            remedy="label background too: masks with 0 there, or --area polygons around plants and soil",
+            remedy="label background too: masks with 0 there (black, in masks of colours), or --area "
+            "polygons around plants and soil; every canopy polygon counts as plants, whatever its attributes",
         )

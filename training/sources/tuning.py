@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.card import ModelCard, freeze_scores
+from cropseg_geo.model.card import ModelCard
+from cropseg_geo.model.card_fields import freeze_scores
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
@@ -67,6 +68,9 @@ class Plan:
             )
         if self.steps < 1:
             raise InputError(f"--steps {self.steps} trains nothing", remedy=f"give, say, {STEPS}")
+        from training.devices import require_device
+
+        require_device(self.device)
 
     @property
     def start(self) -> Path:
@@ -185,6 +189,8 @@ def tuning_recipe(
         # A fifth of the rate that a new decoder needs: this one knows plants already.
         learning_rate=base.learning_rate / 5,
         warmup_steps=min(base.warmup_steps, max(1, plan.steps // 10)),
+        # A quarter of a minute on two idle cores is what a run that is stopped does again.
+        checkpoint_every=25,
         # Averages over about the last 100 steps.
         ema_decay=0.99,
         # Masks drawn by hand, not a teacher's opinion: the averages have nothing to better.
@@ -240,8 +246,9 @@ def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: floa
             *start.training_data,
         ),
         scores=(),
-        # The start model's was fitted to its own logits.
+        # The start model's was fitted to its own logits, and measured with its own weights.
         temperature=None,
+        bf16_agreement=None,
     )
 
 

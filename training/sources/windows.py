@@ -17,8 +17,8 @@ LEAST_SIDE_PX = 64
 ENOUGH = 8
 """Windows with labels below which windows are made smaller: a fifth of them is to be held out."""
 
-MOST = 384
-"""Windows of a dataset. All are held in memory while training, 4 bytes a pixel: 1.6 GB."""
+MOST_PX = 384 * SIDE_PX**2
+"""Pixels of a dataset's windows. All are held in memory while training, 4 bytes a pixel: 1.6 GB."""
 
 T = TypeVar("T")
 
@@ -46,11 +46,24 @@ def cut_enough(region: Window, is_labelled: Callable[[Window], bool]) -> tuple[W
     return windows
 
 
-def thin(items: Sequence[T], most: int = MOST) -> tuple[T, ...]:
+def thin(items: Sequence[T], most: int) -> tuple[T, ...]:
     """At most ``most`` of the items, evenly spread over their order."""
     if len(items) <= most:
         return tuple(items)
     return tuple(items[int(index)] for index in np.linspace(0, len(items) - 1, most).round())
+
+
+def how_many(windows: Sequence[Window], listener: Callable[[str], None]) -> int:
+    """How many of a dataset's windows memory allows; the listener is told if these are not all."""
+    total_px = sum(window.size for window in windows)
+    if total_px <= MOST_PX:
+        return len(windows)
+    most = max(1, len(windows) * MOST_PX // total_px)
+    listener(
+        f"{most} of {len(windows)} labelled windows are used, evenly spread: training holds all that it uses "
+        f"in memory, up to {MOST_PX / 1e6:.0f} Mpx"
+    )
+    return most
 
 
 def _edges(start: int, length: int, side_px: int) -> list[int]:

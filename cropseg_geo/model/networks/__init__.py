@@ -8,7 +8,7 @@ from types import MappingProxyType
 from torch import nn
 
 from cropseg_geo.errors import ModelError
-from cropseg_geo.model.card import Argument
+from cropseg_geo.model.card_fields import Argument
 from cropseg_geo.model.networks.canopy import CanopyNet
 from cropseg_geo.model.networks.depthcropseg import DepthCropSeg
 

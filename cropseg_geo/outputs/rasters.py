@@ -1,0 +1,68 @@
+"""The grid, layout and provenance of the rasters that a run writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cropseg_geo import __version__
+from cropseg_geo.ground import Ground
+from cropseg_geo.preflight import Preflight
+from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
+
+
+def output_ground(ready: Preflight) -> Ground:
+    """The grid that masks and probabilities are written on, and metres on it."""
+    transform = ready.info.transform if ready.writes_source_grid else ready.source.transform
+    extent = ready.output_extent
+    corner = transform @ transform.translation(extent.col, extent.row)
+    return Ground(corner, ready.info.crs, *extent.shape)
+
+
+def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
+    """What the mask and the probability raster look like."""
+    ground, card, tags = output_ground(ready), ready.card, provenance(ready)
+    mask = CogLayout(
+        shape=(ground.height, ground.width),
+        transform=ground.transform,
+        crs=ready.info.crs,
+        overview_resampling="mode",
+        descriptions=("class",),
+        tags=tags,
+        colours={i: _rgb(colour) for i, colour in enumerate(card.colours)},
+    )
+    names = card.classes if ready.plan.channels > 1 else card.classes[-1:]
+    prob = CogLayout(
+        shape=mask.shape,
+        transform=ground.transform,
+        crs=ready.info.crs,
+        overview_resampling="average",
+        descriptions=tuple(f"probability of {name}" for name in names),
+        tags=tags | {"CROPSEG_PROBABILITY": f"value / {PROBABILITY_STEPS}"},
+        scale=1 / PROBABILITY_STEPS,
+    )
+    return mask, prob
+
+
+def provenance(ready: Preflight) -> dict[str, str]:
+    """Where a result comes from, as tags; no time stamps, so that equal runs write equal bytes."""
+    card, tiles, predictor = ready.card, ready.plan.tiles, ready.predictor
+    return {
+        "CROPSEG_VERSION": __version__,
+        "CROPSEG_MODEL": f"{card.name} {card.version}",
+        "CROPSEG_MODEL_DIGEST": card.digest,
+        "CROPSEG_MODEL_LICENCE": card.licence,
+        "CROPSEG_BACKEND": f"{predictor.backend}, {predictor.device}, {predictor.precision}",
+        "CROPSEG_RUN": ready.plan.fingerprint,
+        "CROPSEG_SOURCE": Path(ready.info.path).name,
+        "CROPSEG_CLASSES": json.dumps(dict(enumerate(card.classes))),
+        "CROPSEG_THRESHOLD": f"{ready.threshold:g}",
+        "CROPSEG_WORKING_GSD_M": f"{ready.source.ground.gsd_m:.6g}",
+        "CROPSEG_TILE_PX": str(tiles.tile_px),
+        "CROPSEG_OVERLAP_PX": str(tiles.overlap_px),
+    }
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(colour.lstrip("#"))
+    return red, green, blue

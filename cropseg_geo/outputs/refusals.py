@@ -1,0 +1,86 @@
+"""What stands in the way of writing a file: told before any work."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from cropseg_geo.errors import OutputError
+from cropseg_geo.paths import is_there
+
+
+def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
+    """Raise OutputError if an output exists and may not be replaced, or is in use.
+
+    ``own`` are names of files that the same run had put in place when it was stopped: they may be replaced.
+    """
+    existing = [p for p in paths if is_there(p)]
+    foreign = [p for p in existing if p.name not in own]
+    if foreign and not overwrite:
+        folder = foreign[0].parent
+        raise OutputError(
+            f"{'this folder' if folder == Path() else folder}: already holds "
+            f"{', '.join(p.name for p in foreign)}",
+            remedy="pass --overwrite to replace them, or choose another --out",
+        )
+    for path in existing:
+        require_unprotected(path)
+        require_unused(path)
+
+
+def require_unprotected(path: Path) -> None:
+    """Raise OutputError if a file is marked as read-only.
+
+    Renaming another file over it would work on most systems: who protected it did not mean that.
+    """
+    if not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise OutputError(
+            f"{path}: is read-only", remedy="allow writing to it in its properties, or choose another --out"
+        )
+
+
+def require_writable(folder: Path) -> None:
+    """Make the output folder. Raises OutputError if that or writing into it is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as err:  # a name with a NUL, for one
+        raise OutputError(
+            f"{folder}: cannot be written ({getattr(err, 'strerror', err)})",
+            remedy="choose another --out folder",
+        ) from err
+
+
+def require_unused(path: Path) -> None:
+    """Raise OutputError if another program has a GeoPackage open.
+
+    Replacing it would leave that program with the old file, and a write-ahead log that lies beside it (as
+    QGIS keeps one) would be applied to the new one. Source: sqlite.org/howtocorrupt.html, section 1.4.
+    """
+    if path.suffix.lower() != ".gpkg":
+        return
+    logs = [f"{path.name}{end}" for end in ("-wal", "-shm", "-journal")]
+    found = [name for name in logs if path.with_name(name).exists()]
+    if not found and not _is_locked(path):
+        return
+    why = f"its {found[0]} is there" if found else "it is locked"
+    remedy = "close it there (in QGIS: remove its layers from the project), then try again"
+    if found:
+        remedy += f"; if no program has it open, a crash left {found[0]}: open and close {path.name} once"
+    raise OutputError(f"{path}: is open in another program ({why})", remedy=remedy)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+            db.execute("BEGIN EXCLUSIVE")
+            db.rollback()
+    except sqlite3.OperationalError as err:
+        return getattr(err, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    except sqlite3.DatabaseError:  # no SQLite file at all: nobody can hold it as one
+        return False
+    return False

@@ -1,0 +1,1 @@
+"""Plots measured: canopy, objects, rows, evenness, colour and height."""

@@ -1,0 +1,1 @@
+"""Layers and their styles, written as GeoPackage, FlatGeobuf, GeoParquet or GeoJSON."""

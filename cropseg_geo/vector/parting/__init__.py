@@ -1,0 +1,1 @@
+"""Plants that touch, parted at their necks."""
