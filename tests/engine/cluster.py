@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distributed import Client
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -31,6 +33,13 @@ class Cluster:
         worker = self._start("worker", self.address, "--nthreads", "1", "--no-nanny", cwd=cwd, **environment)
         self.workers.append(worker)
         return worker
+
+    def require_worker(self) -> None:
+        """One at least lives, and the scheduler knows it: a test of a shared cluster may run alone."""
+        if all(worker.poll() is not None for worker in self.workers):
+            self.add_worker()
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(1, timeout=60)
 
     def kill(self, process: subprocess.Popen) -> None:
         """As a power cut does it."""

@@ -68,6 +68,7 @@ def test_law_3_a_worker_killed_one_slow_and_one_late_change_no_byte(dask_cluster
 
 
 def test_a_second_run_on_the_cluster_takes_up_what_is_there_and_repairs_it(dask_cluster, reference, tmp_path):
+    dask_cluster.require_worker()
     job = fake_job(tmp_path, seconds=0)
     workers = Workers(scheduler=dask_cluster.address)
     run_blocks(job, workers=workers)
@@ -83,12 +84,14 @@ def test_a_second_run_on_the_cluster_takes_up_what_is_there_and_repairs_it(dask_
 
 
 def test_an_error_of_a_block_arrives_as_it_is(dask_cluster, tmp_path):
+    dask_cluster.require_worker()
     job = with_predictor(fake_job(tmp_path), NanPredictor())
     with pytest.raises(InferenceError, match=r"not finite for tile \(\d, \d\)"):
         run_blocks(job, workers=Workers(scheduler=dask_cluster.address))
 
 
 def test_workers_that_cannot_do_the_job_are_named_before_any_work(dask_cluster, tmp_path):
+    dask_cluster.require_worker()
     workers = Workers(scheduler=dask_cluster.address)
     unseen = fake_job(tmp_path, store="memory://only/here.zarr")
     with pytest.raises(ResourceError, match=r"worker tcp://.* blocks cannot be seen from here") as refused:
@@ -103,6 +106,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(
     dask_cluster, reference, tmp_path, monkeypatch
 ):
     """The last worker dies; the run says so and goes on when another one comes, or ends after a while."""
+    dask_cluster.require_worker()
     for worker in dask_cluster.workers[1:]:
         if worker.poll() is None:
             dask_cluster.kill(worker)
