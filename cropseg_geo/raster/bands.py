@@ -106,7 +106,7 @@ def open_bands(
     with opened(path) as dataset:
         chosen = dict(bands or {})
         if bands is None or also_named:
-            named = _named_bands(info, dataset.descriptions)
+            named = _named_bands(info)
             chosen |= {n: k for n, k in named.items() if n not in chosen and k not in chosen.values()}
         _require_bands(info, chosen)
         _require_overlap(info, ground)
@@ -158,13 +158,11 @@ def parse_bands(text: str) -> dict[str, int]:
     return bands
 
 
-def _named_bands(info: RasterInfo, descriptions: tuple[str | None, ...]) -> dict[str, int]:
+def _named_bands(info: RasterInfo) -> dict[str, int]:
     found: dict[str, int] = {}
-    for number, texts in enumerate(zip(info.colours, descriptions, strict=True), start=1):
-        for text in texts:
-            name = plain_name(text or "")
-            if name in BAND_NAMES:
-                found.setdefault(name, number)
+    for number, name in enumerate(info.colours, start=1):
+        if name in BAND_NAMES:
+            found.setdefault(name, number)
     return found
 
 

@@ -90,8 +90,8 @@ def _why_unreadable(path: str, err: Exception) -> str:
 class RasterInfo:
     """Facts about one raster file.
 
-    ``colours`` names each band: by the file's colour interpretation, or, where that is silent, by the band's
-    description (multispectral cameras' files have no other names).
+    ``colours`` names each band: by the file's colour interpretation, or, where that is silent or GDAL's own
+    guess, by the band's description (multispectral cameras' files have no other names).
     ``companions`` are its other files: name, size (bytes), time of change (ns).
     ``validity`` names where validity comes from: ``alpha``, ``mask``, ``nodata`` or ``none`` (all pixels are
     valid). NaN in a floating-point band is invalid in every case.
@@ -208,10 +208,17 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
 
 
 def _colours(dataset: Any) -> tuple[str, ...]:
-    """What each band is; a description counts where it is the name of a colour that no band has yet."""
+    """What each band is; a description counts where it is the name of a colour that no band has yet.
+
+    GDAL calls the first three bands red, green and blue where their writer said nothing: descriptions of all
+    three as different colours are then what somebody said.
+    """
     names = [interpretation.name for interpretation in dataset.colorinterp]
-    for k, text in enumerate(dataset.descriptions):
-        name = plain_name(text or "")
+    described = [plain_name(text or "") for text in dataset.descriptions]
+    said = set(described[:3])
+    if tuple(names[:3]) == ("red", "green", "blue") and len(said) == 3 and said <= set(BAND_NAMES):
+        names[:3] = described[:3]
+    for k, name in enumerate(described):
         if names[k] in ("gray", "undefined") and name in BAND_NAMES and name not in names:
             names[k] = name
     return tuple(names)

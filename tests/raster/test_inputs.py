@@ -187,6 +187,21 @@ def test_bands_whose_colours_only_their_descriptions_name_are_found_by_them(tmp_
     assert source_of(path).bands == (2, 3, 4)
 
 
+def test_descriptions_overrule_what_gdal_calls_the_first_three_bands_by_itself(tmp_path):
+    path = write_raster(tmp_path / "bgr.tif", np.ones((3, 20, 20), dtype=np.uint8))
+    assert inspect_raster(path).colours == ("red", "green", "blue")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue", "Green", "Red")
+    assert source_of(path).bands == (3, 2, 1)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("NIR", "Red", "Green")
+    with pytest.raises(InputError, match="names its bands nir, red, green"):
+        source_of(path)
+    with rasterio.open(path, "r+") as dataset:  # no three colours: nothing to go by
+        dataset.descriptions = ("Red", "Red", "Green")
+    assert source_of(path).bands == (1, 2, 3)
+
+
 def test_an_alpha_band_that_only_the_user_knows_is_none_of_the_colours(tmp_path):
     values = np.stack([np.full((20, 20), i, dtype=np.uint8) for i in range(1, 5)])
     info = inspect_raster(write_raster(tmp_path / "argb.tif", values, photometric="MINISBLACK"))
