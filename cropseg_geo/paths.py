@@ -1,8 +1,14 @@
-"""Paths as users and files give them."""
+"""Paths as callers and files give them: of any type that has a path, one or several, there or not."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
+from typing import Any
+
+from cropseg_geo.errors import InputError
 
 
 def is_there(path: str | Path) -> bool:
@@ -24,3 +30,38 @@ def is_pipe(path: str | Path) -> bool:
     (False, False)
     """
     return is_there(path) and not (Path(path).is_file() or Path(path).is_dir())
+
+
+def path_text(path: Any) -> str:
+    """A path of any type as text.
+
+    >>> from pathlib import Path
+    >>> path_text(Path("a.tif"))
+    'a.tif'
+
+    Raises
+    ------
+    InputError
+        For what is neither a text nor a path, such as an open dataset.
+    """
+    if not isinstance(path, str | PathLike):
+        raise InputError(
+            f"a path is expected, and {type(path).__name__} is given",
+            remedy="give the path of the file, as text or as pathlib.Path",
+        )
+    return os.fsdecode(path)
+
+
+def several_paths(paths: Any) -> list[str]:
+    """One path, or any iterable of paths, as a list of texts.
+
+    >>> several_paths("a.tif"), several_paths(name for name in ("a", "b"))
+    (['a.tif'], ['a', 'b'])
+
+    Raises
+    ------
+    InputError
+        As :func:`path_text`.
+    """
+    is_many = isinstance(paths, Iterable) and not isinstance(paths, str)
+    return [path_text(path) for path in (paths if is_many else (paths,))]

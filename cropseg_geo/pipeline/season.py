@@ -15,8 +15,8 @@ from typing import Any
 
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
-from cropseg_geo.given import several_paths
 from cropseg_geo.outputs.refusals import require_writable
+from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
 from cropseg_geo.raster.info import is_remote, raster_stem

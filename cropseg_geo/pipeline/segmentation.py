@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
-from cropseg_geo.given import path_text
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
 from cropseg_geo.options import Options
 from cropseg_geo.outputs.names import Outputs, require_nameable
 from cropseg_geo.outputs.publishing import publish
 from cropseg_geo.outputs.rasters import output_ground
+from cropseg_geo.paths import path_text
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model

@@ -12,8 +12,8 @@ import pandas as pd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
-from cropseg_geo.given import several_paths
 from cropseg_geo.outputs.publishing import drafted, write_text
+from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
 from cropseg_geo.plots.dates import survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table

@@ -19,8 +19,7 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.given import path_text
-from cropseg_geo.paths import is_pipe, is_there
+from cropseg_geo.paths import is_pipe, is_there, path_text
 
 _TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}

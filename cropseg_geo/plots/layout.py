@@ -18,8 +18,8 @@ from pyproj import CRS
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.given import path_text
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import path_text
 from cropseg_geo.plots.files import read_layer, with_crs
 from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
 from cropseg_geo.plots.tables import with_plain_names, with_plain_values

@@ -15,10 +15,9 @@ from affine import Affine
 from rasterio.features import geometry_mask
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_pipe
+from cropseg_geo.paths import is_pipe, path_text
 
 
 @dataclass(frozen=True)

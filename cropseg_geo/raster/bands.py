@@ -22,9 +22,9 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
-from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import path_text
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.validity import valid_pixels

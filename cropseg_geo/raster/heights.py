@@ -24,9 +24,9 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
-from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import path_text
 from cropseg_geo.raster.info import GDAL_ERRORS, inspect_raster, opened
 
 _UNITS_M = {

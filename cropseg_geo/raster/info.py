@@ -16,9 +16,8 @@ from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
-from cropseg_geo.given import path_text
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_pipe, is_there
+from cropseg_geo.paths import is_pipe, is_there, path_text
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.requirements import require_georeference, require_pixels, require_sources
 from cropseg_geo.raster.s3 import endpoint_options

@@ -16,9 +16,9 @@ import rasterio
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
-from cropseg_geo.given import path_text
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import path_text
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.pyramid import NODATA

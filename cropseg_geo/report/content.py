@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InputError, ModelError
 from cropseg_geo.events import Listener, Warned
-from cropseg_geo.given import path_text
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
+from cropseg_geo.paths import path_text
 from cropseg_geo.raster.info import inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles, mask_classes
 from cropseg_geo.report.figures import Figures, count_mask

@@ -18,6 +18,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import read_card
+from training import fit as fitting
 from training.augment import Augmentation
 from training.data import MANIFEST, by_dataset, default_data_root, manifest_digest, read_pairs
 from training.devices import share_statistics
@@ -99,7 +100,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(root, whole, tmp_path, m
         saves.append(state["step"])
         raise KeyboardInterrupt
 
-    save = __import__("training.fit", fromlist=["save_checkpoint"]).save_checkpoint
+    save = fitting.save_checkpoint
     with monkeypatch.context() as patch:
         patch.setattr("training.fit.save_checkpoint", stop_after_first)
         with pytest.raises(KeyboardInterrupt):
@@ -127,7 +128,7 @@ def test_stochastic_depth_goes_on_as_it_would_have(root, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         update(average, network, recipe, step)
 
-    update = __import__("training.fit", fromlist=["_update_average"])._update_average
+    update = fitting._update_average
     with monkeypatch.context() as patch:
         patch.setattr("training.fit._update_average", stop_at_the_fifth)
         with pytest.raises(KeyboardInterrupt):

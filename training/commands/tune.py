@@ -15,7 +15,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.model.onnx_file import SUFFIX
 from cropseg_geo.model.zoo import DEFAULT_MODEL
 from cropseg_geo.outputs.refusals import require_writable
-from training.data import DATA_VARIABLE
+from training.commands import tune_options as options
 from training.sources.tuning import KEEP, STEPS, Plan, require_free_name, tune
 
 if TYPE_CHECKING:
@@ -27,49 +27,22 @@ tune_app = typer.Typer(
     "of pictures, and both models are scored on it. An interrupted command goes on where it stopped.",
 )
 
-Ortho = Annotated[Path, typer.Argument(help="Orthomosaic, a file that GDAL opens.")]
-Out = Annotated[Path, typer.Option("-o", "--out", help="The model file to write (.safetensors).")]
-Model = Annotated[str, typer.Option("-m", "--model", help="Model to start from: a name or a weights file.")]
-Steps = Annotated[int, typer.Option(min=1, help="Training steps of 8 crops; 0.7 s each on two idle cores.")]
-Keep = Annotated[
-    float,
-    typer.Option(help="Share of crops from the product's own training data, against forgetting other crops."),
-]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", envvar=DATA_VARIABLE, help="Where these are; ../shared/data where it is there"),
-]
-Run = Annotated[
-    Path | None, typer.Option("--run", help="Folder for dataset and checkpoints; <out>-run without one")
-]
-Name = Annotated[str | None, typer.Option(help="Name of the model; the file's without one")]
-Licence = Annotated[str, typer.Option(help="Licence of your pictures and labels, for the model card.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")]
-Workers = Annotated[int, typer.Option(min=0, help="Loader processes.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")]
-Onnx = Annotated[
-    bool, typer.Option("--onnx/--no-onnx", help="Write the model's ONNX form, too: for CPUs without torch.")
-]
-Bands = Annotated[str | None, typer.Option(help="Band numbers of red, green, blue, e.g. 3,2,1.")]
-Scale = Annotated[str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.")]
-AlphaBand = Annotated[int | None, typer.Option(help="Band that marks valid pixels without being flagged.")]
-
 
 @tune_app.command()
 def pairs(
     folder: Annotated[Path, typer.Argument(help="images/ and masks/, or a.jpg beside a_mask.png.")],
-    out: Out,
-    model: Model = DEFAULT_MODEL,
-    steps: Steps = STEPS,
-    keep: Keep = KEEP,
-    data: Data = None,
-    run: Run = None,
-    name: Name = None,
-    licence: Licence = "",
-    overwrite: Overwrite = False,
-    workers: Workers = 1,
-    device: Device = "auto",
-    onnx: Onnx = True,
+    out: options.Out,
+    model: options.Model = DEFAULT_MODEL,
+    steps: options.Steps = STEPS,
+    keep: options.Keep = KEEP,
+    data: options.Data = None,
+    run: options.Run = None,
+    name: options.Name = None,
+    licence: options.Licence = "",
+    overwrite: options.Overwrite = False,
+    workers: options.Workers = 1,
+    device: options.Device = "auto",
+    onnx: options.Onnx = True,
 ) -> None:
     """From pictures and masks: above 0 is vegetation; 255 is unknown unless masks hold only 0 and 255."""
     from training.sources.pairs import prepare_pairs
@@ -86,29 +59,29 @@ def pairs(
 
 @tune_app.command()
 def polygons(
-    ortho: Ortho,
+    ortho: options.Ortho,
     canopy: Annotated[str, typer.Argument(help="Canopy polygons, any CRS: FILE or FILE|layername=NAME.")],
-    out: Out,
+    out: options.Out,
     area: Annotated[
         str | None,
         typer.Option(
             help="Polygons within which every plant is outlined; the hull of the canopy without them"
         ),
     ] = None,
-    bands: Bands = None,
-    scale: Scale = None,
-    alpha_band: AlphaBand = None,
-    model: Model = DEFAULT_MODEL,
-    steps: Steps = STEPS,
-    keep: Keep = KEEP,
-    data: Data = None,
-    run: Run = None,
-    name: Name = None,
-    licence: Licence = "",
-    overwrite: Overwrite = False,
-    workers: Workers = 1,
-    device: Device = "auto",
-    onnx: Onnx = True,
+    bands: options.Bands = None,
+    scale: options.Scale = None,
+    alpha_band: options.AlphaBand = None,
+    model: options.Model = DEFAULT_MODEL,
+    steps: options.Steps = STEPS,
+    keep: options.Keep = KEEP,
+    data: options.Data = None,
+    run: options.Run = None,
+    name: options.Name = None,
+    licence: options.Licence = "",
+    overwrite: options.Overwrite = False,
+    workers: options.Workers = 1,
+    device: options.Device = "auto",
+    onnx: options.Onnx = True,
 ) -> None:
     """From an orthomosaic and canopy polygons, such as a corrected canopy layer of `cropseg segment`."""
     from training.sources.polygons import Reading, prepare_polygons
@@ -141,24 +114,24 @@ def polygons(
 
 @tune_app.command()
 def heights(
-    ortho: Ortho,
+    ortho: options.Ortho,
     dsm: Annotated[Path, typer.Argument(help="Digital surface model of the same flight.")],
-    out: Out,
+    out: options.Out,
     dtm: Annotated[Path | None, typer.Option(help="Terrain model; estimated without one.")] = None,
     decisions: Annotated[
         Path | None, typer.Option(help="Decisions saved from labels/sheet.html of an earlier run.")
     ] = None,
-    model: Model = DEFAULT_MODEL,
-    steps: Steps = STEPS,
-    keep: Keep = KEEP,
-    data: Data = None,
-    run: Run = None,
-    name: Name = None,
-    licence: Licence = "",
-    overwrite: Overwrite = False,
-    workers: Workers = 1,
-    device: Device = "auto",
-    onnx: Onnx = True,
+    model: options.Model = DEFAULT_MODEL,
+    steps: options.Steps = STEPS,
+    keep: options.Keep = KEEP,
+    data: options.Data = None,
+    run: options.Run = None,
+    name: options.Name = None,
+    licence: options.Licence = "",
+    overwrite: options.Overwrite = False,
+    workers: options.Workers = 1,
+    device: options.Device = "auto",
+    onnx: options.Onnx = True,
 ) -> None:
     """From an orthomosaic and its heights alone: the labels are made from them; look at these in labels/."""
     from training.sources.heights import prepare_heights

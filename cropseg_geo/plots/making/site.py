@@ -12,8 +12,7 @@ import shapely
 from pyproj import CRS
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.given import path_text
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_there, path_text
 from cropseg_geo.plots.files import read_layer
 from cropseg_geo.plots.making.control import Fit, Motion, Placement, along_line, corners_in_order, fit_trial
 from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
