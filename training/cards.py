@@ -36,8 +36,8 @@ CANOPY = Prose(
         "Species, soils, cameras and light that are not among the training data below: look at the result.",
         "At 2 cm/px and coarser, gaps between leaves close, and a stand of maize becomes one canopy.",
         "The colour index that the network starts from has one threshold for the whole tile, read off its "
-        "histogram. Apart "
-        "from that, a pixel's result depends on its surroundings only: there is no position code.",
+        "histogram, with a say for the network, and one measure of the tile's noise. Apart from that, a "
+        "pixel's result depends on its surroundings only: there is no position code.",
     ),
 )
 """Holds for the ``canopy`` networks that ship by the definition of their classes and by their build."""

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.networks.prior import excess_green
+from cropseg_geo.model.networks.greenness import excess_green
 from cropseg_geo.model.networks.threshold import BINS, LearnedThreshold, bin_of, from_bin_on, histogram
 from training.augment import Augmentation, make_crop
 from training.data import CERTAIN, UNKNOWN, Pair, held_out, manifest_digest

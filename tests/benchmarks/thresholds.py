@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cropseg_geo.model.networks.prior import excess_green
+from cropseg_geo.model.networks.greenness import excess_green
 from cropseg_geo.model.networks.threshold import BINS, bin_of, from_bin_on
 from cropseg_geo.model.runtime import load_network
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model

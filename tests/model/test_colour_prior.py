@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from cropseg_geo.model.networks import build_network
-from cropseg_geo.model.networks.prior import REACH, ColourPrior, standardised_green
+from cropseg_geo.model.networks.greenness import REACH
+from cropseg_geo.model.networks.prior import ColourPrior, standardised_green
 from cropseg_geo.model.networks.threshold import BINS, HIGHEST, LOWEST
 from cropseg_geo.model.runtime import load_network
 from cropseg_geo.model.zoo import find_model

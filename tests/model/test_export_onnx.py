@@ -22,7 +22,8 @@ CANOPY = {
     "upsampler": "fade-lite",
     "output": "shuffle",
     "detail_width": 8,
-    "colour_prior": 5.0,
+    "colour_prior": 18.0,
+    "colour_doubted": 5.0,
 }
 FADE = {**BEIT, "upsampler": "fade"}
 

@@ -68,6 +68,9 @@ class CanopyNet(nn.Module):
         leaves it out. See :mod:`cropseg_geo.model.networks.prior`.
     colour_shift
         What is added to the index before it is weighed; above 0, paler green counts as vegetation.
+    colour_doubted
+        The index's weight in training, for a finished model in which it weighs more: what it falls back to
+        where it is doubted; 0 doubts nothing.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class CanopyNet(nn.Module):
         detail_width: int = 0,
         colour_prior: float = 0.0,
         colour_shift: float = 0.0,
+        colour_doubted: float = 0.0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -110,7 +114,8 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
-        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
+        index = colour_prior, classes, colour_shift, colour_doubted
+        self.prior = ColourPrior(*index) if colour_prior else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)
 

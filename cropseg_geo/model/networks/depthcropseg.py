@@ -34,8 +34,8 @@ class DepthCropSeg(nn.Module):
         Channels of the decoder.
     upsampler
         How the decoder upsamples: ``"fade"``, ``"fade-lite"`` or ``"bilinear"``.
-    colour_prior, colour_shift
-        Weight and shift of the colour index under the logits, as in ``canopy``; the paper has none.
+    colour_prior, colour_shift, colour_doubted
+        The colour index under the logits, as in ``canopy``; the paper has none.
     """
 
     def __init__(
@@ -51,13 +51,15 @@ class DepthCropSeg(nn.Module):
         upsampler: str = "fade",
         colour_prior: float = 0.0,
         colour_shift: float = 0.0,
+        colour_doubted: float = 0.0,
     ) -> None:
         super().__init__()
         vit = build_vit(encoder, img_size=img_size, drop_path=drop_path)
         self.encoder = VitAdapter(vit, heads=heads, value_ratio=value_ratio, drop_path=drop_path)
         self.decoder = PixelDecoder(self.encoder.channels, [width] * 4, upsampler=upsampler)
         self.classifier = nn.Conv2d(width, classes, 3, padding=1)
-        self.prior = ColourPrior(colour_prior, classes, colour_shift) if colour_prior else None
+        index = colour_prior, classes, colour_shift, colour_doubted
+        self.prior = ColourPrior(*index) if colour_prior else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardised images (N, 3, H, W), H and W multiples of 32 → logits (N, classes, H, W)."""

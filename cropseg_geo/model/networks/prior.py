@@ -6,8 +6,10 @@ nothing of leaves, but carries over to fields that nobody has seen. So the index
 network learns what has to be added to it: dry leaves, shade, litter, algae. Its threshold was learned before
 the network was, and stays as it is; see :mod:`cropseg_geo.model.networks.threshold`.
 
-Source: excess green, D. M. Woebbecke et al. (1995), Transactions of the ASAE 38(1). Ours: the threshold, the
-scale in units of the distance between the two groups, and the index's place on the logits.
+In the finished model the index may weigh more than in training, for it draws the better outlines. Then it has
+to be doubted where there is reason: the network has a say in its threshold, for soil in green light and a
+closed canopy have the same histogram, but do not look alike; noise is averaged away; and what clipped colours
+make of it weighs no more than in training. Ours, no published method.
 """
 
 from __future__ import annotations
@@ -16,18 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cropseg_geo.model.networks.threshold import LearnedThreshold
+from cropseg_geo.model.networks.greenness import Greenness, Parting, in_range, look_at
+from cropseg_geo.model.networks.threshold import LearnedThreshold, contradicted, histogram
 
-LEAST_CONTRAST = 0.1
-"""Distance of the groups' means, as a share of the mean brightness, below which the picture counts as one
-group: noise must not be stretched to vegetation and soil."""
+_SAY = 100.0
+"""What a threshold loses, in logits, where the network contradicts it everywhere: one for each pixel in a
+hundred."""
 
-REACH = 1.5
-"""The index ends here, in distances between the groups."""
-
-_DARK = 0.02
-_EMPTY = 1e-5
-"""Share of the picture that every group counts as the picture's mean: a group of no pixels has no other."""
+_OPEN = 0.0003
+"""Belief that every threshold has before the network is heard, whatever the histogram says of it."""
 
 
 class ColourPrior(nn.Module):
@@ -41,6 +40,9 @@ class ColourPrior(nn.Module):
         Channels of the logits, the background first.
     shift
         Added to the index, in distances between the means; above 0, paler green counts as vegetation.
+    doubted
+        Weight in training: with it the network judges the threshold, and to it the index falls back where
+        colours are clipped. 0 doubts nothing, noise neither.
 
     Attributes
     ----------
@@ -51,21 +53,42 @@ class ColourPrior(nn.Module):
     """
 
     temperature: Tensor
-    share: Tensor
+    side: Tensor
 
-    def __init__(self, weight: float, classes: int, shift: float = 0.0) -> None:
+    def __init__(self, weight: float, classes: int, shift: float = 0.0, doubted: float = 0.0) -> None:
         super().__init__()
-        share = torch.full((1, classes, 1, 1), weight / 2.0)
-        share[:, 0] = -weight / 2.0
-        self.shift = shift
+        self.weight, self.shift, self.doubted = weight, shift, doubted
+        side = torch.full((1, classes, 1, 1), 0.5)
+        side[:, 0] = -0.5
         self.threshold = LearnedThreshold().requires_grad_(requires_grad=False)
-        self.register_buffer("share", share, persistent=False)
+        self.register_buffer("side", side, persistent=False)
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W), H and W even → (N, classes, H, W)."""
-        green = standardised_green(images, self.threshold) + self.shift
-        return (logits.float() + self.share.float() * green) / self.temperature.float()
+        logits = logits.float()
+        moved = logits + self.side.float() * self._weighed_index(images, logits)
+        return moved / self.temperature.float()
+
+    @torch.no_grad()
+    def _weighed_index(self, images: Tensor, logits: Tensor) -> Tensor:
+        """(N, 1, H, W)."""
+        seen = look_at(images)
+        votes = self.threshold.votes(seen.shares)
+        parting = seen.parted_at(self.threshold.place(votes))
+        if not self.doubted:
+            return self.weight * (parting.index(seen.green) + self.shift)
+        plants = histogram(seen.relative, self._opinion(seen, parting, logits))
+        heard = (votes + _OPEN).log() - _SAY * contradicted(seen.shares, plants)
+        parting = seen.parted_at(self.threshold.place(heard.softmax(dim=1)))
+        index = parting.index(seen.calmed(parting).green) + self.shift
+        return (self.doubted + (self.weight - self.doubted) * in_range(images, index)) * index
+
+    def _opinion(self, seen: Greenness, parting: Parting, logits: Tensor) -> Tensor:
+        """What the network makes of the index as in training: probability of not being the first class in
+        blocks of 2 × 2 pixels, (N, H W / 4)."""
+        moved = F.avg_pool2d(logits, 2) + self.side.float() * self.doubted * parting.index(seen.coarse)
+        return 1.0 - moved.softmax(dim=1)[:, 0].flatten(1)
 
 
 @torch.no_grad()
@@ -74,31 +97,5 @@ def standardised_green(images: Tensor, threshold: LearnedThreshold) -> Tensor:
 
     1 is the distance between the means of the pixels above and below the threshold.
     """
-    green, brightness = excess_green(images)
-    seen = F.avg_pool2d(green, 2)
-    cut = threshold((seen / brightness).flatten(1))[:, None, None, None] * brightness
-    distance = _distance(seen, cut)
-    index: Tensor = (green - cut) / torch.maximum(distance, LEAST_CONTRAST / 3.0 * brightness)
-    return index.clamp(-REACH, REACH)
-
-
-def excess_green(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, 3, H, W) on −1–1 → 2G − R − B (N, 1, H, W), and the sum of each image's means (N, 1, 1, 1).
-
-    The values are on −2–2, and their share of that sum does not depend on exposure.
-    """
-    colours = (images.float() + 1.0) / 2.0
-    green = 3.0 * colours[:, 1:2] - colours.sum(dim=1, keepdim=True)
-    return green, 3.0 * (colours.mean(dim=(1, 2, 3), keepdim=True) + _DARK)
-
-
-def _distance(seen: Tensor, cut: Tensor) -> Tensor:
-    """Distance between the means of what lies above and below a cut; (N, 1, H, W) and (N, 1, 1, 1) → the
-    latter."""
-    everything = seen.mean(dim=(2, 3), keepdim=True)
-    above = (seen > cut).to(seen.dtype)
-    share = above.mean(dim=(2, 3), keepdim=True)
-    sum_above = (seen * above).mean(dim=(2, 3), keepdim=True)
-    high = (sum_above + _EMPTY * everything) / (share + _EMPTY)
-    low = (everything - sum_above + _EMPTY * everything) / (1.0 - share + _EMPTY)
-    return high - low
+    seen = look_at(images)
+    return seen.parted_at(threshold(seen.relative)).index(seen.green)

@@ -54,8 +54,7 @@ class LearnedThreshold(nn.Module):
 
     def forward(self, greenness: Tensor) -> Tensor:
         """Greenness of some pixels (N, P) → threshold of each picture (N,), in its units."""
-        threshold: Tensor = (self.votes(histogram(greenness)) * self.candidates).sum(dim=1)
-        return threshold
+        return self.place(self.votes(histogram(greenness)))
 
     def votes(self, shares: Tensor) -> Tensor:
         """Histograms (N, ``BINS``) that sum up to 1 → how much each candidate is believed (N, ``BINS``)."""
@@ -63,9 +62,16 @@ class LearnedThreshold(nn.Module):
         scores: Tensor = self.score(F.silu(self.judge(seen)))[:, 0]
         return (scores + self.habit).softmax(dim=1)
 
+    def place(self, votes: Tensor) -> Tensor:
+        """How much each candidate is believed (N, ``BINS``) → threshold of each picture (N,): the mean."""
+        threshold: Tensor = (votes * self.candidates).sum(dim=1)
+        return threshold
 
-def histogram(greenness: Tensor) -> Tensor:
+
+def histogram(greenness: Tensor, counted: Tensor | None = None) -> Tensor:
     """Greenness (N, P) → shares of the pixels (N, ``BINS``); what lies outside counts to the last bin there.
+
+    ``counted`` (N, P): how much of each pixel counts; None counts them whole.
 
     A bin's number is written with two digits, and a matrix product counts the pairs of them: the work of
     twenty comparisons for each pixel instead of ninety-six.
@@ -77,6 +83,8 @@ def histogram(greenness: Tensor) -> Tensor:
         (digit == torch.arange(size, device=digit.device, dtype=digit.dtype)[:, None]).to(greenness.dtype)
         for digit, size in ((coarse, _COARSE), (fine, _FINE))
     )
+    if counted is not None:
+        first = first * counted.unsqueeze(1)
     return (first @ second.transpose(1, 2)).flatten(1) / greenness.shape[1]
 
 
@@ -88,6 +96,13 @@ def bin_of(greenness: Tensor) -> Tensor:
 def from_bin_on(shares: Tensor) -> Tensor:
     """Sums of each bin and those above it, (N, ``BINS``) both: what a threshold at its edge lets pass."""
     return shares.flip(1).cumsum(dim=1).flip(1)
+
+
+def contradicted(shares: Tensor, plants: Tensor) -> Tensor:
+    """Histograms of the pixels and of the plants among them → share of the pixels on the wrong side of each
+    candidate, (N, ``BINS``) all three."""
+    above = from_bin_on(plants)
+    return above[:, :1] - above + from_bin_on(shares - plants)
 
 
 def _describe(shares: Tensor, candidates: Tensor) -> Tensor:
