@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from cropseg_geo.model.networks.greenness import excess_green, in_range, look_at, noise_of
-from cropseg_geo.model.networks.prior import ColourPrior, standardised_green
+from cropseg_geo.model.networks.prior import ColourPrior
 from cropseg_geo.model.networks.threshold import BINS, contradicted, histogram
 
 HEAVY, TRAINED, SHIFT = 18.0, 5.0, 0.03
@@ -118,7 +118,9 @@ def test_without_doubts_it_is_the_index_by_its_weight():
     image, logits = field(), torch.randn(1, 2, 64, 64)
     prior = doubtful(doubted=0.0)
     moved = prior(image, logits) - logits
-    expected = HEAVY / 2 * (standardised_green(image, prior.threshold) + SHIFT)
+    seen = look_at(image)
+    index = seen.parted_at(prior.threshold(seen.relative)).index(seen.green)
+    expected = HEAVY / 2 * (index + SHIFT)
     torch.testing.assert_close(moved[:, 1:], expected, atol=1e-4, rtol=0.0)
 
 

@@ -174,16 +174,20 @@ def test_a_run_in_the_background_where_shells_have_ctrl_c_ignored_is_stopped_by(
     raster = write_raster(tmp_path / "big.tif", scene(3000, 3000), tiled=True)
     out = tmp_path / "out"
     args = ["segment", raster, "-o", out, "--tile", 256, "--overlap", 32, "--events"]
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # children inherit that
+    # Children inherit what is ignored; the other signal is not, even where the tests run under nohup.
+    number = getattr(signal, name)
+    handlers = {signal.SIGINT: signal.SIG_IGN, number: signal.SIG_DFL}
+    before = {n: signal.signal(n, handler) for n, handler in handlers.items()}
     try:
         process = subprocess.Popen(
             [*CROPSEG, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     finally:
-        signal.signal(signal.SIGINT, before)
+        for n, handler in before.items():
+            signal.signal(n, handler)
     with process:
         next(iter(process.stdout))
-        process.send_signal(getattr(signal, name))
+        process.send_signal(number)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
         assert "Stopped. Finished blocks are kept; the same command goes on." in process.stderr.read()

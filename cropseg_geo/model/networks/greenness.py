@@ -41,7 +41,7 @@ _AROUND = 3
 """Side of the square of 2 × 2 blocks that a noisy index is averaged over."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parting:
     """A threshold, and the distance between the means of what lies above and below; (N, 1, 1, 1) both."""
 
@@ -53,7 +53,7 @@ class Parting:
         return ((green - self.cut) / self.distance).clamp(-REACH, REACH)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Greenness:
     """What the index knows of some images.
 

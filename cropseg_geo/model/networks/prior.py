@@ -89,13 +89,3 @@ class ColourPrior(nn.Module):
         blocks of 2 × 2 pixels, (N, H W / 4)."""
         moved = F.avg_pool2d(logits, 2) + self.side.float() * self.doubted * parting.index(seen.coarse)
         return 1.0 - moved.softmax(dim=1)[:, 0].flatten(1)
-
-
-@torch.no_grad()
-def standardised_green(images: Tensor, threshold: LearnedThreshold) -> Tensor:
-    """Images (N, 3, H, W) on −1–1 → (N, 1, H, W): excess green, 0 at each image's threshold.
-
-    1 is the distance between the means of the pixels above and below the threshold.
-    """
-    seen = look_at(images)
-    return seen.parted_at(threshold(seen.relative)).index(seen.green)
