@@ -41,8 +41,8 @@ class ColourPrior(nn.Module):
     shift
         Added to the index, in distances between the means; above 0, paler green counts as vegetation.
     doubted
-        Weight in training: with it the network judges the threshold, and to it the index falls back where
-        colours are clipped. 0 doubts nothing, noise neither.
+        Weight that the network learned under: with it the network judges the threshold, and to it the index
+        falls back where colours are clipped. 0 doubts nothing, noise neither.
 
     Attributes
     ----------
