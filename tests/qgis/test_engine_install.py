@@ -73,11 +73,15 @@ def test_an_unknown_accelerator_is_refused():
 def test_uv_is_told_what_pip_is_configured_to_use(tmp_path):
     site, own = tmp_path / "pip.conf", tmp_path / "own.conf"
     site.write_text("[global]\nindex-url = https://one/simple\nproxy = http://proxy:8080\ntimeout = 5\n")
-    own.write_text("[install]\nindex-url = https://two/simple\nfind-links =\n  /a\n  /b\n")
+    folder, page, missing = tmp_path / "wheels", "https://two/wheels.html", tmp_path / "missing"
+    folder.mkdir()
+    places = "".join(f"\n  {place}" for place in (folder, missing, missing.as_uri(), page, folder.as_uri()))
+    own.write_text(f"[install]\nindex-url = https://two/simple\nfind-links ={places}\n")
     told = for_uv({"PIP_TRUSTED_HOST": "two three", "PIP_CERT": "/ca.pem"}, [site, own, tmp_path / "none"])
     assert told == {
         "UV_DEFAULT_INDEX": "https://two/simple",
-        "UV_FIND_LINKS": "/a,/b",
+        # pip warns of a missing folder and goes on, uv does not.
+        "UV_FIND_LINKS": f"{folder},{page},{folder.as_uri()}",
         "UV_INSECURE_HOST": "two three",
         "SSL_CERT_FILE": "/ca.pem",
         "ALL_PROXY": "http://proxy:8080",

@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 VARIABLES = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -43,11 +45,22 @@ def for_uv(environ: Mapping[str, str], files: list[Path] | None = None) -> dict[
             settings[name] = value
     if any(environ.get(name) or environ.get(name.lower()) for name in ("HTTPS_PROXY", "HTTP_PROXY")):
         settings.pop("proxy", None)
+    values = {name: settings[name].split() for name in VARIABLES if name in settings}
+    # pip warns of a folder that is not there and goes on; uv would end.
+    values["find-links"] = [place for place in values.get("find-links", ()) if _is_there(place)]
     return {
-        variable: ("," if variable in _COMMAS else " ").join(settings[name].split())
+        variable: ("," if variable in _COMMAS else " ").join(values[name])
         for name, variable in VARIABLES.items()
-        if name in settings and not environ.get(variable)
+        if values.get(name) and not environ.get(variable)
     }
+
+
+def _is_there(place: str) -> bool:
+    """A page's address, or a path that exists."""
+    address = urlsplit(place)
+    if address.scheme == "file":
+        return Path(url2pathname(address.path)).exists()
+    return "://" in place or Path(place).expanduser().exists()
 
 
 def _settings(path: Path) -> dict[str, str]:
