@@ -16,15 +16,17 @@ from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.predictor import TorchPredictor
-from cropseg_geo.model.weights import read_card, save_weights
+from cropseg_geo.model.weights import load_state, read_card, save_weights
 from training.augment import Augmentation
 from training.commands.tune import tune_app
 from training.data import MANIFEST, Pair
+from training.export import half_precision
 from training.recipe import CANOPY_S
 from training.sources import tuning
 from training.sources.dataset import read_dataset
 from training.sources.heights import prepare_heights
 from training.sources.tuning import Plan, mixed_shares
+from training.start import load_average
 
 NETWORK = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
 SMALL = replace(CANOPY_S, augmentation=Augmentation(crop_px=64), batch=2)
@@ -170,6 +172,29 @@ def test_the_same_command_goes_on_with_what_is_there(folder, start, tmp_path):
     assert out.read_bytes() == before
 
 
+def test_the_weights_go_as_far_as_they_are_told_without_training_anew(folder, start, tmp_path):
+    shared = ("pairs", folder, "--run", tmp_path / "run", "--name", "m")
+    states, checkpoints = {}, set()
+    for strength in ("1", "0.25", "0.5"):
+        out = tmp_path / f"{strength}.safetensors"
+        options = () if strength == "0.5" else ("--strength", strength)
+        run(*shared, "-o", out, *options, start=start)
+        states[strength] = load_state(out)
+        checkpoints.add((tmp_path / "run" / "last.pt").read_bytes())
+        told = f"; weights {float(strength):.0%} of the way from there" in read_card(out).training_data[1]
+        assert told == (strength != "1")
+    assert len(checkpoints) == 1
+    average = half_precision(load_average(tmp_path / "run" / "last.pt"))
+    assert all(torch.equal(states["1"][name], tensor) for name, tensor in average.items())
+    begun, moved = load_state(start), 0
+    for strength in ("0.25", "0.5"):
+        for name, tensor in states[strength].items():
+            way = torch.lerp(begun[name].float(), states["1"][name].float(), float(strength))
+            assert torch.allclose(tensor.float(), way, rtol=2e-3, atol=1e-6)
+            moved += not torch.equal(tensor, states["1"][name])
+    assert moved > 10
+
+
 def test_polygons_become_a_model_with_the_gsd_of_the_orthomosaic(start, tmp_path):
     ortho = write_raster(tmp_path / "field.tif", scene(128, 160))
     polygons = write_plots(tmp_path / "canopy.gpkg", [(0.15, 0.15, 0.5, 0.5), (0.8, 0.7, 1.3, 1.1)])
@@ -294,7 +319,9 @@ def test_a_bad_folder_ends_the_command_before_training(start, tmp_path):
     assert not (tmp_path / "m-run").exists()
 
 
-@pytest.mark.parametrize(("field", "value"), [("keep", 1.0), ("keep", -0.1), ("steps", 0)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("keep", 1.0), ("keep", -0.1), ("steps", 0), ("strength", 0.0), ("strength", 1.1)]
+)
 def test_plans_that_train_nothing_are_refused(field, value):
     with pytest.raises(InputError, match=f"--{field}"):
         Plan(**{field: value})

@@ -16,7 +16,7 @@ from cropseg_geo.model.onnx_file import SUFFIX
 from cropseg_geo.model.zoo import DEFAULT_MODEL
 from cropseg_geo.outputs.refusals import require_writable
 from training.commands import tune_options as options
-from training.sources.tuning import KEEP, STEPS, Plan, require_free_name, tune
+from training.sources.tuning import KEEP, STEPS, STRENGTH, Plan, require_free_name, tune
 
 if TYPE_CHECKING:
     from training.sources.dataset import Dataset
@@ -35,6 +35,7 @@ def pairs(
     model: options.Model = DEFAULT_MODEL,
     steps: options.Steps = STEPS,
     keep: options.Keep = KEEP,
+    strength: options.Strength = STRENGTH,
     data: options.Data = None,
     run: options.Run = None,
     name: options.Name = None,
@@ -54,7 +55,7 @@ def pairs(
             folder, target, name=job.model_name, licence=licence, listener=_note, on_piece=on_piece
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
 
 
 @tune_app.command()
@@ -74,6 +75,7 @@ def polygons(
     model: options.Model = DEFAULT_MODEL,
     steps: options.Steps = STEPS,
     keep: options.Keep = KEEP,
+    strength: options.Strength = STRENGTH,
     data: options.Data = None,
     run: options.Run = None,
     name: options.Name = None,
@@ -109,7 +111,7 @@ def polygons(
             on_piece=on_piece,
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
 
 
 @tune_app.command()
@@ -124,6 +126,7 @@ def heights(
     model: options.Model = DEFAULT_MODEL,
     steps: options.Steps = STEPS,
     keep: options.Keep = KEEP,
+    strength: options.Strength = STRENGTH,
     data: options.Data = None,
     run: options.Run = None,
     name: options.Name = None,
@@ -150,7 +153,7 @@ def heights(
             on_piece=on_piece,
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
 
 
 class _Prepare(Protocol):
@@ -210,7 +213,7 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     if plan.keep and not kept:
         _note(
             "the product's own training data are not here, so the model may forget crops that yours "
-            "lack; --data names their folder"
+            "lack; --data names their folder, and a smaller --strength forgets less"
         )
     with _counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)

@@ -17,6 +17,13 @@ Keep = Annotated[
     float,
     typer.Option(help="Share of crops from the product's own training data, against forgetting other crops."),
 ]
+Strength = Annotated[
+    float,
+    typer.Option(
+        help="How far the weights go from the start model's to those trained; 1 fits your pictures best "
+        "and forgets most."
+    ),
+]
 Data = Annotated[
     Path | None,
     typer.Option("--data", envvar=DATA_VARIABLE, help="Where these are; ../shared/data where it is there"),

@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.card_fields import freeze_scores
 from cropseg_geo.model.predictor import TorchPredictor
-from cropseg_geo.model.weights import read_card, save_weights
+from cropseg_geo.model.weights import load_state, read_card, save_weights
 from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
 from training.data import MANIFEST, Pair, default_data_root, read_pairs
 from training.recipe import CANOPY_M, CANOPY_S, CLASSES, RECIPES, Recipe
 from training.sources.dataset import Dataset
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 STEPS = 300
 KEEP = 0.5
+STRENGTH = 0.5
+"""Halfway keeps about half of what a crop gains, and nearly all that the start model knew: see DESIGN.md."""
 
 KEPT_SHARES = {"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2}
 """How often a kept crop comes from each of the product's own labelled sets; as in the recipes, the six potted
@@ -51,6 +57,10 @@ class Plan:
         Where these are; None looks at the usual place, and goes without where they are not.
     workers, device
         As :func:`training.fit.fit` takes them.
+    strength
+        How far (0–1) the weights go from the start model's to those that training ended with. Few pictures
+        of one field make a network forget what they lack; between the two it still knows both
+        (arXiv:2109.01903).
     """
 
     model: str | Path = DEFAULT_MODEL
@@ -59,12 +69,18 @@ class Plan:
     data: Path | None = None
     workers: int = 1
     device: str = "auto"
+    strength: float = STRENGTH
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.keep < 1.0:
             raise InputError(
                 f"--keep {self.keep:g} is not a share from 0 up to, but not including, 1",
                 remedy="give 0.5 for half of the crops, 0 for your own pictures alone",
+            )
+        if not 0.0 < self.strength <= 1.0:
+            raise InputError(
+                f"--strength {self.strength:g} is not above 0 and at most 1",
+                remedy=f"give {STRENGTH:g} to go halfway, 1 for the weights as training ended with them",
             )
         if self.steps < 1:
             raise InputError(f"--steps {self.steps} trains nothing", remedy=f"give, say, {STEPS}")
@@ -149,10 +165,11 @@ def tune(
     recipe = tuning_recipe(start, dataset, plan, kept, name=name)
     places = Places(plan.data or dataset.folder, run)
     pairs = (*dataset.pairs("train"), *kept)
+    # Before the training: a name that no card may have is told of at once.
+    card = tuned_card(start, dataset, recipe, keep=plan.keep if kept else 0.0, strength=plan.strength)
     checkpoint = fit(recipe, pairs, places, workers=plan.workers, device=plan.device)
-    card = tuned_card(start, dataset, recipe, keep=plan.keep if kept else 0.0)
-    candidate = run / f"{name}.safetensors"
-    _write(checkpoint, candidate, card)
+    candidate, state = run / f"{name}.safetensors", tuned_state(plan, checkpoint)
+    save_weights(candidate, state, card)
 
     held_out = dataset.pairs("test")
     models = {
@@ -161,7 +178,25 @@ def tune(
     }
     scores = evaluate_pairs(models, held_out, on_picture=on_scoring(len(held_out)))
     own = freeze_scores({f"{row} (held out)": found for row, found in scores_of(name, scores).items()})
-    return Tuned(_write(checkpoint, target, replace(card, scores=own)), scores)
+    return Tuned(save_weights(target, state, replace(card, scores=own)), scores)
+
+
+def tuned_state(plan: Plan, checkpoint: Path) -> dict[str, Tensor]:
+    """The weights that the plan's strength picks between the start model's and the checkpoint's average."""
+    import torch
+
+    from training.export import half_precision
+    from training.start import load_average
+
+    start = load_state(plan.start)
+    return half_precision(
+        {
+            name: torch.lerp(start[name].float(), tensor.float(), plan.strength)
+            if tensor.is_floating_point()
+            else tensor
+            for name, tensor in load_average(checkpoint).items()
+        }
+    )
 
 
 def tuning_recipe(
@@ -221,7 +256,9 @@ def mixed_shares(own: str, kept: tuple[Pair, ...], *, keep: float) -> dict[str, 
     return {own: 1.0 - keep} | {name: keep * weight / total for name, weight in weights.items()}
 
 
-def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: float) -> ModelCard:
+def tuned_card(
+    start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: float, strength: float
+) -> ModelCard:
     """The start model's card for the tuned weights: their origin, and the GSD of the data where it is known.
 
     The licence stays the start model's, whose weights these are adapted from; the licence of the user's
@@ -231,6 +268,7 @@ def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: floa
     gsd = f"{dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else "GSD unknown"
     origin = f"{dataset.pictures} pictures of {_SOURCES[dataset.kind]} ({dataset.source}), {gsd}, {stated}"
     mixed = (f"{keep:.0%} of the crops from the start model's own data",) if keep else ()
+    way = f"; weights {strength:.0%} of the way from there" if strength < 1.0 else ""
     finest, coarsest = start.gsd_range_m
     return replace(
         start,
@@ -242,7 +280,7 @@ def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: floa
         training_data=(
             f"{dataset.name}: {origin}",
             *mixed,
-            f"start: {start.name} {start.version}, {start.licence}, weights {start.weights_digest[:12]}",
+            f"start: {start.name} {start.version}, {start.licence}, weights {start.weights_digest[:12]}{way}",
             *start.training_data,
         ),
         scores=(),
@@ -254,10 +292,3 @@ def tuned_card(start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: floa
 
 def _base(start: ModelCard) -> Recipe:
     return RECIPES.get(start.name, CANOPY_S)
-
-
-def _write(checkpoint: Path, target: Path, card: ModelCard) -> ModelCard:
-    from training.export import half_precision
-    from training.start import load_average
-
-    return save_weights(target, half_precision(load_average(checkpoint)), card)
