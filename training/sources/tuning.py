@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 STEPS = 300
 KEEP = 0.5
 STRENGTH = 0.5
-"""Halfway keeps about half of what a crop gains, and nearly all that the start model knew: see DESIGN.md."""
+"""Halfway keeps at least half of what a crop gains, and most of what the start model knew: see DESIGN.md."""
 
 KEPT_SHARES = {"growingsoy": 0.4, "peanut": 0.4, "agir": 0.2}
 """How often a kept crop comes from each of the product's own labelled sets; as in the recipes, the six potted
