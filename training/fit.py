@@ -66,7 +66,7 @@ def fit(
     ------
     InputError
         If the data are not there, the batch cannot be shared out, or the run folder holds a run of another
-        recipe or of other data.
+        recipe, of other data, or from another model.
     """
     fabric = make_fabric(recipe, device, devices)
     pairs = tuple(pair for pair in pairs if recipe.shares.get(pair.dataset, 0) > 0)

@@ -18,6 +18,7 @@ from lightning.fabric import Fabric
 from cropseg_geo.errors import InputError
 from training.data import Pair, manifest_digest
 from training.recipe import Recipe
+from training.start import start_digest
 
 RECORD = "run.json"
 
@@ -90,12 +91,12 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
     """
     places.run.mkdir(parents=True, exist_ok=True)
     path = places.run / RECORD
-    data = {"data": manifest_digest(pairs), "pairs": len(pairs)}
+    data = {"data": manifest_digest(pairs), "pairs": len(pairs), "start": start_digest(recipe)}
     if path.is_file():
         found = _read_record(path)
         if {key: found.get(key) for key in data} != data or not _same_training(found, recipe):
             raise InputError(
-                f"{places.run} holds a run of another recipe or of other data",
+                f"{places.run} holds a run of another recipe, of other data, or from another model",
                 remedy="give another folder with --run, or delete this one",
             )
         return

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.networks import build_network
 from cropseg_geo.model.networks.fusion import fuse_batch_norms
-from cropseg_geo.model.weights import load_state
+from cropseg_geo.model.weights import load_state, read_card
 from cropseg_geo.model.zoo import find_model
 from training.backbones import load_backbone
 from training.recipe import CLASSES, Recipe
@@ -65,6 +65,12 @@ def initial_network(recipe: Recipe, *, data: Path, runs: Path, threshold: Path |
     if threshold is not None:
         _fill(network.get_submodule("prior.threshold"), load_file(threshold), name=str(threshold))
     return network
+
+
+def start_digest(recipe: Recipe) -> str | None:
+    """Digest of the finished model's weights that a recipe starts from; None where it starts from none."""
+    name = recipe.initial_weights.removeprefix(_MODEL)
+    return None if name == recipe.initial_weights else read_card(find_model(name)).weights_digest
 
 
 def load_average(checkpoint: Path) -> dict[str, Tensor]:

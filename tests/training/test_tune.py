@@ -195,6 +195,18 @@ def test_the_weights_go_as_far_as_they_are_told_without_training_anew(folder, st
     assert moved > 10
 
 
+def test_a_run_does_not_go_on_from_another_model_under_the_same_path(folder, start, tmp_path):
+    own, out = tmp_path / "own.safetensors", tmp_path / "m.safetensors"
+    own.write_bytes(start.read_bytes())
+    run("pairs", folder, "-o", out, start=own)
+    before = out.read_bytes()
+    other = {name: tensor + 1 for name, tensor in load_state(start).items()}
+    save_weights(own, other, read_card(start))
+    with pytest.raises(InputError, match="from another model"):
+        run("pairs", folder, "-o", out, "--overwrite", start=own)
+    assert out.read_bytes() == before
+
+
 def test_polygons_become_a_model_with_the_gsd_of_the_orthomosaic(start, tmp_path):
     ortho = write_raster(tmp_path / "field.tif", scene(128, 160))
     polygons = write_plots(tmp_path / "canopy.gpkg", [(0.15, 0.15, 0.5, 0.5), (0.8, 0.7, 1.3, 1.1)])

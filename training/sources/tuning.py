@@ -156,6 +156,8 @@ def tune(
     ------
     InputError
         If the names of the dataset and of the product's own clash, or ``run`` holds another run.
+    ModelError
+        If ``name`` is no model's name.
     """
     from training.evaluation.run import evaluate_pairs, scores_of
     from training.fit import fit
