@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from cropseg_geo.model.networks.canopy import Details
 from cropseg_geo.model.networks.fade import KERNEL_PX, Fade, upsample_nearest
+from cropseg_geo.model.networks.prior import ColourPrior
 from cropseg_geo.model.networks.threshold import LearnedThreshold
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -28,6 +29,8 @@ def rewrite_for_onnx(network: Network) -> Network:
                 setattr(parent, name, CoarseFade(child))
             elif isinstance(child, Details):
                 setattr(parent, name, StridedDetails(child))
+            elif isinstance(child, ColourPrior):
+                setattr(parent, name, PlanarPrior(child))
             elif isinstance(child, LearnedThreshold):
                 setattr(parent, name, exact_convolutions(child))
     return network
@@ -88,6 +91,27 @@ class StridedDetails(nn.Module):
         """(N, 3, H, W) and (N, features, H / 2, W / 2) → (N, width, H / 2, W / 2)."""
         joined: Tensor = self.join(torch.cat([features, self.look(images)], dim=1))
         return joined
+
+
+class PlanarPrior(nn.Module):
+    """The colour index put on logits whose pixels lie side by side, whatever their layout was.
+
+    OpenVINO pads the classes of a map to blocks of sixteen channels, and would add and divide eight times as
+    many numbers as there are.
+    """
+
+    def __init__(self, prior: ColourPrior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, images: Tensor, logits: Tensor) -> Tensor:
+        """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W) → (N, classes, H, W)."""
+        prior, logits = self.prior, logits.float()
+        index = prior.weighed_index(images, logits).flatten(2).unsqueeze(1)
+        flat = logits.flatten(2).unsqueeze(1)
+        side = prior.side.float().reshape(1, 1, -1, 1)
+        moved = (flat + side * index) / prior.temperature.float()
+        return moved.reshape(logits.shape)
 
 
 def exact_convolutions(threshold: LearnedThreshold) -> LearnedThreshold:

@@ -67,11 +67,11 @@ class ColourPrior(nn.Module):
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W), H and W even → (N, classes, H, W)."""
         logits = logits.float()
-        moved = logits + self.side.float() * self._weighed_index(images, logits)
+        moved = logits + self.side.float() * self.weighed_index(images, logits)
         return moved / self.temperature.float()
 
     @torch.no_grad()
-    def _weighed_index(self, images: Tensor, logits: Tensor) -> Tensor:
+    def weighed_index(self, images: Tensor, logits: Tensor) -> Tensor:
         """(N, 1, H, W)."""
         seen = look_at(images)
         votes = self.threshold.votes(seen.shares)
