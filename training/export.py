@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -132,8 +131,7 @@ def make_card(
         training_data=training_data_of(recipe),
         scores=freeze_scores(scores),
         temperature=temperature,
-        # Rounded down: a share just below the bound must not reach it.
-        bf16_agreement=None if agreement is None else math.floor(agreement * 1e5) / 1e5,
+        bf16_agreement=agreement,
         tile_px=tile_px,
         overlap_px=min(ModelCard.overlap_px, tile_px // 8),
     )

@@ -126,6 +126,25 @@ def save_onnx(path: Path, graph: bytes, card: ModelCard) -> None:
     replace_file(path, graph + b"".join(_entry(key, text) for key, text in metadata.items()))
 
 
+def copy_onnx(source: Path, target: Path, card: ModelCard) -> None:
+    """Write an ONNX file's graph under another card of the same weights.
+
+    Raises
+    ------
+    ModelError
+        As :func:`load_graph` does.
+    OutputError
+        If the file cannot be written.
+    """
+    content = load_graph(source)
+    graph = [
+        content[begin:stop]
+        for number, begin, _, stop in _fields(content, 0, len(content), source)
+        if number != _METADATA
+    ]
+    save_onnx(target, b"".join(graph), card)
+
+
 def deepness_metadata(card: ModelCard) -> dict[str, str]:
     """What the QGIS plugin Deepness reads of a segmentation model, each value as JSON.
 

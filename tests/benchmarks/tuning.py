@@ -53,7 +53,7 @@ def main() -> None:
         files = {"as it was": find_model(options.model)}
         for strength in options.strengths:
             target = folder / f"{strength:g}.safetensors"
-            plan = Plan(options.model, options.steps, keep=0.0, strength=strength)
+            plan = Plan(options.model, options.steps, keep=0.0, strength=strength, onnx=False)
             # One training for all: the run is done from the second strength on.
             tune(dataset, target, folder / "run", plan, name="tuned")
             files[f"strength {strength:g}"] = target

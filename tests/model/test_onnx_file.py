@@ -9,7 +9,14 @@ from fakes import fake_card
 
 from cropseg_geo.errors import ModelError, OutputError
 from cropseg_geo.model.card import CARD_KEY, ModelCard
-from cropseg_geo.model.onnx_file import DIGEST_KEY, load_graph, read_graph_digest, read_onnx_card, save_onnx
+from cropseg_geo.model.onnx_file import (
+    DIGEST_KEY,
+    copy_onnx,
+    load_graph,
+    read_graph_digest,
+    read_onnx_card,
+    save_onnx,
+)
 from cropseg_geo.model.weights import load_state, read_card
 from cropseg_geo.model.zoo import find_model, model_names
 
@@ -66,6 +73,14 @@ def test_the_digest_is_of_the_graph_and_not_of_the_card(tmp_path, model):
     save_onnx(other_card, graph(), replace(CARD, version="2"))
     save_onnx(other_graph, graph(2.0), CARD)
     assert read_graph_digest(other_card) == read_graph_digest(model) != read_graph_digest(other_graph)
+
+
+def test_a_copy_under_another_card_is_the_file_that_would_have_been_written(tmp_path, model):
+    other, written, copied = replace(CARD, version="2"), tmp_path / "written.onnx", tmp_path / "copied.onnx"
+    save_onnx(written, graph(), other)
+    copy_onnx(model, copied, other)
+    assert copied.read_bytes() == written.read_bytes()
+    assert read_onnx_card(model) == CARD
 
 
 def test_a_changed_graph_is_found(model):

@@ -15,6 +15,8 @@ from cropseg_geo.model.backends import choose_predictor, onnx_form
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.card_fields import freeze_arguments
 from cropseg_geo.model.networks import build_network
+from cropseg_geo.model.onnx_file import load_graph
+from cropseg_geo.model.openvino_runtime import computes_bf16
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import load_state, read_card, save_weights
 from training.augment import Augmentation
@@ -118,6 +120,23 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_bf16_does_is_measured_on_the_users_pictures(folder, start, tmp_path, monkeypatch):
+    from training.evaluation import precision
+
+    seen = []
+
+    def agreement(graph, sets):
+        seen.extend((graph.is_file(), reader().image.shape) for each in sets for reader in each.readers)
+        return 0.99912
+
+    monkeypatch.setattr(precision, "bf16_agreement", agreement)
+    out = tmp_path / "m.safetensors"
+    run("pairs", folder, "-o", out, "--onnx", start=start)
+    assert seen == 3 * [(True, (96, 128, 3))]
+    assert read_card(out).bf16_agreement == read_card(out.with_suffix(".onnx")).bf16_agreement == 0.99912
+
+
+@pytest.mark.slow
 def test_the_onnx_form_is_the_same_model(folder, start, tmp_path):
     out = tmp_path / "m.safetensors"
     result = run("pairs", folder, "-o", out, "--onnx", start=start)
@@ -126,6 +145,8 @@ def test_the_onnx_form_is_the_same_model(folder, start, tmp_path):
     tiles = np.random.default_rng(0).random((1, 3, 64, 64), np.float32)
     ours = choose_predictor(out, backend="onnxruntime").predict(tiles)
     assert np.abs(ours - TorchPredictor(out, device="cpu").predict(tiles)).max() < 0.01
+    assert (read_card(out).bf16_agreement is not None) == computes_bf16()
+    assert load_graph(out.with_suffix(".onnx"))
     out.unlink()
     with pytest.raises(OutputError, match=r"m\.onnx exists"):
         run("pairs", folder, "-o", out, "--onnx", start=start)

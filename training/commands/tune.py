@@ -55,7 +55,7 @@ def pairs(
             folder, target, name=job.model_name, licence=licence, listener=_note, on_piece=on_piece
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength, onnx))
 
 
 @tune_app.command()
@@ -111,7 +111,7 @@ def polygons(
             on_piece=on_piece,
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength, onnx))
 
 
 @tune_app.command()
@@ -153,7 +153,7 @@ def heights(
             on_piece=on_piece,
         )
 
-    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength))
+    _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength, onnx))
 
 
 class _Prepare(Protocol):
@@ -218,31 +218,22 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     with _counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)
     _describe(dataset)
-    with _counting("scored pictures") as on_piece:
-        tuned = tune(
-            dataset, job.out, job.run_folder, plan, name=job.model_name, on_scoring=lambda _: on_piece
-        )
+    with _status() as on_step:
+        tuned = tune(dataset, job.out, job.run_folder, plan, name=job.model_name, on_step=on_step)
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
-    _write_onnx(job)
+    _tell_of_onnx(job)
     command = shlex.join(("cropseg", "segment", str(job.example), "--model", str(job.out)))
     typer.echo(f"use it: {command}")
 
 
-def _write_onnx(job: _Job) -> None:
-    """Or say what is missing without it."""
-    from rich.console import Console
-
-    if not job.onnx:
-        command = shlex.join(("python", "-m", "training", "onnx", str(job.out)))
-        typer.echo(f"it needs torch; for CPUs without it, and for the QGIS plugin: {command}")
+def _tell_of_onnx(job: _Job) -> None:
+    if job.onnx:
+        typer.echo(f"{job.onnx_form}: the same for CPUs without torch; keep both files in one folder")
         return
-    from training.onnx_form import export_onnx
-
-    with Console(stderr=True).status("writing the ONNX form"):
-        export_onnx(job.out)
-    typer.echo(f"{job.onnx_form}: the same for CPUs without torch; keep both files in one folder")
+    command = shlex.join(("python", "-m", "training", "onnx", str(job.out)))
+    typer.echo(f"it needs torch; for CPUs without it, and for the QGIS plugin: {command}")
 
 
 def _note(text: str) -> None:
@@ -280,6 +271,23 @@ def _counting(what: str) -> Iterator[Callable[[], None]]:
         # Stopping what never started would print an empty line.
         if progress.live.is_started:
             progress.stop()
+
+
+@contextmanager
+def _status() -> Iterator[Callable[[str], None]]:
+    """A line on standard error that appears with the first call: what is being done."""
+    from rich.console import Console
+
+    status = Console(stderr=True).status("")
+
+    def tell(doing: str) -> None:
+        status.update(doing)
+        status.start()
+
+    try:
+        yield tell
+    finally:
+        status.stop()
 
 
 def _numbers(flag: str, text: str | None, *, count: int) -> tuple[float, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,8 @@ def bf16_agreement(graph: Path, sets: Sequence[TestSet]) -> float | None:
     Returns
     -------
     float or None
-        None where this machine does not compute in bf16.
+        Rounded down to five digits: a share just below a bound must not reach it. None where this machine
+        does not compute in bf16.
     """
     try:
         require_bf16(BACKEND)
@@ -43,4 +45,5 @@ def bf16_agreement(graph: Path, sets: Sequence[TestSet]) -> float | None:
 
     with ThreadPoolExecutor(THREADS, thread_name_prefix="bf16") as pool:
         counts = list(pool.map(compare, (read for test_set in sets for read in test_set.readers)))
-    return sum(same for same, _ in counts) / sum(pixels for _, pixels in counts)
+    share = sum(same for same, _ in counts) / sum(pixels for _, pixels in counts)
+    return math.floor(share * 1e5) / 1e5
