@@ -265,10 +265,12 @@ def _notes(source: GdalSource, sample: Sample, card: ModelCard, plan: Plan, scal
         )
         if gsd_m < native_m:
             notes.append("upsampling adds no detail: small plants may be missed")
-    named = all(name in info.colours for name in card.bands)
-    if not named and set(card.bands) <= {"red", "green", "blue"}:
+    if set(card.bands) <= {"red", "green", "blue"} and not set(card.bands) <= set(info.colours):
+        called = [info.band_name(band) for band in source.bands]
+        what = f", which it calls {', '.join(name or 'nothing' for name in called)}," if any(called) else ""
         notes.append(
-            f"the file does not name its colours: bands {source.bands} are taken as {', '.join(card.bands)}"
+            f"the file does not name all its colours: bands {source.bands}{what} are taken as "
+            f"{', '.join(card.bands)}"
         )
     if source.alpha_band is None and (band := unflagged_alpha(source)):
         notes.append(

@@ -202,6 +202,75 @@ def test_descriptions_overrule_what_gdal_calls_the_first_three_bands_by_itself(t
     assert source_of(path).bands == (1, 2, 3)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Blue (475 nm)", "Green (560 nm)", "Red (668 nm)", "NIR (842 nm)"),
+        ("Band 1: Blue", "Band 2: Green", "Band 3: Red", "Band 4: Near IR"),
+        ("B02 Blue", "B03 Green", "B04 Red", "B8A NIR"),
+        ("blue_reflectance", "green_reflectance", "Red (0.665 Micrometers)", "N"),
+        ("475 nm", "560 nm", "668 nm", "842 Nanometers"),
+    ],
+    ids=lambda names: names[2],
+)
+@pytest.mark.parametrize("count", [3, 4])
+def test_names_with_wavelengths_numbers_and_other_words_are_understood(tmp_path, names, count):
+    # Of three bytes GDAL itself says that they are red, green and blue.
+    values = np.ones((count, 20, 20), dtype=np.uint8 if count == 3 else np.uint16)
+    path = write_raster(tmp_path / "n.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names[:count]
+    assert inspect_raster(path).colours == ("blue", "green", "red", "nir")[:count]
+    assert source_of(path).bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["NIR (842 nm)", "Infrared", "Red edge", "IR"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_light_beyond_red_is_never_taken_for_a_colour(tmp_path, name, dtype):
+    path = write_raster(tmp_path / "cir.tif", np.ones((3, 20, 20), dtype=dtype))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = (name, "Red (668 nm)", "Green (560 nm)")
+    with pytest.raises(InputError, match=r"names its bands [a-z]+, red, green; the model reads"):
+        source_of(path)
+
+
+def test_wavelengths_name_bands_that_nothing_else_names(tmp_path):
+    path = write_raster(tmp_path / "w.tif", np.ones((6, 20, 20), dtype=np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Coast", "Green", "", "", "", "")
+        for band, nm in zip((1, 3, 4, 5), (444, 630, 660, 740), strict=True):
+            dataset.update_tags(band, wavelength=nm, wavelength_units="Nanometers")
+        dataset.update_tags(6, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.842")
+    # Of two bands in the red, the one that is more like other cameras' red.
+    assert inspect_raster(path).colours == ("blue", "green", "undefined", "red", "rededge", "nir")
+    assert source_of(path).bands == (4, 2, 1)
+
+
+def test_an_envi_file_whose_bands_gdal_names_with_wavelengths_is_refused(tmp_path):
+    path = write_raster(tmp_path / "s.bsq", np.ones((4, 20, 20), dtype=np.uint16), driver="ENVI")
+    for beside in tmp_path.glob("*.aux.xml"):
+        beside.unlink()
+    with path.with_suffix(".hdr").open("a") as header:
+        header.write("band names = {Green, Red, Red edge, NIR}\nwavelength units = Nanometers\n")
+        header.write("wavelength = {550, 660, 735, 790}\n")
+    with rasterio.open(path) as dataset:
+        assert dataset.descriptions[1] == "Red (660 Nanometers)"
+    with pytest.raises(InputError, match="names its bands green, red, rededge, nir; the model reads"):
+        source_of(path)
+
+
+def test_names_that_say_no_colour_are_quoted_and_beside_light_beyond_red_refused(tmp_path):
+    path = write_raster(tmp_path / "f.tif", np.stack([scene(60, 60)[0]] * 4), photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Bleu", "Band 2", "Rouge", "Proche infrarouge")
+    with pytest.raises(InputError, match="names its bands 'Bleu', unnamed, 'Rouge', infrared"):
+        source_of(path)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Bleu", "Band 2", "Rouge", "")
+    notes = prepare(path).notes
+    assert any("bands (1, 2, 3), which it calls 'Bleu', nothing, 'Rouge', are taken as" in n for n in notes)
+
+
 def test_an_alpha_band_that_only_the_user_knows_is_none_of_the_colours(tmp_path):
     values = np.stack([np.full((20, 20), i, dtype=np.uint8) for i in range(1, 5)])
     info = inspect_raster(write_raster(tmp_path / "argb.tif", values, photometric="MINISBLACK"))
