@@ -150,7 +150,7 @@ def prepare(
     if aoi:
         _require_any_wanted(source, working, aoi.scaled(source.pixel))
     tuned = remembered(predictor)
-    scale = choose_scale(info, options.scale, sample.values)
+    scale = choose_scale(info, bands, sample.values, scale=options.scale, reflectance=options.reflectance)
     plan = make_plan(
         shape=shape,
         extent=working,

@@ -73,7 +73,7 @@ class Bands:
         except GDAL_ERRORS as err:
             raise ReadError(f"{self.dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
         if any(scale != (1.0, 0.0) for scale in self.scales):
-            factors, offsets = np.float32(self.scales).T[..., None, None]
+            factors, offsets = np.array(self.scales, np.float32).T[..., None, None]
             values = values * factors + offsets
         return np.asarray(values)
 

@@ -290,7 +290,7 @@ def test_a_few_valid_pixels_that_no_patch_meets_are_still_looked_at(tmp_path):
     assert sample.values.shape == (3, 16)
     # They are no reflectance, which they were taken for where none of them was seen.
     with pytest.raises(InputError, match="--scale"):
-        choose_scale(sparse.info, None, sample.values)
+        choose_scale(sparse.info, (1, 2, 3), sample.values)
 
 
 def test_a_rotated_geotransform_keeps_its_gsd(tmp_path):
@@ -347,20 +347,70 @@ def test_scale_is_given_or_stated_or_implied_and_else_refused(tmp_path):
     info = inspect_raster(write_raster(tmp_path / "u16.tif", sixteen))
     sample = sixteen.reshape(3, -1).astype(np.float64)
     with pytest.raises(InputError, match="no scale in the file") as refused:
-        choose_scale(info, None, sample)
+        choose_scale(info, (1, 2, 3), sample)
     assert "--scale" in refused.value.remedy
-    assert choose_scale(info, (0, 9000), sample) == ValueScale(0, 9000)
+    assert choose_scale(info, (1, 2, 3), sample, scale=(0, 9000)) == ValueScale(0, 9000)
 
     twelve_bit = inspect_raster(write_raster(tmp_path / "u12.tif", sixteen // 4, nbits=12))
-    assert choose_scale(twelve_bit, None, sample) == ValueScale(0, 4095)
+    assert choose_scale(twelve_bit, (1, 2, 3), sample) == ValueScale(0, 4095)
 
     reflectance = (sixteen / 20000).astype(np.float32)
     info = inspect_raster(write_raster(tmp_path / "f32.tif", reflectance))
-    assert choose_scale(info, None, sample / 20000) == ValueScale(0, 1, encode_srgb=True)
+    assert choose_scale(info, (1, 2, 3), sample / 20000) == ValueScale(0, 1, encode_srgb=True)
     with pytest.raises(InputError, match="float32 values"):
-        choose_scale(info, None, sample)
+        choose_scale(info, (1, 2, 3), sample)
     with pytest.raises(InputError, match="upper end must lie above"):
         ValueScale(5, 5)
+
+
+def test_a_scale_that_is_said_to_be_of_reflectance_means_what_one_in_the_file_means(tmp_path):
+    stored = np.random.default_rng(0).integers(600, 20_000, (3, 60, 60)).astype(np.uint16)
+    silent = write_raster(tmp_path / "silent.tif", stored, photometric="RGB")
+    stated = write_raster(tmp_path / "stated.tif", stored, photometric="RGB")
+    with rasterio.open(stated, "r+") as dataset:
+        dataset.scales = (1 / 32_768,) * 3
+    said = prepare(silent, Options(scale=(0, 32_768), reflectance=True))
+    assert said.scale == prepare(stated).scale == ValueScale(0, 32_768, encode_srgb=True)
+    photograph = prepare(silent, Options(scale=(0, 32_768)))
+    assert photograph.scale == ValueScale(0, 32_768)
+    assert photograph.plan.fingerprint != said.plan.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "dtype", "photograph", "reflectance"),
+    [
+        (600, 20_000, np.uint16, "710,20000", "0,32768 or --scale 0,65535"),
+        (300, 9_000, np.uint16, "350,9000", "0,10000 or --scale 0,32768 or --scale 0,65535"),
+        (0, 65_535, np.uint16, "0,65535", "0,65535"),
+        (1, 70, np.float32, "1.4,70", "0,100"),
+        (0, 250, np.float32, "0,255", None),
+    ],
+)
+def test_advice_on_wide_values_names_full_ranges_that_fit(
+    tmp_path, lowest, highest, dtype, photograph, reflectance
+):
+    values = np.random.default_rng(0).uniform(lowest, highest, (3, 60, 60)).astype(dtype)
+    with pytest.raises(InputError, match="no scale in the file") as refused:
+        prepare(write_raster(tmp_path / "w.tif", values, photometric="RGB"))
+    assert f"for example --scale {photograph}" in refused.value.remedy
+    full = (
+        f"full reflectance, --reflectance --scale {reflectance};"
+        if reflectance
+        else "if they are reflectance"
+    )
+    assert full in refused.value.remedy
+
+
+def test_only_the_bands_that_are_read_need_one_scale(tmp_path):
+    stored = np.stack([scene(60, 60)[0]] * 5).astype(np.uint16) * 100
+    path = write_raster(tmp_path / "thermal.tif", stored, photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue", "Green", "Red", "LWIR", "alpha")
+        dataset.scales, dataset.offsets = (1e-4, 1e-4, 1e-4, 0.01, 1.0), (0, 0, 0, -273.15, 0)
+    assert prepare(path).scale == ValueScale(0, 1e4, encode_srgb=True)
+    with pytest.raises(InputError, match=r"different scales and offsets for bands \(4, 2, 1\)") as refused:
+        prepare(path, Options(bands=(4, 2, 1)))
+    assert "--scale 0,4000" not in refused.value.remedy  # whose numbers would be none of this file's
 
 
 def test_scaling_maps_the_range_to_zero_and_one():
