@@ -32,7 +32,7 @@ from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.band_choice import choose_bands
 from cropseg_geo.raster.info import RasterInfo, inspect_raster
-from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha, unmarked_background
+from cropseg_geo.raster.sample import Sample, background_note, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
 from cropseg_geo.vector.scratch import shortage
@@ -276,12 +276,8 @@ def _notes(source: GdalSource, sample: Sample, card: ModelCard, plan: Plan, scal
         notes.append(
             f"band {band} looks like an alpha band that is not flagged: --alpha-band {band} would use it"
         )
-    elif background := unmarked_background(source, sample):
-        value, share = background
-        notes.append(
-            f"about {share:.0%} of the pixels are {value} in all bands, and the file marks none as invalid: "
-            f"if that is the background, gdal_edit.py -a_nodata {value} FILE marks it"
-        )
+    elif background := background_note(source, sample):
+        notes.append(background)
     if scale.encode_srgb:
         notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")
     if plan.tiles.tile_px != card.tile_px:

@@ -457,6 +457,27 @@ def test_a_background_that_the_file_does_not_mark_is_noted(tmp_path, value):
     assert not prepare(write_raster(tmp_path / "n.tif", values, photometric="RGB", nodata=value)).notes
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_background_is_noted_although_the_file_has_means_to_mark_it(tmp_path, value):
+    values = scene(200, 200)
+    values[:, :, :80] = value
+    opaque = np.ones((200, 200), dtype=bool)
+    (note,) = prepare(write_raster(tmp_path / "opaque.tif", values, valid=opaque)).notes
+    assert f"valid pixels are {value} in all bands, and the alpha band is opaque everywhere" in note
+    assert f"nearblack -color {value},{value},{value} " in note
+
+    opaque[:20] = False
+    (note,) = prepare(write_raster(tmp_path / "partly.tif", values, valid=opaque)).notes
+    assert "the alpha band is opaque there" in note
+
+    other = write_raster(tmp_path / "other.tif", values, photometric="RGB", nodata=255 - value)
+    (note,) = prepare(other).notes
+    assert f"valid pixels are {value} in all bands, which the file's nodata does not mark" in note
+
+    marked = np.indices((200, 200))[1] >= 80
+    assert not prepare(write_raster(tmp_path / "marked.tif", values, valid=marked)).notes
+
+
 def test_an_alpha_band_that_nobody_flagged_is_noticed(tmp_path):
     values = np.concatenate([scene(100, 100), np.full((1, 100, 100), 255, np.uint8)])
     path = write_raster(tmp_path / "four.tif", values, photometric="MINISBLACK", alpha="NO")
