@@ -37,6 +37,9 @@ class Options:
         1-based band numbers in the order of the model's bands; None finds them.
     scale
         Stored values that mean 0 and 1; None finds them.
+    reflectance
+        Values are linear in light, as reflectance is, and to be encoded like a photograph. False finds out
+        where ``scale`` is None, and takes values for a photograph's where it is given.
     alpha_band
         1-based number of a band that means validity although the file does not say so.
     gsd_m
@@ -61,6 +64,7 @@ class Options:
     model: str | Path = DEFAULT_MODEL
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
+    reflectance: bool = False
     alpha_band: int | None = None
     gsd_m: float | Literal["auto"] | None = None
     grid: str = "source"
@@ -77,6 +81,8 @@ class Options:
     def __post_init__(self) -> None:
         for name, count, kind in _NUMBERS:
             object.__setattr__(self, name, _numbers(name, getattr(self, name), count, kind))
+        if not isinstance(self.reflectance, bool):
+            raise InputError(f"reflectance={self.reflectance!r} cannot be used", remedy="give True or False")
         if self.tile_px is not None and self.tile_px < 1:
             raise InputError(f"--tile {self.tile_px} holds no pixel", remedy="give 1 or more")
         if self.threshold is not None and not 0 < self.threshold < 1:

@@ -32,7 +32,7 @@ from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.band_choice import choose_bands
 from cropseg_geo.raster.info import RasterInfo, inspect_raster
-from cropseg_geo.raster.sample import Sample, sample_raster, unflagged_alpha, unmarked_background
+from cropseg_geo.raster.sample import Sample, background_note, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
 from cropseg_geo.vector.scratch import shortage
@@ -150,7 +150,7 @@ def prepare(
     if aoi:
         _require_any_wanted(source, working, aoi.scaled(source.pixel))
     tuned = remembered(predictor)
-    scale = choose_scale(info, options.scale, sample.values)
+    scale = choose_scale(info, bands, sample.values, scale=options.scale, reflectance=options.reflectance)
     plan = make_plan(
         shape=shape,
         extent=working,
@@ -265,21 +265,19 @@ def _notes(source: GdalSource, sample: Sample, card: ModelCard, plan: Plan, scal
         )
         if gsd_m < native_m:
             notes.append("upsampling adds no detail: small plants may be missed")
-    named = all(name in info.colours for name in card.bands)
-    if not named and set(card.bands) <= {"red", "green", "blue"}:
+    if set(card.bands) <= {"red", "green", "blue"} and not set(card.bands) <= set(info.colours):
+        called = [info.band_name(band) for band in source.bands]
+        what = f", which it calls {', '.join(name or 'nothing' for name in called)}," if any(called) else ""
         notes.append(
-            f"the file does not name its colours: bands {source.bands} are taken as {', '.join(card.bands)}"
+            f"the file does not name all its colours: bands {source.bands}{what} are taken as "
+            f"{', '.join(card.bands)}"
         )
     if source.alpha_band is None and (band := unflagged_alpha(source)):
         notes.append(
             f"band {band} looks like an alpha band that is not flagged: --alpha-band {band} would use it"
         )
-    elif background := unmarked_background(source, sample):
-        value, share = background
-        notes.append(
-            f"about {share:.0%} of the pixels are {value} in all bands, and the file marks none as invalid: "
-            f"if that is the background, gdal_edit.py -a_nodata {value} FILE marks it"
-        )
+    elif background := background_note(source, sample):
+        notes.append(background)
     if scale.encode_srgb:
         notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")
     if plan.tiles.tile_px != card.tile_px:

@@ -138,6 +138,12 @@ Scale = Annotated[
         help="Stored values of black and white, e.g. 0,4000; else as the file says.", rich_help_panel=INPUT
     ),
 ]
+Reflectance = Annotated[
+    bool,
+    typer.Option(
+        "--reflectance", help="Values are reflectance: 1 in --scale 0,1 is all light.", rich_help_panel=INPUT
+    ),
+]
 AlphaBand = Annotated[
     int | None,
     typer.Option(help="Number of a band that is alpha without being flagged as such.", rich_help_panel=INPUT),
@@ -239,6 +245,7 @@ def engine_options(arguments: dict[str, Any]) -> dict[str, Any]:
         "precision",
         "batch_size",
         "alpha_band",
+        "reflectance",
         "grid",
         "aoi",
     )

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.raster.info import RasterInfo
-
-_NAMELESS = ("undefined", "gray")
-"""Colour interpretations of bands of which a file says nothing."""
+from cropseg_geo.raster.band_names import BEYOND_RED
+from cropseg_geo.raster.info import NAMELESS, RasterInfo
 
 
 def choose_bands(
@@ -17,7 +15,8 @@ def choose_bands(
     """1-based band indexes for the model's bands.
 
     By colour where the file names all of them, else the first bands, unless it calls one of these something
-    else; an explicit choice wins. ``alpha_band`` is an alpha band that the file does not flag.
+    else: another colour, or, beside bands beyond red, anything; an explicit choice wins. ``alpha_band`` is an
+    alpha band that the file does not flag.
 
     Raises
     ------
@@ -54,8 +53,10 @@ def choose_bands(
     if set(wanted) <= set(named):
         return tuple(named[name] for name in wanted)
     first = tuple(data_bands[: len(wanted)])
-    if any(info.colours[i - 1] not in (*_NAMELESS, name) for i, name in zip(first, wanted, strict=True)):
-        names = ", ".join(info.colours[i - 1] for i in data_bands)
+    is_other = [info.colours[i - 1] not in (*NAMELESS, name) for i, name in zip(first, wanted, strict=True)]
+    is_unclear = [info.colours[i - 1] in NAMELESS and info.band_name(i) for i in first]
+    if any(is_other) or (any(is_unclear) and BEYOND_RED & set(info.colours)):
+        names = ", ".join(info.band_name(i) or "unnamed" for i in data_bands)
         raise InputError(
             f"{info.path}: names its bands {names}; the model reads {needed}",
             remedy="use the RGB orthomosaic, or say which bands to read instead, for example --bands 3,2,1",

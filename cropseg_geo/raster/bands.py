@@ -1,8 +1,8 @@
 """Named bands of an orthomosaic on the grid of a mask, for colour indices.
 
-Law: where the orthomosaic lies on the mask's grid, its values come as they are stored. Elsewhere a pixel of
-the mask takes the average of what lies under it, so that the colour of soil beside canopy stays out of
-canopy pixels. Invalid pixels are NaN.
+Law: where the orthomosaic lies on the mask's grid, its values come as they are stored, times the scale plus
+the offset that the file states for the band. Elsewhere a pixel of the mask takes the average of what lies
+under it, so that the colour of soil beside canopy stays out of canopy pixels. Invalid pixels are NaN.
 """
 
 from __future__ import annotations
@@ -38,16 +38,17 @@ class Bands:
     """Open bands of an orthomosaic, read by windows of the mask's grid. One thread at a time.
 
     ``dataset`` (rasterio) lies on the mask's lattice of pixels, whose first pixel is ``first`` (row, column)
-    of its own.
+    of its own. ``scales`` are factor and offset of each band.
     """
 
     names: tuple[str, ...]
     indexes: tuple[int, ...]
+    scales: tuple[tuple[float, float], ...]
     dataset: Any = field(repr=False)
     first: tuple[int, int] = (0, 0)
 
     def read_bands(self, window: Window) -> npt.NDArray[np.float32]:
-        """Values (bands, H, W) float32 as stored, NaN where invalid.
+        """Values (bands, H, W) float32 as the file means them, NaN where invalid.
 
         Raises
         ------
@@ -71,6 +72,9 @@ class Bands:
                 values[:, ~valid_pixels(self.dataset, window=region)] = np.nan
         except GDAL_ERRORS as err:
             raise ReadError(f"{self.dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
+        if any(scale != (1.0, 0.0) for scale in self.scales):
+            factors, offsets = np.array(self.scales, np.float32).T[..., None, None]
+            values = values * factors + offsets
         return np.asarray(values)
 
 
@@ -99,7 +103,8 @@ def open_bands(
     Raises
     ------
     InputError
-        If a band does not exist, none is known by name, or the orthomosaic lies beside the mask.
+        If a band does not exist or states a scale of 0, none is known by name, or the orthomosaic lies beside
+        the mask.
     """
     path = path_text(ortho)
     info = inspect_raster(path)
@@ -111,11 +116,12 @@ def open_bands(
         _require_bands(info, chosen)
         _require_overlap(info, ground)
         names, indexes = tuple(chosen), tuple(chosen.values())
+        scales = tuple(info.stated_scale(band) for band in indexes)
         if (first := _first_pixel(info, ground)) is not None:
-            yield Bands(names, indexes, dataset, first)
+            yield Bands(names, indexes, scales, dataset, first)
             return
         with WarpedVRT(dataset, **_warp_options(info, ground)) as warped:
-            yield Bands(names, indexes, warped)
+            yield Bands(names, indexes, scales, warped)
 
 
 def _first_pixel(info: RasterInfo, ground: Ground) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_pipe, is_there, path_text
-from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
+from cropseg_geo.raster.band_names import BEYOND_RED, named_by_light, plain_name, wavelength_nm
 from cropseg_geo.raster.requirements import require_georeference, require_pixels, require_sources
 from cropseg_geo.raster.s3 import endpoint_options
 from cropseg_geo.raster.validity import validity_of
@@ -38,6 +39,11 @@ GDAL_OPTIONS: dict[str, Any] = {
     # A VRT may carry Python code for its pixels; whatever the environment says, none of it runs.
     "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
+
+NAMELESS = ("undefined", "gray")
+"""Colours of bands of which a file says nothing."""
+
+_COLOURS = ("red", "green", "blue")
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError)
 """What reading a damaged file raises: rasterio's errors, GDAL's own where rasterio lets them through, text in
@@ -90,7 +96,8 @@ class RasterInfo:
     """Facts about one raster file.
 
     ``colours`` names each band: by the file's colour interpretation, or, where that is silent or GDAL's own
-    guess, by the band's description (multispectral cameras' files have no other names).
+    guess, by the band's description (``descriptions``, ``""`` for none) or else its wavelength: multispectral
+    cameras' files have no other names.
     ``companions`` are its other files: name, size (bytes), time of change (ns).
     ``validity`` names where validity comes from: ``alpha``, ``mask``, ``nodata`` or ``none`` (all pixels are
     valid). NaN in a floating-point band is invalid in every case.
@@ -115,6 +122,7 @@ class RasterInfo:
     modified_ns: int | None
     has_overviews: bool
     companions: tuple[tuple[str, int, int], ...] = ()
+    descriptions: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
@@ -135,6 +143,30 @@ class RasterInfo:
     def alpha_band(self) -> int | None:
         """1-based index of the band flagged as alpha."""
         return self.colours.index("alpha") + 1 if "alpha" in self.colours else None
+
+    def band_name(self, band: int) -> str:
+        """What the file calls a band (from 1): a colour, else in quotes what it says; ``""`` for nothing."""
+        if self.colours[band - 1] not in NAMELESS:
+            return self.colours[band - 1]
+        said = self.descriptions[band - 1]
+        return repr(said) if plain_name(said) else ""
+
+    def stated_scale(self, band: int) -> tuple[float, float]:
+        """Factor and offset by which stored values of a band (from 1) become what they mean; 1, 0 for none.
+
+        Raises
+        ------
+        InputError
+            If the factor is 0, or one of them no finite number.
+        """
+        factor, offset = self.scales[band - 1], self.offsets[band - 1]
+        if factor == 0 or not (math.isfinite(factor) and math.isfinite(offset)):
+            raise InputError(
+                f"{self.path}: states the scale {factor:g} and the offset {offset:g} for band {band}; "
+                "finite numbers, and a scale other than 0, are expected",
+                remedy="put them right, for example with gdal_edit.py -a_scale 1 -a_offset 0 FILE",
+            )
+        return factor, offset
 
     @property
     def fingerprint(self) -> str:
@@ -203,24 +235,35 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         modified_ns=stat.st_mtime_ns if stat else None,
         has_overviews=bool(dataset.overviews(1)),
         companions=_companions(path, dataset),
+        descriptions=tuple(text or "" for text in dataset.descriptions),
     )
 
 
 def _colours(dataset: Any) -> tuple[str, ...]:
-    """What each band is; a description counts where it is the name of a colour that no band has yet.
+    """What each band is; what a band says of itself counts where it is a colour that no band has yet.
 
-    GDAL calls the first three bands red, green and blue where their writer said nothing: descriptions of all
-    three as different colours are then what somebody said.
+    GDAL calls the first three bands red, green and blue where their writer said nothing: that they are these
+    in another order, or that light beyond red is among them, is then what somebody said.
     """
     names = [interpretation.name for interpretation in dataset.colorinterp]
-    described = [plain_name(text or "") for text in dataset.descriptions]
-    said = set(described[:3])
-    if tuple(names[:3]) == ("red", "green", "blue") and len(said) == 3 and said <= set(BAND_NAMES):
-        names[:3] = described[:3]
-    for k, name in enumerate(described):
-        if names[k] in ("gray", "undefined") and name in BAND_NAMES and name not in names:
+    light_nm = [_light_nm(dataset, band) for band in dataset.indexes]
+    said = named_by_light([plain_name(text or "") for text in dataset.descriptions], light_nm)
+    first = set(said[:3])
+    if tuple(names[:3]) == _COLOURS and (first == set(_COLOURS) or first & BEYOND_RED):
+        names[:3] = ["undefined"] * 3
+    for k, name in enumerate(said):
+        if names[k] in NAMELESS and name in {*_COLOURS, *BEYOND_RED} and name not in names:
             names[k] = name
     return tuple(names)
+
+
+def _light_nm(dataset: Any, band: int) -> float | None:
+    """The wavelength (nm) that a band (from 1) states: as GDAL's drivers write it, or in its description."""
+    if central := dataset.tags(band, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM"):
+        return wavelength_nm(f"{central} um")
+    tags = {name.casefold(): value for name, value in dataset.tags(band).items()}
+    stated = f"{tags.get('wavelength', '')} {tags.get('wavelength_units', 'nm')}"
+    return wavelength_nm(stated) or wavelength_nm(dataset.descriptions[band - 1] or "")
 
 
 def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:

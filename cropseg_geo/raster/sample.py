@@ -84,18 +84,31 @@ def _first_valid(source: GdalSource, extent: Window) -> npt.NDArray[np.float64] 
     return None
 
 
-def unmarked_background(source: GdalSource, sample: Sample) -> tuple[int, float] | None:
-    """The value of what looks like a background that the file does not mark as invalid, and its share.
-
-    That is black or white in all bands, in many pixels of a file that marks none.
-    """
-    if source.info.validity != "none" or source.alpha_band is not None:
-        return None
-    kind = np.dtype(source.info.dtype)
+def background_note(source: GdalSource, sample: Sample) -> str | None:
+    """What to say where many valid pixels are black, or white, in all bands like a background; or None."""
+    info = source.info
+    kind = np.dtype(info.dtype)
     for value in (0, int(np.iinfo(kind).max)) if kind.kind in "ui" else (0,):
         share = float((sample.values == value).all(axis=0).mean())
-        if share >= _BACKGROUND_SHARE:
-            return value, share
+        if share < _BACKGROUND_SHARE:
+            continue
+        what = f"pixels are {value} in all bands"
+        if source.alpha_band is None and info.validity == "none":
+            return (
+                f"about {share:.0%} of the {what}, and the file marks none as invalid: "
+                f"if that is the background, gdal_edit.py -a_nodata {value} FILE marks it"
+            )
+        if source.alpha_band is None and info.validity != "alpha":
+            return (
+                f"about {share:.0%} of the valid {what}, which the file's {info.validity} does not mark: "
+                "if that is the background, export the file again without it"
+            )
+        where = "everywhere" if sample.valid_share == 1 else "there"
+        colour = ",".join([str(value)] * len(source.bands))
+        return (
+            f"about {share:.0%} of the valid {what}, and the alpha band is opaque {where}: if that is the "
+            f"background, nearblack -color {colour} -near 0 -nb 0 -setalpha -o OUT FILE makes it transparent"
+        )
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,12 @@ from cropseg_geo.raster.info import RasterInfo
 
 REFLECTANCE_MAX = 1.5
 """Largest sampled value that still passes for reflectance (specular spots exceed 1)."""
+
+_WHOLE_REFLECTANCE = (100, 10_000, 32_768, 65_535)
+"""Values by which producers say that all light is reflected: percent, most, MicaSense, all of 16 bits."""
+
+_WHITES = (255, 1023, 4095, 16_383, 65_535)
+"""White of photographs of 8, 10, 12, 14 and 16 bits."""
 
 _NODATA_MARKS = (-9999.0, -10000.0, -32767.0, -32768.0, -99999.0, float(np.finfo(np.float32).min))
 """Usual nodata values below zero, where no light is."""
@@ -57,7 +63,12 @@ class ValueScale:
 
 
 def choose_scale(
-    info: RasterInfo, scale: tuple[float, float] | None, sample: npt.NDArray[np.float64]
+    info: RasterInfo,
+    bands: Sequence[int],
+    sample: npt.NDArray[np.float64],
+    *,
+    scale: tuple[float, float] | None = None,
+    reflectance: bool = False,
 ) -> ValueScale:
     """The scale of a raster's values: given, stated by the file, implied by its type, or refused.
 
@@ -65,36 +76,45 @@ def choose_scale(
     ----------
     info
         The raster.
+    bands
+        The bands to read, from 1.
+    sample
+        Some valid values (bands, N), for the error's advice and for the reflectance check.
     scale
         The user's ``(low, high)``.
-    sample
-        Some valid values, for the error's advice and for the reflectance check.
+    reflectance
+        The user's word that values are linear in light; else that goes by the file.
 
     Raises
     ------
     InputError
-        For 16-bit and wider integers and for floats outside 0–1 without a stated scale, and for values that
-        mark nodata without being declared.
+        For 16-bit and wider integers and for floats outside 0–1 without a stated scale, for several scales,
+        and for values that mark nodata without being declared.
     """
     _require_no_mark(info, sample)
     if scale is not None:
-        return ValueScale(*scale)
+        return ValueScale(*scale, encode_srgb=reflectance)
     if info.dtype == "uint8":
-        return ValueScale(0, 255)
+        return ValueScale(0, 255, encode_srgb=reflectance)
     kind = np.dtype(info.dtype).kind
     if kind == "u" and info.significant_bits:
-        return ValueScale(0, 2**info.significant_bits - 1)
-    factor, offset = _stated_scale(info)
+        return ValueScale(0, 2**info.significant_bits - 1, encode_srgb=reflectance)
+    stated = sorted({info.stated_scale(band) for band in bands})
+    if len(stated) > 1:
+        raise InputError(
+            f"{info.path}: states different scales and offsets for bands {tuple(bands)}: "
+            + ", ".join(f"{factor:g} and {offset:g}" for factor, offset in stated),
+            remedy=_advice(sample),
+        )
+    factor, offset = stated[0]
     if (factor, offset) != (1.0, 0.0):
         return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=True)
-    with np.errstate(over="ignore", invalid="ignore"):  # float64 reaches farther than its own differences
-        low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
+    low, high = _range(sample)
     if kind == "f" and low >= -0.1 and high <= REFLECTANCE_MAX:
         return ValueScale(0, 1, encode_srgb=True)
-    black, white = _nice(low, down=True), _nice(high, down=False)
     raise InputError(
         f"{info.path}: {info.dtype} values ({low:g} … {high:g} in a sample) and no scale in the file",
-        remedy=f"say which values are black and white, for example --scale {black},{white}",
+        remedy=_advice(sample),
     )
 
 
@@ -108,19 +128,25 @@ def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
         )
 
 
-def _stated_scale(info: RasterInfo) -> tuple[float, float]:
-    """Factor and offset that the file states for its data bands."""
-    stated = {
-        (info.scales[i], info.offsets[i]) for i in range(info.count) if i + 1 != info.alpha_band
-    }  # fmt: skip
-    factor, offset = min(stated)
-    if len(stated) > 1 or not (math.isfinite(factor) and math.isfinite(offset) and factor != 0):
-        raise InputError(
-            f"{info.path}: states the scales {info.scales} and offsets {info.offsets} for its bands; "
-            "one scale, not 0, for all of them is expected",
-            remedy="say which values are black and white, for example --scale 0,4000",
-        )
-    return factor, offset
+def _range(sample: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Between which values nearly all of the sample lies."""
+    with np.errstate(over="ignore", invalid="ignore"):  # float64 reaches farther than its own differences
+        low, high = np.percentile(sample, [0.5, 99.5]) if sample.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _advice(sample: npt.NDArray[np.float64]) -> str:
+    """What to say of values like these: as a photograph, and as reflectance where they can be that."""
+    low, high = _range(sample)
+    whites = [white for white in _WHITES if low >= 0 and high <= white < 1.25 * high]
+    ends = f"0,{whites[0]}" if whites else f"{_nice(low, down=True)},{_nice(high, down=False)}"
+    photograph = f"which values are black and white, for example --scale {ends}"
+    wholes = [f"--scale 0,{whole}" for whole in _WHOLE_REFLECTANCE if high <= whole < 20 * high]
+    if not wholes or low < -0.1 * high:
+        return f"say {photograph}, and --reflectance if they are reflectance"
+    return (
+        f"say which is full reflectance, --reflectance {' or '.join(wholes)}; of a photograph, {photograph}"
+    )
 
 
 def _nice(value: float, *, down: bool) -> str:

@@ -255,6 +255,7 @@ def test_an_aoi_beside_the_raster_or_without_polygons(raster, tmp_path):
         {"bands": (1.5, 2, 3)},
         {"bbox": (1, 2, 3)},
         {"scale": ("0", "255")},
+        {"reflectance": None},
         {"threshold": "0.5"},
         {"tile_px": 512.0},
         {"tile_px": 0},

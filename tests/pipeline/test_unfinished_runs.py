@@ -50,6 +50,7 @@ CHANGES = {
     "gsd_m": (0.012, "other tiles or another GSD"),
     "bands": ((3, 2, 1), "another bands"),
     "scale": ((0.0, 200.0), "another scale"),
+    "reflectance": (True, "another scale"),
     "bbox": ((ORIGIN[0], ORIGIN[1] - 2, ORIGIN[0] + 2, ORIGIN[1]), "another extent"),
     "model": ("canopy-m", "another model"),
     "alpha_band": (4, "another alpha"),

@@ -10,6 +10,7 @@ from pyproj import CRS
 from rasterio.vrt import WarpedVRT
 from rasters import ORIGIN, UTM, write_raster
 
+from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.bands import open_bands
@@ -94,6 +95,36 @@ def test_another_grid_is_averaged_onto(tmp_path, shift, scale):
     if scale == 2.0:
         np.testing.assert_allclose(found, values[:, ::2, ::2][:, : size[0], : size[1]], atol=0.5)
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0], ids=["own grid", "coarser"])
+def test_values_have_the_scale_and_offset_that_the_file_states_for_their_band(tmp_path, factor):
+    valid = np.indices((HEIGHT, WIDTH))[1] >= 8
+    stored = np.where(valid, colours().astype(np.uint16) + 1000, 0)
+    path = write_raster(tmp_path / "o.tif", stored, photometric="RGB", nodata=0)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-3, 1e-3, 2e-3), (-1.0, 0.0, 0.0)
+    plain = write_raster(tmp_path / "plain.tif", stored, photometric="RGB", nodata=0)
+    window = Window(0, 0, int(HEIGHT / factor), int(WIDTH / factor))
+    found = []
+    for file in (path, plain):
+        with open_bands(file, ground=ground_of(file, scale=factor, size=window.shape)) as bands:
+            assert isinstance(bands.dataset, WarpedVRT) == (factor != 1)
+            found.append(bands.read_bands(window))
+    np.testing.assert_array_equal(np.isnan(found[0][0]), np.isnan(found[1][0]))
+    means = found[1] * np.array([1e-3, 1e-3, 2e-3])[:, None, None] + np.array([-1.0, 0, 0])[:, None, None]
+    np.testing.assert_allclose(found[0], means, rtol=1e-4, atol=1e-5)
+
+
+def test_a_scale_of_zero_is_refused(tmp_path):
+    path = write_raster(tmp_path / "o.tif", colours(), photometric="RGB")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales = (1.0, 0.0, 1.0)
+    with (
+        pytest.raises(InputError, match=r"states the scale 0 .* for band 2"),
+        open_bands(path, ground=ground_of(path)),
+    ):
+        pass
 
 
 def test_bands_that_are_given_come_first_and_others_by_their_names(tmp_path):

@@ -202,6 +202,75 @@ def test_descriptions_overrule_what_gdal_calls_the_first_three_bands_by_itself(t
     assert source_of(path).bands == (1, 2, 3)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Blue (475 nm)", "Green (560 nm)", "Red (668 nm)", "NIR (842 nm)"),
+        ("Band 1: Blue", "Band 2: Green", "Band 3: Red", "Band 4: Near IR"),
+        ("B02 Blue", "B03 Green", "B04 Red", "B8A NIR"),
+        ("blue_reflectance", "green_reflectance", "Red (0.665 Micrometers)", "N"),
+        ("475 nm", "560 nm", "668 nm", "842 Nanometers"),
+    ],
+    ids=lambda names: names[2],
+)
+@pytest.mark.parametrize("count", [3, 4])
+def test_names_with_wavelengths_numbers_and_other_words_are_understood(tmp_path, names, count):
+    # Of three bytes GDAL itself says that they are red, green and blue.
+    values = np.ones((count, 20, 20), dtype=np.uint8 if count == 3 else np.uint16)
+    path = write_raster(tmp_path / "n.tif", values)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = names[:count]
+    assert inspect_raster(path).colours == ("blue", "green", "red", "nir")[:count]
+    assert source_of(path).bands == (3, 2, 1)
+
+
+@pytest.mark.parametrize("name", ["NIR (842 nm)", "Infrared", "Red edge", "IR"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_light_beyond_red_is_never_taken_for_a_colour(tmp_path, name, dtype):
+    path = write_raster(tmp_path / "cir.tif", np.ones((3, 20, 20), dtype=dtype))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = (name, "Red (668 nm)", "Green (560 nm)")
+    with pytest.raises(InputError, match=r"names its bands [a-z]+, red, green; the model reads"):
+        source_of(path)
+
+
+def test_wavelengths_name_bands_that_nothing_else_names(tmp_path):
+    path = write_raster(tmp_path / "w.tif", np.ones((6, 20, 20), dtype=np.uint16))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Coast", "Green", "", "", "", "")
+        for band, nm in zip((1, 3, 4, 5), (444, 630, 660, 740), strict=True):
+            dataset.update_tags(band, wavelength=nm, wavelength_units="Nanometers")
+        dataset.update_tags(6, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.842")
+    # Of two bands in the red, the one that is more like other cameras' red.
+    assert inspect_raster(path).colours == ("blue", "green", "undefined", "red", "rededge", "nir")
+    assert source_of(path).bands == (4, 2, 1)
+
+
+def test_an_envi_file_whose_bands_gdal_names_with_wavelengths_is_refused(tmp_path):
+    path = write_raster(tmp_path / "s.bsq", np.ones((4, 20, 20), dtype=np.uint16), driver="ENVI")
+    for beside in tmp_path.glob("*.aux.xml"):
+        beside.unlink()
+    with path.with_suffix(".hdr").open("a") as header:
+        header.write("band names = {Green, Red, Red edge, NIR}\nwavelength units = Nanometers\n")
+        header.write("wavelength = {550, 660, 735, 790}\n")
+    with rasterio.open(path) as dataset:
+        assert dataset.descriptions[1] == "Red (660 Nanometers)"
+    with pytest.raises(InputError, match="names its bands green, red, rededge, nir; the model reads"):
+        source_of(path)
+
+
+def test_names_that_say_no_colour_are_quoted_and_beside_light_beyond_red_refused(tmp_path):
+    path = write_raster(tmp_path / "f.tif", np.stack([scene(60, 60)[0]] * 4), photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Bleu", "Band 2", "Rouge", "Proche infrarouge")
+    with pytest.raises(InputError, match="names its bands 'Bleu', unnamed, 'Rouge', infrared"):
+        source_of(path)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Bleu", "Band 2", "Rouge", "")
+    notes = prepare(path).notes
+    assert any("bands (1, 2, 3), which it calls 'Bleu', nothing, 'Rouge', are taken as" in n for n in notes)
+
+
 def test_an_alpha_band_that_only_the_user_knows_is_none_of_the_colours(tmp_path):
     values = np.stack([np.full((20, 20), i, dtype=np.uint8) for i in range(1, 5)])
     info = inspect_raster(write_raster(tmp_path / "argb.tif", values, photometric="MINISBLACK"))
@@ -221,7 +290,7 @@ def test_a_few_valid_pixels_that_no_patch_meets_are_still_looked_at(tmp_path):
     assert sample.values.shape == (3, 16)
     # They are no reflectance, which they were taken for where none of them was seen.
     with pytest.raises(InputError, match="--scale"):
-        choose_scale(sparse.info, None, sample.values)
+        choose_scale(sparse.info, (1, 2, 3), sample.values)
 
 
 def test_a_rotated_geotransform_keeps_its_gsd(tmp_path):
@@ -278,20 +347,70 @@ def test_scale_is_given_or_stated_or_implied_and_else_refused(tmp_path):
     info = inspect_raster(write_raster(tmp_path / "u16.tif", sixteen))
     sample = sixteen.reshape(3, -1).astype(np.float64)
     with pytest.raises(InputError, match="no scale in the file") as refused:
-        choose_scale(info, None, sample)
+        choose_scale(info, (1, 2, 3), sample)
     assert "--scale" in refused.value.remedy
-    assert choose_scale(info, (0, 9000), sample) == ValueScale(0, 9000)
+    assert choose_scale(info, (1, 2, 3), sample, scale=(0, 9000)) == ValueScale(0, 9000)
 
     twelve_bit = inspect_raster(write_raster(tmp_path / "u12.tif", sixteen // 4, nbits=12))
-    assert choose_scale(twelve_bit, None, sample) == ValueScale(0, 4095)
+    assert choose_scale(twelve_bit, (1, 2, 3), sample) == ValueScale(0, 4095)
 
     reflectance = (sixteen / 20000).astype(np.float32)
     info = inspect_raster(write_raster(tmp_path / "f32.tif", reflectance))
-    assert choose_scale(info, None, sample / 20000) == ValueScale(0, 1, encode_srgb=True)
+    assert choose_scale(info, (1, 2, 3), sample / 20000) == ValueScale(0, 1, encode_srgb=True)
     with pytest.raises(InputError, match="float32 values"):
-        choose_scale(info, None, sample)
+        choose_scale(info, (1, 2, 3), sample)
     with pytest.raises(InputError, match="upper end must lie above"):
         ValueScale(5, 5)
+
+
+def test_a_scale_that_is_said_to_be_of_reflectance_means_what_one_in_the_file_means(tmp_path):
+    stored = np.random.default_rng(0).integers(600, 20_000, (3, 60, 60)).astype(np.uint16)
+    silent = write_raster(tmp_path / "silent.tif", stored, photometric="RGB")
+    stated = write_raster(tmp_path / "stated.tif", stored, photometric="RGB")
+    with rasterio.open(stated, "r+") as dataset:
+        dataset.scales = (1 / 32_768,) * 3
+    said = prepare(silent, Options(scale=(0, 32_768), reflectance=True))
+    assert said.scale == prepare(stated).scale == ValueScale(0, 32_768, encode_srgb=True)
+    photograph = prepare(silent, Options(scale=(0, 32_768)))
+    assert photograph.scale == ValueScale(0, 32_768)
+    assert photograph.plan.fingerprint != said.plan.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "dtype", "photograph", "reflectance"),
+    [
+        (600, 20_000, np.uint16, "710,20000", "0,32768 or --scale 0,65535"),
+        (300, 9_000, np.uint16, "350,9000", "0,10000 or --scale 0,32768 or --scale 0,65535"),
+        (0, 65_535, np.uint16, "0,65535", "0,65535"),
+        (1, 70, np.float32, "1.4,70", "0,100"),
+        (0, 250, np.float32, "0,255", None),
+    ],
+)
+def test_advice_on_wide_values_names_full_ranges_that_fit(
+    tmp_path, lowest, highest, dtype, photograph, reflectance
+):
+    values = np.random.default_rng(0).uniform(lowest, highest, (3, 60, 60)).astype(dtype)
+    with pytest.raises(InputError, match="no scale in the file") as refused:
+        prepare(write_raster(tmp_path / "w.tif", values, photometric="RGB"))
+    assert f"for example --scale {photograph}" in refused.value.remedy
+    full = (
+        f"full reflectance, --reflectance --scale {reflectance};"
+        if reflectance
+        else "if they are reflectance"
+    )
+    assert full in refused.value.remedy
+
+
+def test_only_the_bands_that_are_read_need_one_scale(tmp_path):
+    stored = np.stack([scene(60, 60)[0]] * 5).astype(np.uint16) * 100
+    path = write_raster(tmp_path / "thermal.tif", stored, photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.descriptions = ("Blue", "Green", "Red", "LWIR", "alpha")
+        dataset.scales, dataset.offsets = (1e-4, 1e-4, 1e-4, 0.01, 1.0), (0, 0, 0, -273.15, 0)
+    assert prepare(path).scale == ValueScale(0, 1e4, encode_srgb=True)
+    with pytest.raises(InputError, match=r"different scales and offsets for bands \(4, 2, 1\)") as refused:
+        prepare(path, Options(bands=(4, 2, 1)))
+    assert "--scale 0,4000" not in refused.value.remedy  # whose numbers would be none of this file's
 
 
 def test_scaling_maps_the_range_to_zero_and_one():
@@ -336,6 +455,27 @@ def test_a_background_that_the_file_does_not_mark_is_noted(tmp_path, value):
     assert f"pixels are {value} in all bands" in note
     assert f"gdal_edit.py -a_nodata {value} FILE" in note
     assert not prepare(write_raster(tmp_path / "n.tif", values, photometric="RGB", nodata=value)).notes
+
+
+@pytest.mark.parametrize("value", [0, 255])
+def test_a_background_is_noted_although_the_file_has_means_to_mark_it(tmp_path, value):
+    values = scene(200, 200)
+    values[:, :, :80] = value
+    opaque = np.ones((200, 200), dtype=bool)
+    (note,) = prepare(write_raster(tmp_path / "opaque.tif", values, valid=opaque)).notes
+    assert f"valid pixels are {value} in all bands, and the alpha band is opaque everywhere" in note
+    assert f"nearblack -color {value},{value},{value} " in note
+
+    opaque[:20] = False
+    (note,) = prepare(write_raster(tmp_path / "partly.tif", values, valid=opaque)).notes
+    assert "the alpha band is opaque there" in note
+
+    other = write_raster(tmp_path / "other.tif", values, photometric="RGB", nodata=255 - value)
+    (note,) = prepare(other).notes
+    assert f"valid pixels are {value} in all bands, which the file's nodata does not mark" in note
+
+    marked = np.indices((200, 200))[1] >= 80
+    assert not prepare(write_raster(tmp_path / "marked.tif", values, valid=marked)).notes
 
 
 def test_an_alpha_band_that_nobody_flagged_is_noticed(tmp_path):

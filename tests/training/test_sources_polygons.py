@@ -7,6 +7,7 @@ import shapely
 from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.raster.scaling import ValueScale
 from training.data import UNKNOWN, read_image, read_vegetation
 from training.sources.polygons import Reading, prepare_polygons
 
@@ -110,6 +111,11 @@ def test_wide_values_become_the_bytes_that_the_scale_says(tmp_path):
     image = read_image(pair.image)
     expected = values[::-1, row : row + image.shape[0], col : col + image.shape[1]].transpose(1, 2, 0)
     assert np.abs(image.astype(int) - expected).max() <= 1
+
+
+def test_reflectance_is_encoded_like_a_photograph_as_cropseg_segment_does(ortho):
+    reading = Reading(scale=(0, 300), reflectance=True)
+    assert reading.prepare(ortho).scale == ValueScale(0, 300, encode_srgb=True)
 
 
 def test_train_and_held_out_windows_share_no_place(ortho, tmp_path):

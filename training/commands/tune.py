@@ -71,6 +71,7 @@ def polygons(
     ] = None,
     bands: options.Bands = None,
     scale: options.Scale = None,
+    reflectance: options.Reflectance = False,
     alpha_band: options.AlphaBand = None,
     model: options.Model = DEFAULT_MODEL,
     steps: options.Steps = STEPS,
@@ -96,6 +97,7 @@ def polygons(
         None if rgb is None else tuple(int(band) for band in rgb),
         None if low_high is None else (low_high[0], low_high[1]),
         alpha_band,
+        reflectance=reflectance,
     )
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:

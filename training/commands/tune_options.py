@@ -41,4 +41,5 @@ Onnx = Annotated[
 ]
 Bands = Annotated[str | None, typer.Option(help="Band numbers of red, green, blue, e.g. 3,2,1.")]
 Scale = Annotated[str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.")]
+Reflectance = Annotated[bool, typer.Option("--reflectance", help="Values are reflectance: linear in light.")]
 AlphaBand = Annotated[int | None, typer.Option(help="Band that marks valid pixels without being flagged.")]

@@ -111,7 +111,7 @@ def open_survey(
     if alpha := unflagged_alpha(source):
         source = GdalSource(info, source.bands, source.shape, alpha)
     sample = sample_raster(source, Window(0, 0, info.height, info.width))
-    scale = choose_scale(info, None, sample.values)
+    scale = choose_scale(info, source.bands, sample.values)
     coarse = _coarse_surface(info, surface)
     if not np.isfinite(coarse.values).any():
         raise InputError(

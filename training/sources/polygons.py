@@ -36,10 +36,17 @@ class Reading:
     bands: tuple[int, ...] | None = None
     scale: tuple[float, float] | None = None
     alpha_band: int | None = None
+    reflectance: bool = False
 
     def prepare(self, ortho: str | Path) -> Preflight:
         """Facts and decisions about the orthomosaic. Raises InputError, ModelError."""
-        options = Options(model=self.model, bands=self.bands, scale=self.scale, alpha_band=self.alpha_band)
+        options = Options(
+            model=self.model,
+            bands=self.bands,
+            scale=self.scale,
+            reflectance=self.reflectance,
+            alpha_band=self.alpha_band,
+        )
         return prepare(ortho, options)
 
 

@@ -28,7 +28,7 @@ class BandSource(Protocol):
         """The bands in the order of reading; any of :data:`BAND_NAMES`."""
 
     def read_bands(self, window: Window) -> Values:
-        """Values ``(bands, h, w)``, NaN where invalid. Their scale cancels out; their offset must be 0."""
+        """Values ``(bands, h, w)``, linear in light up to a common factor, NaN where invalid."""
 
 
 def _quotient(part: Values, whole: Values) -> Values:

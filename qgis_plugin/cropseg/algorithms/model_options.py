@@ -33,7 +33,7 @@ MODEL, THRESHOLD, RESOLUTION, AUTO_RESOLUTION, GRID = (
 )
 OVERLAP, TILE_SIZE, BATCH_SIZE, LANES = "OVERLAP", "TILE_SIZE", "BATCH_SIZE", "LANES"
 DEVICE, BACKEND, PRECISION = "DEVICE", "BACKEND", "PRECISION"
-SCALE, ALPHA_BAND = "SCALE", "ALPHA_BAND"
+SCALE, REFLECTANCE, ALPHA_BAND = "SCALE", "REFLECTANCE", "ALPHA_BAND"
 
 MODELS = ["canopy-s", "canopy-m"]
 DEVICES = ["auto", "cpu", "cuda", "mps"]
@@ -92,6 +92,11 @@ def _add_image_options(algorithm: EngineAlgorithm) -> None:
     algorithm.add(
         QgsProcessingParameterString(SCALE, tr("Values of black and white"), optional=True),
         tr("For images of more than 8 bit, such as 0,4000. Empty: found from the image."),
+        is_advanced=True,
+    )
+    algorithm.add(
+        QgsProcessingParameterBoolean(REFLECTANCE, tr("Values are reflectance"), False),
+        tr("The second value above is then that of full reflectance, such as 0,10000 or 0,32768."),
         is_advanced=True,
     )
     algorithm.add_number(
@@ -176,6 +181,7 @@ def model_arguments(
         "bands": algorithm.parameterAsInts(parameters, BANDS, context) or None,
         "alpha_band": algorithm.whole(parameters, ALPHA_BAND, context),
         "scale": _scale(algorithm.text(parameters, SCALE, context)),
+        "reflectance": algorithm.parameterAsBool(parameters, REFLECTANCE, context) or None,
         "model": _model(algorithm.text(parameters, MODEL, context)),
         "threshold": algorithm.number(parameters, THRESHOLD, context),
         "gsd_m": _working_gsd(algorithm, parameters, context),

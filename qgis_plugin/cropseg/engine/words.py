@@ -45,6 +45,7 @@ PARAMETERS = {
     "--precision": "PRECISION",
     "--prob": "PROBABILITY",
     "--raster": "ORTHOMOSAIC",
+    "--reflectance": "REFLECTANCE",
     "--rotate": "TURN",
     "--row-alley": "ROW_ALLEY",
     "--row-angle": "ROW_ANGLE",

@@ -288,6 +288,14 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Für Bilder mit mehr als 8 Bit, etwa 0,4000. Leer: aus dem Bild ermittelt.</translation>
     </message>
     <message>
+      <source>Values are reflectance</source>
+      <translation>Werte sind Reflexionsgrade</translation>
+    </message>
+    <message>
+      <source>The second value above is then that of full reflectance, such as 0,10000 or 0,32768.</source>
+      <translation>Der zweite Wert oben ist dann der von vollständiger Reflexion, etwa 0,10000 oder 0,32768.</translation>
+    </message>
+    <message>
       <source>Working resolution (m/px)</source>
       <translation>Arbeitsauflösung (m/px)</translation>
     </message>
