@@ -13,12 +13,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CropsegError",
+    "ModelCard",
     "Outlines",
     "Workers",
     "check",
     "measure_plots",
     "plot_series",
     "predict",
+    "save_model",
     "segment",
     "segment_many",
     "tune",
@@ -28,6 +30,8 @@ __all__ = [
 if TYPE_CHECKING:
     from cropseg_geo.engine.workers import Workers
     from cropseg_geo.errors import CropsegError
+    from cropseg_geo.model.card import ModelCard
+    from cropseg_geo.model.own import save_model
     from cropseg_geo.pipeline import (
         check,
         measure_plots,
@@ -40,7 +44,13 @@ if TYPE_CHECKING:
     )
     from cropseg_geo.vector.options import Outlines
 
-_HOMES = {"CropsegError": "errors", "Outlines": "vector.options", "Workers": "engine.workers"}
+_HOMES = {
+    "CropsegError": "errors",
+    "ModelCard": "model.card",
+    "Outlines": "vector.options",
+    "Workers": "engine.workers",
+    "save_model": "model.own",
+}
 
 
 def __getattr__(name: str) -> Any:  # Any: whatever the public name stands for

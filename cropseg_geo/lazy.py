@@ -19,22 +19,28 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.model.predictor import Predictor
-from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
-from cropseg_geo.raster.scaling import REFLECTANCE_MAX, ValueScale
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import require_stride
+from cropseg_geo.raster.array import ArrayBands, read_bands, read_nodata, read_scale
+from cropseg_geo.raster.band_choice import choose_bands
+from cropseg_geo.raster.scaling import REFLECTANCE_MAX, ValueScale, undeclared_mark
 
 
 def lazy_probability(
     pixels: xr.DataArray,
     predictor: Predictor,
+    options: Options | None = None,
     *,
-    tile_px: int | None = None,
-    overlap_px: int | None = None,
-    scale: tuple[float, float] | None = None,
-    batch_size: int = 1,
+    reflectance: bool | None = None,
 ) -> xr.DataArray:
-    """Blended probabilities of ``pixels``; see :func:`cropseg_geo.pipeline.predict`."""
-    card = predictor.card
-    box = _geobox(pixels, card.bands)
+    """Blended probabilities of ``pixels``; see :func:`cropseg_geo.pipeline.predict`.
+
+    Of the options count ``bands``, ``scale``, ``alpha_band``, ``tile_px``, ``overlap_px`` and ``batch_size``.
+    """
+    options, card = options or Options(), predictor.card
+    box = _geobox(pixels)
+    named = read_bands(pixels)
+    bands = _bands(named, card.bands, options)
     ground = Ground(box.transform, CRS.from_user_input(box.crs).to_wkt(), box.height, box.width)
     if choose_gsd(ground.gsd_m, card.gsd_range_m, None, card.name) != ground.gsd_m:
         low, high = card.gsd_range_m
@@ -42,21 +48,21 @@ def lazy_probability(
             f"the array has {ground.gsd_m:.3g} m/px; model {card.name!r} accepts {low:g}–{high:g} m/px",
             remedy="resample it first, for example with .odc.reproject(crs, resolution=…)",
         )
-    values, valid = _arrays(pixels)
-    if scale is None and values.dtype.kind == "f":
-        # Where they are invalid, values may be anything.
-        values = da.where(valid, values, 0).map_blocks(_require_unit, dtype=values.dtype)
+    scale = read_scale(pixels, options.scale, reflectance)
+    nodata = read_nodata(pixels)
+    values, valid = _arrays(pixels, bands, options.alpha_band or named.alpha_band, nodata)
+    values = _checked(values, valid, nodata, unit=scale if options.scale is None else None)
     plan = make_plan(
         shape=(box.height, box.width),
         extent=Window(0, 0, box.height, box.width),
-        tile_px=tile_px or card.tile_px,
-        overlap_px=card.overlap_px if overlap_px is None else overlap_px,
+        tile_px=options.tile_px or card.tile_px,
+        overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
         channels=1 if len(card.classes) <= 2 else len(card.classes),
         identity={},
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
-    inference = Inference(predictor, _scale(pixels, scale), plan, batch_size)
-    array = blended_array(inference, values, valid)
+    require_stride(plan, card)
+    array = blended_array(Inference(predictor, scale, plan, options.batch_size or 1), values, valid)
     dims = pixels.dims[1:]
     coords = {name: c for name, c in pixels.coords.items() if set(c.dims) <= set(dims)}
     attrs = {"long_name": "probability of crop", "model": f"{card.name} {card.version}"}
@@ -66,20 +72,23 @@ def lazy_probability(
     return xr.DataArray(array, dims=("class", *dims), coords=coords, attrs=attrs, name="probability")
 
 
-def _geobox(pixels: xr.DataArray, bands: tuple[str, ...]) -> GeoBox:
+def _geobox(pixels: xr.DataArray) -> GeoBox:
     if not isinstance(pixels, xr.DataArray):
         raise InputError(
             f"pixels are of the type {type(pixels).__name__}; an xarray.DataArray is expected",
             remedy="open the raster with odc-geo or rioxarray, or give the file to segment",
         )
     spatial = ODCExtensionDa(pixels).spatial_dims
-    if pixels.ndim != 3 or pixels.shape[0] != len(bands) or (spatial and spatial != pixels.dims[1:]):
+    if pixels.ndim != 3 or (spatial and spatial != pixels.dims[1:]):
+        remedy = 'make it three, for example with .isel(time=0) or .expand_dims("band")'
+        if pixels.ndim == 3 and spatial:
+            order = [dim for dim in pixels.dims if dim not in spatial] + list(spatial)
+            remedy = f"transpose it with .transpose({', '.join(map(repr, order))})"
         raise InputError(
             f"the array has dimensions {dict(zip(pixels.dims, pixels.shape, strict=True))}; "
-            f"(band, y, x) with {len(bands)} bands in the model's order is expected",
-            remedy='transpose it with .transpose("band", "y", "x") and select the bands',
+            "(band, y, x) are expected, in this order",
+            remedy=remedy,
         )
-    _require_order(pixels, bands)
     box = ODCExtensionDa(pixels).geobox
     if not isinstance(box, GeoBox) or box.crs is None or not _lies_on(pixels, box):
         raise InputError(
@@ -89,16 +98,19 @@ def _geobox(pixels: xr.DataArray, bands: tuple[str, ...]) -> GeoBox:
     return box
 
 
-def _require_order(pixels: xr.DataArray, bands: tuple[str, ...]) -> None:
-    """Refuse bands whose coordinate names other colours than the model's, or in another order."""
-    axis = pixels.dims[0]
-    named = [str(name) for name in pixels.coords[axis].values] if axis in pixels.coords else []
-    plain = [plain_name(name) for name in named]
-    if any(name in BAND_NAMES and name != band for name, band in zip(plain, bands, strict=False)):
+def _bands(named: ArrayBands, wanted: tuple[str, ...], options: Options) -> tuple[int, ...]:
+    """1-based indexes of the model's bands, as :func:`choose_bands`; other bands have to be known for what
+    they are, for an array does not say which of its bands is alpha."""
+    chosen = choose_bands(named, wanted, options.bands, options.alpha_band)
+    are_named = set(wanted) <= set(named.colours)
+    others = set(range(1, named.count + 1)) - {*chosen, options.alpha_band, named.alpha_band}
+    if options.bands is None and not all(are_named and named.names[band - 1] for band in others):
+        alpha = f"alpha_band={named.count}, if the last one is alpha, or with "
         raise InputError(
-            f"the array's bands are {', '.join(named)}; the model reads {', '.join(bands)}",
-            remedy=f"select them in this order, with .sel({axis}=[…])",
+            f"the array has {named.count} bands; the model reads {len(wanted)} bands ({', '.join(wanted)})",
+            remedy=f"say what they are, with {alpha if len(others) == 1 else ''}bands={chosen}",
         )
+    return chosen
 
 
 def _lies_on(pixels: xr.DataArray, box: GeoBox) -> bool:
@@ -113,42 +125,54 @@ def _lies_on(pixels: xr.DataArray, box: GeoBox) -> bool:
     )
 
 
-def _require_unit(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Refuse values that are no share of white, which would all be clipped to it."""
-    high = values.max(initial=0, where=np.isfinite(values))
-    if high > REFLECTANCE_MAX:
-        raise InputError(
-            f"the array holds decimals up to {high:g} and no scale was given",
-            remedy="say which values mean 0 and 1, for example scale=(0, 255)",
-        )
-    return values
+def _arrays(
+    pixels: xr.DataArray, bands: tuple[int, ...], alpha_band: int | None, nodata: float | None
+) -> tuple[da.Array, da.Array]:
+    """Values (C, H, W) of the bands and validity (H, W), both dask arrays.
 
-
-def _arrays(pixels: xr.DataArray) -> tuple[da.Array, da.Array]:
-    """Values (C, H, W) and validity (H, W), both dask arrays."""
-    if pixels.dtype.kind not in "uif":
-        raise InputError(
-            f"the array holds {pixels.dtype} values",
-            remedy="give integers or decimals, for example .astype('u1')",
-        )
-    values = da.asarray(pixels.data)
-    nodata = pixels.attrs.get("_FillValue", pixels.attrs.get("nodata", pixels.encoding.get("_FillValue")))
-    valid = da.ones(values.shape[1:], chunks=values.chunks[1:], dtype=bool)
-    if nodata is not None and not np.isnan(nodata):
-        valid = (values != nodata).any(axis=0)
+    Validity is a file's: by the alpha band, else by the nodata value in every band.
+    """
+    stored = da.asarray(pixels.data)
+    values = stored[[band - 1 for band in bands]]
+    if alpha_band is not None:
+        valid = stored[alpha_band - 1] > 0
+    elif nodata is not None:
+        valid = (stored != nodata).any(axis=0)
+    else:
+        valid = da.ones(values.shape[1:], chunks=values.chunks[1:], dtype=bool)
     if values.dtype.kind == "f":
         valid &= da.isfinite(values).all(axis=0)
     return values, valid
 
 
-def _scale(pixels: xr.DataArray, scale: tuple[float, float] | None) -> ValueScale:
-    if scale is not None:
-        return ValueScale(*scale)
-    if pixels.dtype == np.uint8:
-        return ValueScale(0, 255)
-    if pixels.dtype.kind == "f":
-        return ValueScale(0, 1)
-    raise InputError(
-        f"the array holds {pixels.dtype} values and no scale was given",
-        remedy="say which values mean 0 and 1, for example scale=(0, 4000)",
-    )
+def _checked(values: da.Array, valid: da.Array, nodata: float | None, *, unit: ValueScale | None) -> da.Array:
+    """The values, refused when they are computed where they are no light.
+
+    ``unit`` is the scale of decimals of which nobody said which values mean 0 and 1.
+    """
+    if values.dtype.kind == "u":
+        return values
+    # Where they are invalid, values may be anything.
+    seen = da.where(valid, values, 0)
+    unit = unit if values.dtype.kind == "f" else None
+    checked: da.Array = seen.map_blocks(_require_light, nodata, unit, dtype=values.dtype)
+    return checked
+
+
+def _require_light(
+    values: npt.NDArray[Any], nodata: float | None, unit: ValueScale | None
+) -> npt.NDArray[Any]:
+    """Refuse a nodata value that was not declared, and what are no shares of white: they would be clipped."""
+    if (mark := undeclared_mark(values, nodata)) is not None:
+        raise InputError(
+            f"the array holds the value {mark:.17g}, which is no light and is not declared as nodata",
+            remedy=f'declare it: array.attrs["_FillValue"] = {mark:.17g}',
+        )
+    if unit is not None and (high := values.max(initial=0)) > REFLECTANCE_MAX:
+        linear = ", reflectance=True" if unit.encode_srgb else ""
+        raise InputError(
+            f"the array holds decimals up to {high:g} and no scale was given",
+            remedy="say which values mean 0 and 1: scale=(0, 255), for example, or, where no more than a few "
+            f"spots are brighter than white, scale=(0, 1){linear}",
+        )
+    return values

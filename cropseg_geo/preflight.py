@@ -137,7 +137,6 @@ def prepare(
     predictor = predictor or chosen_predictor(options)
     card = predictor.card
     info = inspect_raster(raster)
-    _check_alpha(info, options.alpha_band)
     bands = choose_bands(info, card.bands, options.bands, options.alpha_band)
     native = info.ground.gsd_m
     wanted = None if options.gsd_m == "auto" else options.gsd_m
@@ -170,15 +169,20 @@ def prepare(
         },
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
+    require_stride(plan, card)
+    notes = tuple(_notes(source, sample, card, plan, scale))
+    if lacking := shortage(extent.size):
+        notes += (lacking,)
+    return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
+
+
+def require_stride(plan: Plan, card: ModelCard) -> None:
+    """Raise InputError for tiles that the network does not take."""
     if plan.tiles.tile_px % card.stride_px:
         raise InputError(
             f"--tile {plan.tiles.tile_px} is not a multiple of the network's stride, {card.stride_px} px",
             remedy=f"give a multiple of {card.stride_px}, for example {card.tile_px}",
         )
-    notes = tuple(_notes(source, sample, card, plan, scale))
-    if lacking := shortage(extent.size):
-        notes += (lacking,)
-    return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
 
 
 def with_local_model(options: Options, listener: Listener = ignore) -> Options:
@@ -217,14 +221,6 @@ def _tile_px(options: Options, card: ModelCard, tuned: Tuned | None, extent: Win
     if tuned and options.overlap_px is None and fits_extent(tuned.best, extent):
         return tuned.best.tile_px
     return card.tile_px
-
-
-def _check_alpha(info: RasterInfo, alpha_band: int | None) -> None:
-    if alpha_band is not None and not 1 <= alpha_band <= info.count:
-        raise InputError(
-            f"--alpha-band {alpha_band}: {info.path} has {info.count} bands",
-            remedy="give one of its band numbers",
-        )
 
 
 def _extent(info: RasterInfo, options: Options) -> tuple[Window, AreaOfInterest | None]:

@@ -10,6 +10,7 @@ import ctypes
 import importlib
 import platform
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,8 +48,9 @@ def choose_predictor(
     model
         A name of the zoo, or the path of a ``.safetensors`` or ``.onnx`` file.
     backend
-        ``auto``: torch where there is a GPU; else OpenVINO, ONNX Runtime or torch, the first that is
-        installed, that computes in the precision, and that the model has a form for. Or one of them.
+        ``auto``: torch where there is a GPU and the model has a form for it; else OpenVINO, ONNX Runtime or
+        torch, the first that is installed, that computes in the precision, and that the model has a form
+        for. Or one of them.
     device
         See :class:`cropseg_geo.model.predictor.TorchPredictor`; OpenVINO and ONNX Runtime compute on the CPU.
     precision
@@ -70,7 +72,7 @@ def choose_predictor(
     weights = find_model(model)
     graph = onnx_form(weights)
     if backend == "auto":
-        backend = _best_backend(graph, device, precision)
+        backend = _best_backend(weights, graph, device, precision)
     if backend == "torch":
         return _torch_predictor(weights, device, precision)
     if device not in ("auto", "cpu"):
@@ -123,11 +125,12 @@ def load_onnx_runtime(weights: Path, *, backend: str, precision: str = "fp32") -
     return load_onnxruntime(weights)
 
 
-def _best_backend(graph: Path | None, device: str, precision: str) -> str:
-    elsewhere = device not in ("auto", "cpu") or (device == "auto" and has_gpu())
+def _best_backend(weights: Path, graph: Path | None, device: str, precision: str) -> str:
+    # A model that is nothing but a graph computes on the CPU, whatever else there is.
+    elsewhere = device not in ("auto", "cpu") or (device == "auto" and weights != graph and has_gpu())
     if graph is None or elsewhere:
         return "torch"
-    found = next(filter(_works, _WITHOUT_TORCH), "torch")
+    found = next(usable_without_torch(), "torch")
     # torch computes in bf16 on any processor, if slowly.
     return "torch" if precision == "bf16" and not _computes_bf16(found) else found
 
@@ -147,6 +150,11 @@ def _torch_predictor(weights: Path, device: str, precision: str) -> TorchPredict
 
     where = select_device(device)
     return TorchPredictor(weights, str(where), select_precision(where, precision))
+
+
+def usable_without_torch() -> Iterator[str]:
+    """The backends for ONNX files that are installed and can be imported, the fastest first."""
+    return filter(_works, _WITHOUT_TORCH)
 
 
 def _works(backend: str) -> bool:

@@ -38,10 +38,6 @@ class ModelCard:
     ----------
     name, version, summary
         What it is called, which one, and what it does in a sentence.
-    architecture
-        Name of a registered network (``cropseg_geo.model.networks``).
-    network
-        Arguments of that network's builder, sorted by key.
     bands
         Names of the input bands in the order of the channels.
     mean, std
@@ -57,12 +53,18 @@ class ModelCard:
         input, is a multiple of the stride.
     threshold
         Probability at and above which a pixel belongs to a class other than the first.
-    weights_digest
-        SHA-256 over the tensors, see :func:`cropseg_geo.model.weights.digest_tensors`.
     licence
         Licence of the weights (SPDX).
     training_data
         Origin of the training data, one entry for each source, with its licence.
+    architecture
+        Name of a registered network (``cropseg_geo.model.networks``); of no meaning to a network that is
+        nothing but an ONNX graph.
+    network
+        Arguments of that network's builder, sorted by key.
+    weights_digest
+        SHA-256 over the tensors, see :func:`cropseg_geo.model.weights.digest_tensors`, or over the graph;
+        whatever writes a model file sets it.
     scores
         Test set → measure → value, measured by ``python -m training evaluate``.
     temperature
@@ -81,17 +83,17 @@ class ModelCard:
     name: str
     version: str
     summary: str
-    architecture: str
-    network: Arguments
     mean: tuple[float, ...]
     std: tuple[float, ...]
     classes: tuple[str, ...]
     colours: tuple[str, ...]
     gsd_m: float
     gsd_range_m: tuple[float, float]
-    weights_digest: str
     licence: str
     training_data: tuple[str, ...]
+    architecture: str = "onnx"
+    network: Arguments = ()
+    weights_digest: str = "0" * 64
     scores: Scores = ()
     bands: tuple[str, ...] = ("red", "green", "blue")
     tile_px: int = 512

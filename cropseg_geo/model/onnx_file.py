@@ -49,7 +49,7 @@ _FIXED = {1: 8, 5: 4}
 """Kinds of values: their bytes where they do not say it themselves."""
 
 Buffer = bytes | mmap.mmap
-_FOREIGN = "give an .onnx model that CropSeg-Geo has written"
+_FOREIGN = "give an .onnx model that CropSeg-Geo has written, as cropseg_geo.save_model does"
 
 
 def read_onnx_card(path: Path) -> ModelCard:
@@ -64,7 +64,7 @@ def read_onnx_card(path: Path) -> ModelCard:
     if CARD_KEY not in metadata:
         raise ModelError(
             f"{path} holds a network but no model card (no {CARD_KEY!r} in its metadata)",
-            remedy="export the model with 'python -m training export', which writes the card",
+            remedy="make a model file of it and a card with cropseg_geo.save_model",
         )
     return ModelCard.from_json(metadata[CARD_KEY])
 
@@ -87,7 +87,7 @@ def load_graph(path: Path) -> bytes:
         content = path.read_bytes()
     except OSError as err:
         raise ModelError(f"cannot read the model file {path}: {err}", remedy=FETCH_AGAIN) from err
-    expected, found = _metadata(content, path).get(DIGEST_KEY, ""), _digest(content, path)
+    expected, found = _metadata(content, path).get(DIGEST_KEY, ""), digest_graph(content, path)
     if found != expected:
         raise ModelError(
             f"damaged model {path}: digest mismatch, found {found[:12]}…, "
@@ -110,18 +110,20 @@ def save_onnx(path: Path, graph: bytes, card: ModelCard) -> None:
     path
         The file to write or to replace.
     graph
-        A serialised ``ModelProto`` without metadata, whose ends are called as :data:`INPUT` and
-        :data:`OUTPUT`.
+        A serialised ``ModelProto``, whose ends are called as :data:`INPUT` and :data:`OUTPUT`. Metadata in
+        it are left out.
     card
-        The card of the weights file that the graph was made from.
+        The card of the weights that the graph was made from.
 
     Raises
     ------
+    ModelError
+        If the graph is no ONNX.
     OutputError
         If the file cannot be written.
     """
-    digest = hashlib.sha256(graph).hexdigest()
-    metadata = {CARD_KEY: card.to_json(), DIGEST_KEY: digest, **deepness_metadata(card)}
+    graph = _without_metadata(graph, path)
+    metadata = {CARD_KEY: card.to_json(), DIGEST_KEY: digest_graph(graph, path), **deepness_metadata(card)}
     # Messages of protocol buffers are merged by writing them one after another.
     replace_file(path, graph + b"".join(_entry(key, text) for key, text in metadata.items()))
 
@@ -136,13 +138,7 @@ def copy_onnx(source: Path, target: Path, card: ModelCard) -> None:
     OutputError
         If the file cannot be written.
     """
-    content = load_graph(source)
-    graph = [
-        content[begin:stop]
-        for number, begin, _, stop in _fields(content, 0, len(content), source)
-        if number != _METADATA
-    ]
-    save_onnx(target, b"".join(graph), card)
+    save_onnx(target, load_graph(source), card)
 
 
 def deepness_metadata(card: ModelCard) -> dict[str, str]:
@@ -180,12 +176,20 @@ def _points_elsewhere(content: Buffer, at: int, end: int, kind: str, path: Path)
     return False
 
 
-def _digest(content: Buffer, path: Path) -> str:
-    digest = hashlib.sha256()
-    for number, begin, _, stop in _fields(content, 0, len(content), path):
-        if number != _METADATA:
-            digest.update(content[begin:stop])
-    return digest.hexdigest()
+def _without_metadata(content: bytes, path: Path) -> bytes:
+    fields = _fields(content, 0, len(content), path)
+    return b"".join(content[begin:stop] for number, begin, _, stop in fields if number != _METADATA)
+
+
+def digest_graph(content: bytes, path: Path) -> str:
+    """SHA-256 over everything but the metadata of a serialised model; ``path`` is for the error.
+
+    Raises
+    ------
+    ModelError
+        If it is no ONNX.
+    """
+    return hashlib.sha256(_without_metadata(content, path)).hexdigest()
 
 
 def _read_metadata(path: Path) -> dict[str, str]:

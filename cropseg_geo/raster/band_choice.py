@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.raster.band_names import BEYOND_RED
-from cropseg_geo.raster.info import NAMELESS, RasterInfo
+from cropseg_geo.raster.info import NAMELESS
+
+
+class BandFacts(Protocol):
+    """What a raster says of its bands, see :class:`cropseg_geo.raster.info.RasterInfo`."""
+
+    @property
+    def path(self) -> str:
+        """What to call it."""
+        ...
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def colours(self) -> tuple[str, ...]: ...
+
+    @property
+    def alpha_band(self) -> int | None: ...
+
+    def band_name(self, index: int) -> str:
+        """What it calls a band, counted from 1; ``""`` where it does not say."""
+        ...
 
 
 def choose_bands(
-    info: RasterInfo, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
+    info: BandFacts, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
 ) -> tuple[int, ...]:
     """1-based band indexes for the model's bands.
 
@@ -24,6 +47,11 @@ def choose_bands(
         If there are too few bands, a chosen one does not exist or is the alpha band, or the file's names tell
         that the model's bands are not among them.
     """
+    if alpha_band is not None and not 1 <= alpha_band <= info.count:
+        raise InputError(
+            f"--alpha-band {alpha_band}: {info.path} has {info.count} bands",
+            remedy="give one of its band numbers",
+        )
     data_bands = [i for i in range(1, info.count + 1) if i not in (info.alpha_band, alpha_band)]
     needed = f"{len(wanted)} bands ({', '.join(wanted)})"
     if bands is not None:

@@ -118,13 +118,18 @@ def choose_scale(
     )
 
 
-def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
-    lowest = float(sample.min(initial=0.0))
+def undeclared_mark(values: npt.NDArray[Any], nodata: float | None) -> float | None:
+    """The lowest of some valid values where it is a usual nodata value that was not declared; else None."""
+    lowest = float(values.min(initial=0))
     # What is declared may still stand in single bands of pixels that are valid in others.
-    if lowest in _NODATA_MARKS and lowest != info.nodata:
+    return lowest if lowest in _NODATA_MARKS and lowest != nodata else None
+
+
+def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
+    if (mark := undeclared_mark(sample, info.nodata)) is not None:
         raise InputError(
-            f"{info.path}: holds the value {lowest:.17g}, which is no light and is not declared as nodata",
-            remedy=f"declare it: gdal_edit.py -a_nodata {lowest:.17g} FILE",
+            f"{info.path}: holds the value {mark:.17g}, which is no light and is not declared as nodata",
+            remedy=f"declare it: gdal_edit.py -a_nodata {mark:.17g} FILE",
         )
 
 

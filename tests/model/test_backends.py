@@ -71,6 +71,13 @@ def test_auto_takes_the_next_backend_where_one_does_not_work(monkeypatch):
     assert choose_predictor("canopy-s") == TorchPredictor(find_model("canopy-s"), "cpu", "fp32")
 
 
+def test_a_graph_alone_computes_on_the_cpu_beside_a_gpu(adding, monkeypatch):
+    monkeypatch.setattr(backends, "has_gpu", lambda: True)
+    assert choose_predictor(adding).backend in WITHOUT_TORCH
+    with pytest.raises(ModelError, match="torch does not compute"):
+        choose_predictor(adding, device="cuda")
+
+
 def test_auto_is_torch_for_a_gpu_and_for_weights_without_another_form(monkeypatch, tmp_path):
     lonely = tmp_path / "lonely.safetensors"
     lonely.write_bytes(find_model("canopy-s").read_bytes())
