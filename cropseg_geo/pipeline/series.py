@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -15,7 +15,7 @@ from cropseg_geo.events import Event, Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
-from cropseg_geo.plots.dates import survey_dates
+from cropseg_geo.plots.dates import GivenDate, survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
 from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
@@ -28,7 +28,7 @@ def plot_series(
     plots: str | Path | gpd.GeoDataFrame,
     out: str | Path | None = None,
     *,
-    dates: Sequence[str | date] | None = None,
+    dates: Iterable[GivenDate] | None = None,
     chart: str | Path | None = None,
     probs: Paths | None = None,
     rasters: Paths | None = None,
@@ -57,7 +57,8 @@ def plot_series(
     out, chart
         A ``.csv`` file for the table and an ``.svg`` file for the growth curves; None writes nothing.
     dates
-        ISO dates in the order of the masks; None: from the files' names.
+        In the order of the masks: ISO texts, or dates or times of Python, pandas or numpy, of which the day
+        counts. None: from the files' names.
     probs, rasters, dsms, dtms
         What belongs to the masks, in their order; one terrain model may serve all dates. See
         :func:`measure_plots` for these and the other options.

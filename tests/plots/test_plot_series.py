@@ -1,7 +1,7 @@
 """Time series: dates in names, one long table over masks of different grids, growth rates, curves."""
 
 import xml.etree.ElementTree as ET
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,30 @@ def test_dates_that_are_given_must_be_dates_of_their_own():
         survey_dates(["a"], ["June"])
     with pytest.raises(InputError, match="are both of 2024-05-31"):
         survey_dates(["m_2024-05-31.tif", "20240531.tif"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [datetime(2024, 5, 1, 14), datetime(2024, 5, 2, 9)],
+        [datetime(2024, 5, 1, 14), date(2024, 5, 2)],
+        pd.to_datetime(["2024-05-01 14:00", "2024-05-02 09:00"]),
+        np.array(["2024-05-01T14:00", "2024-05-02T09:00"], dtype="M8[m]"),
+        (day for day in ["2024-05-01", "2024-05-02"]),
+    ],
+)
+def test_of_times_that_are_given_the_day_counts(given):
+    found = survey_dates(["a", "b"], given)
+    assert found == [date(2024, 5, 1), date(2024, 5, 2)]
+    assert [type(day) for day in found] == [date, date]
+
+
+def test_two_flights_of_one_day_and_what_is_no_date_are_refused():
+    with pytest.raises(InputError, match="are both of 2024-05-01"):
+        survey_dates(["a", "b"], [datetime(2024, 5, 1, 9), datetime(2024, 5, 1, 15)])
+    for nothing in (None, 20240501, pd.NaT, np.datetime64("NaT"), np.datetime64("2024-05")):
+        with pytest.raises(InputError, match="is not a date"):
+            survey_dates(["a"], [nothing])
 
 
 @pytest.fixture

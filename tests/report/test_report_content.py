@@ -50,6 +50,21 @@ def test_the_figures_count_every_pixel_and_leave_nodata_out(field):
     assert figures.uncertain_fraction == pytest.approx(20 / valid.sum())
 
 
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("field_31.05.2024", "2024-05-31"),
+        ("field_2024-5-31", "2024-05-31"),
+        ("a_2024-05-31_b_2024-06-01", None),
+        ("field", None),
+    ],
+)
+def test_the_date_is_read_as_series_read_it(field, tmp_path, name, day):
+    raster = tmp_path / f"{name}.tif"
+    raster.write_bytes(field["raster"].read_bytes())
+    assert content_of(field, raster=raster).date == day
+
+
 def test_a_mask_without_valid_pixels_is_reported_as_such(tmp_path):
     mask = write_raster(tmp_path / "m.tif", np.full((1, 40, 50), 255, np.uint8), nodata=255)
     page = report(mask, tmp_path / "r.html").read_text(encoding="utf-8")
