@@ -11,18 +11,12 @@ from cropseg_geo.cli.options import Events, Overwrite, PlotId, PlotsCrs, Quiet
 from cropseg_geo.cli.outcome import tell
 from cropseg_geo.cli.plots_make import make
 from cropseg_geo.console import coverage_of, event_listener
+from cropseg_geo.plots.columns import columns_help
 
 app = typer.Typer(help="Lay out plots, measure them, follow them over dates.", no_args_is_help=True)
 app.command("make")(make)
 
-
-COLUMNS = """
-coverage: plot_id, coverage, canopy_area_m2, plot_area_m2, valid_fraction, low_validity, mean_prob,
-uncertain_fraction; objects: n_objects, mean_object_m2, max_object_m2; rows: gap_fraction, max_gap_m,
-row_spacing_m; uniformity: uniformity_cv; colour: exg, gli, ngrdi, ndvi, ndre; height: height_mean_m,
-height_p95_m, volume_m3
-"""
-_COLUMNS = f"Columns by group: {' '.join(COLUMNS.split())}. Meanings and units: docs/plot-statistics.md."
+_COLUMNS = f"Columns by group: {columns_help()}. Meanings and units: docs/plot-statistics.md."
 
 _WHAT, _HOW, _BESIDE = "What to measure", "How to measure", "Beside the mask"
 

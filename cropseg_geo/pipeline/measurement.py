@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,8 +20,8 @@ from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.quantities import Extras
 from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions, parse_groups
-from cropseg_geo.raster.bands import open_bands, parse_bands
-from cropseg_geo.raster.heights import open_heights
+from cropseg_geo.raster.bands import Bands, open_bands, parse_bands
+from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.vector.trace import trace
@@ -179,19 +179,12 @@ def measure_survey(
 
 @contextmanager
 def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Ground) -> Iterator[Extras]:
-    with ExitStack() as stack:
-        ortho = heights = None
-        if companions.ortho is not None:
-            ortho = stack.enter_context(open_bands(companions.ortho, ground=ground, bands=bands))
-        elif bands is not None:
-            raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
-        if companions.dsm is not None:
-            heights = stack.enter_context(open_heights(companions.dsm, companions.dtm, ground=ground))
-        elif companions.dtm is not None:
-            raise InputError(
-                f"{companions.dtm}: a terrain model alone says nothing of the canopy",
-                remedy="add the surface model, --dsm FILE",
-            )
+    colours: AbstractContextManager[Bands | None] = nullcontext()
+    if companions.ortho is not None:
+        colours = open_bands(companions.ortho, ground=ground, bands=bands)
+    elif bands is not None:
+        raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
+    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground) as heights:
         yield Extras(ortho, heights)
 
 
