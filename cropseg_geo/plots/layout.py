@@ -20,9 +20,9 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
-from cropseg_geo.plots.files import read_layer, with_crs
 from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
 from cropseg_geo.plots.tables import with_plain_names, with_plain_values
+from cropseg_geo.vector_input import read_layer, with_crs
 
 PLOT_ID = "plot_id"
 
@@ -97,7 +97,7 @@ def read_plots(
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
     """
     frame = _features(plots, layer, listener)
-    frame = with_crs(with_plain_names(frame), plots_crs, listener)
+    frame = with_crs(with_plain_names(frame), plots_crs, listener=listener)
     ids, used = _ids(frame, id_field)
     if used is None and len(frame.columns) > 1:
         listener(Warned(_why_counted(frame)))

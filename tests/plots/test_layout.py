@@ -163,7 +163,7 @@ def test_files_that_are_no_vector_files_are_refused(tmp_path):
     (tmp_path / "broken.gpkg").write_bytes(b"this is text")
     refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
     (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
-    refused(tmp_path / "plots.csv", "is a table; plots need outlines", "QGIS")
+    refused(tmp_path / "plots.csv", "is a table and holds no outlines", "QGIS")
 
 
 def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, monkeypatch):
