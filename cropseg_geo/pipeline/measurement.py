@@ -99,6 +99,13 @@ def measure_plots(
     plots_crs
         CRS of plots that do not state one.
 
+    Returns
+    -------
+    GeoDataFrame
+        A row for each plot in the order of ``plots``: ``plot_id``, their own columns (a named index among
+        them), the statistics, and their outlines in the mask's CRS. Of a frame the index and the name of the
+        geometry stay: ``plots["coverage"] = measure_plots(mask, plots)["coverage"]`` is right.
+
     Raises
     ------
     CropsegError

@@ -21,7 +21,7 @@ from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
-from cropseg_geo.plots.tables import with_plain_names, with_plain_values
+from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
 from cropseg_geo.vector_input import read_layer, with_crs
 
 PLOT_ID = "plot_id"
@@ -45,7 +45,8 @@ class Plots:
     """Plots of one survey.
 
     ``frame`` is in the raster's CRS, with a unique ``plot_id``, the user's own columns as they came, and
-    valid, non-empty polygons or multipolygons. ``id_field`` is where the ids came from, None if counted.
+    valid, non-empty polygons or multipolygons; its rows, its index and the name of its geometry are those of
+    the plots as they were given. ``id_field`` is where the ids came from, None if counted.
     """
 
     frame: gpd.GeoDataFrame
@@ -96,8 +97,8 @@ def read_plots(
     InputError
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
     """
-    frame = _features(plots, layer, listener)
-    frame = with_crs(with_plain_names(frame), plots_crs, listener=listener)
+    given = _features(plots, layer, listener)
+    frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = _ids(frame, id_field)
     if used is None and len(frame.columns) > 1:
         listener(Warned(_why_counted(frame)))
@@ -110,7 +111,9 @@ def read_plots(
     )
     own.insert(0, PLOT_ID, ids)
     placed = gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs)
-    return Plots(with_plain_values(placed), used)
+    # Columns are assigned by the index, so that one of the result fits the frame that it came from.
+    placed.index = given.index.set_names([None] * given.index.nlevels)  # names are columns by now
+    return Plots(with_plain_values(with_geometry_named(placed, given.geometry.name)), used)
 
 
 def _features(

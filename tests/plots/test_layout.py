@@ -90,7 +90,7 @@ def test_names_of_columns_become_texts_that_differ_by_more_than_case():
     frame[5] = [3, 4]
     frame["geometry"] = ["hexagonal", "cubic"]
     plots = read_plots(frame, ground=GROUND).frame
-    assert list(plots.columns) == ["plot_id", "plot", "Plot_", "geometry_", "5", "geometry__", "geometry"]
+    assert list(plots.columns) == ["plot_id", "plot", "Plot_", "geometry_", "5", "geometry__", "outline"]
     assert plots["geometry__"].tolist() == ["hexagonal", "cubic"]
     assert shapely.area(plots.geometry.values) == pytest.approx([100, 100])
 

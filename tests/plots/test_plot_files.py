@@ -77,6 +77,30 @@ def test_every_group_of_columns_is_measured_unless_told_otherwise(survey):
     assert not {"n_objects", "gap_fraction"} & set(few.columns)
 
 
+@pytest.mark.parametrize(
+    "index", [[1, 0], ["i", "j"], [7, 7], pd.MultiIndex.from_tuples([(1, "a"), (1, "b")])]
+)
+def test_what_is_measured_of_a_frame_fits_it(survey, index):
+    frame = outlines((0, 0, 40, 80), (50, 0, 90, 40))
+    frame = frame.set_axis(index, axis=0).rename_geometry("outline")
+    table = measure_plots(survey / "mask.tif", frame, stats="coverage")
+    assert table.index.equals(frame.index)
+    assert table["plot_id"].tolist() == ["p0", "p1"]
+    assert table.geometry.name == "outline"
+    assert table.geometry.geom_equals(frame.geometry).all()
+    assert frame.assign(area=table["plot_area_m2"])["area"].tolist() == pytest.approx([32, 16])
+
+
+def test_a_named_index_is_a_column_and_a_geometry_may_be_called_as_a_statistic(survey):
+    frame = outlines((0, 0, 40, 80), (50, 0, 90, 40)).set_index("plot").rename_geometry("coverage")
+    table = measure_plots(survey / "mask.tif", frame, survey / "out.gpkg", stats="coverage")
+    assert (table.index.tolist(), table.index.name) == (["p0", "p1"], None)
+    assert table["plot"].tolist() == table["plot_id"].tolist() == ["p0", "p1"]
+    assert table.geometry.name == "geometry"
+    assert table["coverage"].tolist() == pytest.approx([0.4, 0.4])
+    assert gpd.read_file(survey / "out.gpkg", layer="plots")["coverage"].tolist() == pytest.approx([0.4, 0.4])
+
+
 def test_columns_of_a_geopackage_are_described_with_units(survey):
     measure(survey, survey / "out.gpkg")
     with sqlite3.connect(survey / "out.gpkg") as db:
