@@ -44,13 +44,15 @@ class PlotSettings:
     """How plots are read and measured, on one mask or on many.
 
     ``plot_id`` and ``plots_crs`` as in :func:`measure_plots`; ``bands`` are band numbers by name, for all
-    orthomosaics. The threshold of ``options`` counts for masks that do not say theirs.
+    orthomosaics. The threshold of ``options`` counts for masks that do not say theirs. With ``may_miss`` a
+    mask that shows none of the plots is measured, too, instead of refused.
     """
 
     options: StatsOptions = StatsOptions()  # noqa: RUF009 - frozen, so that one will do for all
     bands: Mapping[str, int] | None = None
     plot_id: str | None = None
     plots_crs: str | None = None
+    may_miss: bool = False
 
 
 def measure_plots(
@@ -165,6 +167,7 @@ def measure_survey(
             ground=ground,
             id_field=settings.plot_id,
             plots_crs=settings.plots_crs,
+            may_miss=settings.may_miss,
             listener=listener,
         )
         objects = None

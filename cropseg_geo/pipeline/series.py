@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
 from cropseg_geo.plots.dates import GivenDate, survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
+from cropseg_geo.plots.layout import PlotsElsewhereError
 from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
 
@@ -51,7 +53,8 @@ def plot_series(
     Parameters
     ----------
     masks
-        Class masks, one for each date, as paths in any iterable; their CRS and GSD may differ.
+        Class masks, one for each date, as paths in any iterable; their CRS and GSD may differ. Plots that one
+        of them does not show have ``valid_fraction`` 0 on its date.
     plots
         Plot polygons, any CRS.
     out, chart
@@ -96,15 +99,45 @@ def plot_series(
             stack.enter_context(drafted(Path(p), overwrite=overwrite, listener=listener)) if p else None
             for p in (out, chart)
         ]
-        tables = {}
-        for mask, day, beside in sorted(zip(masks, days, companions, strict=True), key=lambda s: s[1]):
-            tables[day] = measure_survey(mask, plots, settings, beside, _dated(day, listener))
-        series = long_table(tables)
+        surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
+        series = long_table(_measured(surveys, plots, settings, listener))
         if drafts[0] is not None:
             write_csv(drafts[0], series)
         if drafts[1] is not None:
             write_text(drafts[1], growth_svg(series))
     return series
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """A mask, its date and the files that belong to it."""
+
+    mask: str
+    day: date
+    beside: Companions
+
+
+def _measured(
+    surveys: Sequence[_Survey],
+    plots: str | Path | gpd.GeoDataFrame,
+    settings: PlotSettings,
+    listener: Listener,
+) -> dict[date, gpd.GeoDataFrame]:
+    """Statistics by date. Masks that show no plot come last: where none shows one, nothing is measured."""
+    tables: dict[date, gpd.GeoDataFrame] = {}
+    missed: dict[_Survey, PlotsElsewhereError] = {}
+    for survey in surveys:
+        tell = _told_of(survey, listener)
+        try:
+            tables[survey.day] = measure_survey(survey.mask, plots, settings, survey.beside, tell)
+        except PlotsElsewhereError as err:
+            missed[survey] = err
+    for survey, refusal in missed.items():
+        if not tables:
+            raise InputError(f"{survey.mask}: {refusal.message}", remedy=refusal.remedy) from refusal
+        tell, anywhere = _told_of(survey, listener), replace(settings, may_miss=True)
+        tables[survey.day] = measure_survey(survey.mask, plots, anywhere, survey.beside, tell)
+    return tables
 
 
 def _companions(
@@ -123,10 +156,11 @@ def _companions(
     return [Companions(*(file or None for file in files)) for files in zip(*columns, strict=True)]
 
 
-def _dated(day: date, listener: Listener) -> Listener:
-    """A listener whose warnings say which date they are about."""
+def _told_of(survey: _Survey, listener: Listener) -> Listener:
+    """A listener whose warnings say which mask they are about."""
 
     def tell(event: Event) -> None:
-        listener(Warned(f"{day.isoformat()}: {event.message}") if isinstance(event, Warned) else event)
+        about = f"{survey.day.isoformat()}, {Path(survey.mask).name}"
+        listener(Warned(f"{about}: {event.message}") if isinstance(event, Warned) else event)
 
     return tell

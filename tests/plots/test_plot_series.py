@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import cropseg_geo
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.events import Warned
 from cropseg_geo.plots.dates import date_in_name, survey_dates
 from cropseg_geo.plots.growth import growth_svg
 from tests.plots.test_plot_files import TRANSFORM, outlines, write
@@ -126,6 +127,25 @@ def test_a_mask_in_another_crs_measures_the_same(season):
         [season / "m_2024-05-31.tif", season / "n_2024-06-01.tif"], season / "plots.gpkg", stats="coverage"
     )
     assert table["coverage"].tolist() == pytest.approx([0.2] * 4, abs=0.01)
+
+
+def test_a_mask_that_shows_none_of_the_plots_is_named_and_has_empty_rows(season):
+    elsewhere = season / "m_2024-06-15.tif"
+    write(
+        elsewhere, np.ones((100, 100), np.uint8), nodata=255, transform=Affine.translation(500, 0) @ TRANSFORM
+    )
+    masks, told = [*masks_of(season), elsewhere], []
+    table = cropseg_geo.plot_series(masks, season / "plots.gpkg", listener=told.append)
+    on_day = table[table["date"] == "2024-06-15"]
+    assert on_day["plot_id"].tolist() == ["p0", "p1"]
+    assert on_day["valid_fraction"].tolist() == [0, 0]
+    assert on_day["n_objects"].tolist() == [0, 0]
+    assert on_day["coverage"].isna().all()
+    assert table["date"].is_monotonic_increasing
+    (warning,) = (event.message for event in told if isinstance(event, Warned) and "outside" in event.message)
+    assert warning.startswith("2024-06-15, m_2024-06-15.tif: outside the raster")
+    with pytest.raises(InputError, match=r"m_2024-06-15.tif: no plot meets the raster"):
+        cropseg_geo.plot_series([elsewhere], season / "plots.gpkg")
 
 
 def test_growth_curves_are_a_picture_with_a_panel_for_each_plot(season):
