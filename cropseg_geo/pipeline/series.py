@@ -15,12 +15,20 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
-from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
+from cropseg_geo.pipeline.measurement import (
+    Companions,
+    PlotSettings,
+    measure_survey,
+    named_bands,
+    outlines_for,
+)
 from cropseg_geo.plots.dates import GivenDate, survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
 from cropseg_geo.plots.layout import PlotsElsewhereError
 from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
+from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.vector.options import Outlines
 
 Paths = Iterable[str | Path]
 
@@ -43,6 +51,7 @@ def plot_series(
     row_angle_deg: float | None = None,
     row_spacing_m: float | None = None,
     cell_m: float = 1.0,
+    outlines: Outlines | None = None,
     plot_id: str | None = None,
     plots_crs: str | None = None,
     overwrite: bool = False,
@@ -92,7 +101,7 @@ def plot_series(
         row_spacing_m=row_spacing_m,
         cell_m=cell_m,
     )
-    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs)
+    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs, outlines)
     companions = _companions(len(masks), probs, rasters, dsms, dtms)
     with ExitStack() as stack:
         drafts = [
@@ -100,6 +109,7 @@ def plot_series(
             for p in (out, chart)
         ]
         surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
+        _compare_outlines(surveys, settings, listener)
         series = long_table(_measured(surveys, plots, settings, listener))
         if drafts[0] is not None:
             write_csv(drafts[0], series)
@@ -115,6 +125,24 @@ class _Survey:
     mask: str
     day: date
     beside: Companions
+
+
+def _compare_outlines(surveys: Sequence[_Survey], settings: PlotSettings, listener: Listener) -> None:
+    """Tell where masks were traced with different outlines, so that their objects are different things."""
+    if "objects" not in settings.options.groups or settings.outlines is not None:
+        return
+    seen: dict[Outlines, _Survey] = {}
+    for survey in surveys:
+        with open_mask(survey.mask, survey.beside.prob) as source:
+            seen.setdefault(outlines_for(source, settings), survey)
+    if len(seen) > 1:
+        one, other, *_ = (Path(survey.mask).name for survey in seen.values())
+        listener(
+            Warned(
+                f"{one} and {other} were traced with different outlines: their objects do not compare; "
+                "the options of outlines (--objects, --min-area …) count alike on all dates"
+            )
+        )
 
 
 def _measured(

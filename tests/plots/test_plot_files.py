@@ -19,6 +19,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import measure_plots
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS, columns_help, columns_markdown
+from cropseg_geo.vector.options import Outlines
 from sample_tiles.varieties import VARIETIES
 
 TRANSFORM = Affine(0.1, 0, 500_000, 0, -0.1, 5_000_000)
@@ -112,6 +113,42 @@ def test_columns_of_a_geopackage_are_described_with_units(survey):
     assert texts["max_gap_m"].endswith("(m)")
     assert "low_validity" in texts
     assert gpd.read_file(survey / "out.gpkg", layer="plots")["low_validity"].dtype == bool
+
+
+def tag_outlines(mask: Path, **choices) -> None:
+    with rasterio.open(mask, "r+") as file:
+        file.update_tags(CROPSEG_OUTLINES=Outlines(**choices).text)
+
+
+def test_objects_are_traced_as_asked_for_else_as_the_mask_says_they_were(survey):
+    tag_outlines(survey / "mask.tif", min_area_m2=5.0)  # a stripe has 4
+    assert measure(survey)["n_objects"].tolist() == [0, 0]
+    assert measure(survey, outlines=Outlines())["n_objects"].tolist() == [4, 4]
+    command = ["plots", "stats", str(survey / "mask.tif"), str(survey / "plots.gpkg"), "-q", "-o"]
+    for flags, count in ([], 0), (["--min-area", "2"], 4), (["--objects", "touching"], 4):
+        out = survey / f"{len(flags)}_{count}.csv"
+        done = CliRunner().invoke(app, [*command, str(out), "--overwrite", *flags])
+        assert done.exit_code == 0, done.output
+        assert pd.read_csv(out)["n_objects"].tolist() == [count, count], flags
+
+
+def test_contours_need_the_probability_that_they_follow(survey):
+    with pytest.raises(InputError, match="contours follow the probability"):
+        measure(survey, outlines=Outlines(outline="contour"))
+    tag_outlines(survey / "mask.tif", outline="contour")
+    told = []
+    assert measure(survey, listener=told.append)["n_objects"].tolist() == [4, 4]
+    assert any("traced by contours" in event.message for event in told if isinstance(event, Warned))
+
+
+def test_a_damaged_tag_of_outlines_is_refused(survey):
+    for text in ("split", "[1]", '{"corners": "round"}', '{"objects": "wild"}', '{"min_area_m2": "a"}'):
+        with rasterio.open(survey / "mask.tif", "r+") as file:
+            file.update_tags(CROPSEG_OUTLINES=text)
+        with pytest.raises(InputError) as caught:
+            measure(survey)
+        assert caught.value.remedy
+        measure(survey, stats="coverage")
 
 
 def test_a_geopackage_says_what_its_plots_were_measured_on_and_how(survey):

@@ -15,7 +15,8 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.plots.dates import date_in_name, survey_dates
 from cropseg_geo.plots.growth import growth_svg
-from tests.plots.test_plot_files import TRANSFORM, outlines, write
+from cropseg_geo.vector.options import Outlines
+from tests.plots.test_plot_files import TRANSFORM, outlines, tag_outlines, write
 
 
 @pytest.mark.parametrize(
@@ -146,6 +147,18 @@ def test_a_mask_that_shows_none_of_the_plots_is_named_and_has_empty_rows(season)
     assert warning.startswith("2024-06-15, m_2024-06-15.tif: outside the raster")
     with pytest.raises(InputError, match=r"m_2024-06-15.tif: no plot meets the raster"):
         cropseg_geo.plot_series([elsewhere], season / "plots.gpkg")
+
+
+def test_masks_that_were_traced_with_different_outlines_are_told_of(season):
+    masks, told = masks_of(season), []
+    tag_outlines(masks[0], objects="split")
+    cropseg_geo.plot_series(masks, season / "plots.gpkg", stats="objects", listener=told.append)
+    (warning,) = (event.message for event in told if isinstance(event, Warned))
+    assert "m_2024-06-20.tif were traced with different outlines" in warning
+    told.clear()
+    for alike in ({"outlines": Outlines()}, {"stats": "coverage"}):
+        cropseg_geo.plot_series(masks, season / "plots.gpkg", listener=told.append, **alike)
+    assert not [event for event in told if isinstance(event, Warned)]
 
 
 def test_growth_curves_are_a_picture_with_a_panel_for_each_plot(season):
