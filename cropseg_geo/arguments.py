@@ -21,10 +21,13 @@ _NOT_FROM_OUTSIDE = frozenset({"listener", "return"})
 
 
 class _Frame:
-    """Stands for frames, which cannot come from outside: their library need not be imported to say so."""
+    """Stands for frames and geometries, which cannot come from outside: nothing is imported to say so."""
 
 
-_FRAMES = {"gpd": SimpleNamespace(GeoDataFrame=_Frame)}
+_FRAMES = {
+    "gpd": SimpleNamespace(GeoDataFrame=_Frame, GeoSeries=_Frame),
+    "shapely": SimpleNamespace(Geometry=_Frame),
+}
 
 
 class _MisfitError(Exception):
@@ -56,7 +59,7 @@ def bind(
     hints = {n: h for n, h in hints.items() if parameters[n].kind is not inspect.Parameter.VAR_KEYWORD}
     required = [n for n in hints if parameters[n].default is inspect.Parameter.empty]
     if options is not None:
-        hints |= get_type_hints(options)
+        hints |= get_type_hints(options, localns=_FRAMES)
     if missing := [name for name in required if name not in values]:
         raise InputError(f"the job lacks {', '.join(missing)}", remedy=f"it takes {', '.join(hints)}")
     return _convert_all(values, hints, "the job")

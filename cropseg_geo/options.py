@@ -5,10 +5,14 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.zoo import DEFAULT_MODEL
+
+if TYPE_CHECKING:  # frames are loaded by whoever has one
+    import geopandas as gpd
+    import shapely
 
 GRIDS = ("source", "working")
 
@@ -50,7 +54,8 @@ class Options:
     bbox
         Box (min x, min y, max x, max y) in the raster's CRS to restrict the work to.
     aoi
-        Vector file with polygons to restrict the work to, any CRS.
+        Polygons to restrict the work to: a vector file, a GeoDataFrame or GeoSeries, any CRS, or a
+        geometry of shapely in the raster's CRS.
     threshold
         Probability from which a pixel is crop; None takes the card's.
     tile_px, overlap_px
@@ -69,7 +74,7 @@ class Options:
     gsd_m: float | Literal["auto"] | None = None
     grid: str = "source"
     bbox: tuple[float, float, float, float] | None = None
-    aoi: str | Path | None = None
+    aoi: str | Path | gpd.GeoDataFrame | gpd.GeoSeries | shapely.Geometry | None = None
     threshold: float | None = None
     tile_px: int | None = None
     overlap_px: int | None = None

@@ -23,6 +23,11 @@ def is_there(path: str | Path) -> bool:
         return False
 
 
+def is_remote(path: str) -> bool:
+    """True for paths that GDAL's virtual file systems serve (URLs, /vsicurl/, /vsis3/, …)."""
+    return "://" in path or path.startswith("/vsi")
+
+
 def is_pipe(path: str | Path) -> bool:
     """True for pipes and devices, which GDAL would wait for as long as nobody writes to them.
 

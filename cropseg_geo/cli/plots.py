@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from cropseg_geo.cli.options import Events, Overwrite, PlotId, PlotsCrs, Quiet
+from cropseg_geo.cli.options import Events, ObjectsChoice, OutlineChoice, Overwrite, PlotId, PlotsCrs, Quiet
 from cropseg_geo.cli.outcome import tell
 from cropseg_geo.cli.plots_make import make
 from cropseg_geo.console import coverage_of, event_listener
+from cropseg_geo.plots.columns import columns_help
 
 app = typer.Typer(help="Lay out plots, measure them, follow them over dates.", no_args_is_help=True)
 app.command("make")(make)
 
-
-COLUMNS = """
-coverage: plot_id, coverage, canopy_area_m2, plot_area_m2, valid_fraction, low_validity, mean_prob,
-uncertain_fraction; objects: n_objects, mean_object_m2, max_object_m2; rows: gap_fraction, max_gap_m,
-row_spacing_m; uniformity: uniformity_cv; colour: exg, gli, ngrdi, ndvi, ndre; height: height_mean_m,
-height_p95_m, volume_m3
-"""
-_COLUMNS = f"Columns by group: {' '.join(COLUMNS.split())}. Meanings and units: docs/plot-statistics.md."
+_COLUMNS = f"Columns by group: {columns_help()}. Meanings and units: docs/plot-statistics.md."
 
 _WHAT, _HOW, _BESIDE = "What to measure", "How to measure", "Beside the mask"
+_OBJECTS = "Objects: as the mask's run drew its polygons, unless one of these is given"
 
 PlotsFile = Annotated[str, typer.Argument(help="Plot polygons: FILE or FILE|layername=NAME.")]
 PlotsOption = Annotated[str, typer.Option("--plots", help="Plot polygons: FILE or FILE|layername=NAME.")]
@@ -66,6 +61,26 @@ Cell = Annotated[
     float, typer.Option(help="Side of the sub-cells of uniformity_cv (m).", rich_help_panel=_HOW)
 ]
 
+ObjectOutline = Annotated[
+    OutlineChoice | None,
+    typer.Option("--outline", help="Pixels' edges, or contours of --prob.", rich_help_panel=_OBJECTS),
+]
+ObjectKind = Annotated[
+    ObjectsChoice | None,
+    typer.Option("--objects", help="Plants that touch: one object, or parted.", rich_help_panel=_OBJECTS),
+]
+ObjectMinArea = Annotated[
+    float | None, typer.Option("--min-area", min=0, help="Smallest object (m²).", rich_help_panel=_OBJECTS)
+]
+ObjectFillHoles = Annotated[
+    float | None,
+    typer.Option("--fill-holes", min=0, help="Fill holes up to this (m²).", rich_help_panel=_OBJECTS),
+]
+ObjectSimplify = Annotated[
+    float | None,
+    typer.Option("--simplify", min=0, help="Tolerance of simpler outlines (m).", rich_help_panel=_OBJECTS),
+]
+
 
 @app.command("stats", epilog=_COLUMNS)
 def stats(
@@ -94,6 +109,11 @@ def stats(
     row_angle: RowAngle = None,
     row_spacing: RowSpacing = None,
     cell: Cell = 1.0,
+    outline: ObjectOutline = None,
+    objects: ObjectKind = None,
+    min_area: ObjectMinArea = None,
+    fill_holes: ObjectFillHoles = None,
+    simplify: ObjectSimplify = None,
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
     overwrite: Overwrite = False,
@@ -103,6 +123,7 @@ def stats(
     """Measure canopy, objects, gaps, evenness, colour and height of each plot on a finished mask."""
     from cropseg_geo import pipeline
 
+    outlines = _outlines(outline, objects, min_area, fill_holes, simplify)
     with event_listener(as_json=events, quiet=quiet) as listener:
         table = pipeline.measure_plots(
             mask,
@@ -119,6 +140,7 @@ def stats(
             row_angle_deg=row_angle,
             row_spacing_m=row_spacing,
             cell_m=cell,
+            outlines=outlines,
             plot_id=plot_id,
             plots_crs=plots_crs,
             overwrite=overwrite,
@@ -160,6 +182,11 @@ def series(
     row_angle: RowAngle = None,
     row_spacing: RowSpacing = None,
     cell: Cell = 1.0,
+    outline: ObjectOutline = None,
+    objects: ObjectKind = None,
+    min_area: ObjectMinArea = None,
+    fill_holes: ObjectFillHoles = None,
+    simplify: ObjectSimplify = None,
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
     overwrite: Overwrite = False,
@@ -169,6 +196,7 @@ def series(
     """Measure the same plots on several dates: one long table, and growth curves."""
     from cropseg_geo import pipeline
 
+    outlines = _outlines(outline, objects, min_area, fill_holes, simplify)
     with event_listener(as_json=events, quiet=quiet) as listener:
         table = pipeline.plot_series(
             masks,
@@ -187,9 +215,33 @@ def series(
             row_angle_deg=row_angle,
             row_spacing_m=row_spacing,
             cell_m=cell,
+            outlines=outlines,
             plot_id=plot_id,
             plots_crs=plots_crs,
             overwrite=overwrite,
             listener=listener,
         )
     tell(coverage_of(table), out, chart, as_json=events, quiet=quiet)
+
+
+def _outlines(
+    outline: OutlineChoice | None,
+    objects: ObjectsChoice | None,
+    min_area: float | None,
+    fill_holes: float | None,
+    simplify: float | None,
+) -> Any:
+    """The options as :class:`cropseg_geo.vector.options.Outlines`; None where none of them is given."""
+    choices: dict[str, Any] = {
+        "outline": outline and outline.value,
+        "objects": objects and objects.value,
+        "min_area_m2": min_area,
+        "fill_holes_m2": fill_holes,
+        "simplify_m": simplify,
+    }
+    given = {name: value for name, value in choices.items() if value is not None}
+    if not given:
+        return None
+    from cropseg_geo.vector.options import Outlines
+
+    return Outlines(**given)

@@ -9,6 +9,8 @@ from cropseg_geo import __version__
 from cropseg_geo.ground import Ground
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
+from cropseg_geo.vector.options import TAG as OUTLINES_TAG
+from cropseg_geo.vector.options import Outlines
 
 
 def output_ground(ready: Preflight) -> Ground:
@@ -19,9 +21,9 @@ def output_ground(ready: Preflight) -> Ground:
     return Ground(corner, ready.info.crs, *extent.shape)
 
 
-def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
+def raster_layouts(ready: Preflight, outlines: Outlines) -> tuple[CogLayout, CogLayout]:
     """What the mask and the probability raster look like."""
-    ground, card, tags = output_ground(ready), ready.card, provenance(ready)
+    ground, card, tags = output_ground(ready), ready.card, provenance(ready, outlines)
     mask = CogLayout(
         shape=(ground.height, ground.width),
         transform=ground.transform,
@@ -44,7 +46,7 @@ def raster_layouts(ready: Preflight) -> tuple[CogLayout, CogLayout]:
     return mask, prob
 
 
-def provenance(ready: Preflight) -> dict[str, str]:
+def provenance(ready: Preflight, outlines: Outlines) -> dict[str, str]:
     """Where a result comes from, as tags; no time stamps, so that equal runs write equal bytes."""
     card, tiles, predictor = ready.card, ready.plan.tiles, ready.predictor
     return {
@@ -60,6 +62,7 @@ def provenance(ready: Preflight) -> dict[str, str]:
         "CROPSEG_WORKING_GSD_M": f"{ready.source.ground.gsd_m:.6g}",
         "CROPSEG_TILE_PX": str(tiles.tile_px),
         "CROPSEG_OVERLAP_PX": str(tiles.overlap_px),
+        OUTLINES_TAG: outlines.text,
     }
 
 

@@ -81,7 +81,7 @@ def make_drafts(
         load_fill()
     progress = Progress(job, listener)
     progress.start()
-    mask_layout, prob_layout = raster_layouts(ready)
+    mask_layout, prob_layout = raster_layouts(ready, outlines)
     with (
         CogWriter(work / "mask.spool", mask_layout) as mask,
         CogWriter(work / "prob.spool", prob_layout) as prob,
@@ -163,7 +163,7 @@ def _write_layers(
     common: dict[str, Any] = {
         "classes": ready.card.classes,
         "options": CanopyOptions(outlines, layout, heights, ready.card.colours),
-        "tags": provenance(ready),
+        "tags": provenance(ready, outlines),
         "listener": listener,
     }
     if drafts.plots_csv is None:

@@ -16,7 +16,6 @@ from cropseg_geo import __version__
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted
-from cropseg_geo.plots.files import read_layer
 from cropseg_geo.plots.making.control import Fit
 from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
 from cropseg_geo.plots.making.numbering import Numbering, number_plots, text_map
@@ -30,6 +29,7 @@ from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector.files.formats import create_vector_file, require_format
 from cropseg_geo.vector.files.layers import plots_layer
 from cropseg_geo.vector.files.plot_style import outline_style
+from cropseg_geo.vector_input import read_layer
 
 LAYOUT = "layout"
 """Key of ``GeoDataFrame.attrs`` under which :func:`make_plots` says how the plots came to lie there."""
@@ -142,7 +142,7 @@ def _from_template(
     template: Template, site: Site | None, facts: dict[str, Any], listener: Listener, *, can_stay: bool
 ) -> tuple[Plane, gpd.GeoDataFrame, np.ndarray]:
     plots = template.plots
-    plots = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots, None)
+    plots = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots)
     frame = with_plain_values(with_plot_ids(with_plain_names(plots)))
     if site is not None:
         if site.rotate_deg or site.side != "left":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, ignore
+from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
@@ -20,10 +20,11 @@ from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.quantities import Extras
 from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions, parse_groups
-from cropseg_geo.raster.bands import open_bands, parse_bands
-from cropseg_geo.raster.heights import open_heights
+from cropseg_geo.raster.bands import Bands, open_bands, parse_bands
+from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.pyramid import NODATA
+from cropseg_geo.vector.options import AS_TRACED, TAG, Outlines
 from cropseg_geo.vector.trace import trace
 
 _BLOCK_PX = 2048
@@ -44,13 +45,17 @@ class PlotSettings:
     """How plots are read and measured, on one mask or on many.
 
     ``plot_id`` and ``plots_crs`` as in :func:`measure_plots`; ``bands`` are band numbers by name, for all
-    orthomosaics. The threshold of ``options`` counts for masks that do not say theirs.
+    orthomosaics. The threshold of ``options`` counts for masks that do not say theirs; without ``outlines``
+    those of each mask count. With ``may_miss`` a mask that shows none of the plots is measured, too, instead
+    of refused.
     """
 
     options: StatsOptions = StatsOptions()  # noqa: RUF009 - frozen, so that one will do for all
     bands: Mapping[str, int] | None = None
     plot_id: str | None = None
     plots_crs: str | None = None
+    outlines: Outlines | None = None
+    may_miss: bool = False
 
 
 def measure_plots(
@@ -69,6 +74,7 @@ def measure_plots(
     row_angle_deg: float | None = None,
     row_spacing_m: float | None = None,
     cell_m: float = 1.0,
+    outlines: Outlines | None = None,
     plot_id: str | None = None,
     plots_crs: str | None = None,
     overwrite: bool = False,
@@ -94,10 +100,20 @@ def measure_plots(
         ``coverage`` alone is the fastest by far.
     buffer_m, min_valid, row_angle_deg, row_spacing_m, cell_m
         See :class:`cropseg_geo.plots.options.StatsOptions`.
+    outlines
+        How the polygons are drawn that count as objects; None: as in the run that made the mask, by its tags,
+        else along the pixels' edges, nothing left out.
     plot_id
         Column that identifies a plot.
     plots_crs
         CRS of plots that do not state one.
+
+    Returns
+    -------
+    GeoDataFrame
+        A row for each plot in the order of ``plots``: ``plot_id``, their own columns (a named index among
+        them), the statistics, and their outlines in the mask's CRS. Of a frame the index and the name of the
+        geometry stay: ``plots["coverage"] = measure_plots(mask, plots)["coverage"]`` is right.
 
     Raises
     ------
@@ -114,23 +130,26 @@ def measure_plots(
         row_spacing_m=row_spacing_m,
         cell_m=cell_m,
     )
-    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs)
+    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs, outlines)
+    beside = Companions(prob, raster, dsm, dtm)
     if out is None:
-        return measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
+        return measure_survey(mask, plots, settings, beside, listener)
     # Drafted first: a file that may not be written is refused before the work, not after.
     with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
-        table = measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
-        write_plot_table(draft, table, tags=_provenance(mask, plots, options))
+        table = measure_survey(mask, plots, settings, beside, listener)
+        write_plot_table(draft, table, tags=_provenance(mask, plots, settings, beside))
     return table
 
 
 def _provenance(
-    mask: str | Path, plots: str | Path | gpd.GeoDataFrame, options: StatsOptions
+    mask: str | Path, plots: str | Path | gpd.GeoDataFrame, settings: PlotSettings, beside: Companions
 ) -> dict[str, str]:
     """What the plots were measured on, and how."""
-    with open_mask(mask) as source:
+    with open_mask(mask, beside.prob) as source:
         tags = {key: value for key, value in source.mask.tags().items() if key.startswith("CROPSEG_")}
-    how = asdict(options) | {"groups": sorted(options.groups)}
+        if "objects" in settings.options.groups:
+            tags[TAG] = outlines_for(source, settings).text
+    how = asdict(settings.options) | {"groups": sorted(settings.options.groups)}
     how.pop("threshold")  # that of the mask, which its own tags tell
     tags |= {"CROPSEG_MASK": Path(mask).name, "CROPSEG_PLOT_OPTIONS": json.dumps(how)}
     if not isinstance(plots, gpd.GeoDataFrame):
@@ -158,11 +177,13 @@ def measure_survey(
             ground=ground,
             id_field=settings.plot_id,
             plots_crs=settings.plots_crs,
+            may_miss=settings.may_miss,
             listener=listener,
         )
         objects = None
         if "objects" in settings.options.groups:
-            traced = trace(source, ground=ground, classes=classes, listener=listener)
+            outlines = outlines_for(source, settings, listener)
+            traced = trace(source, ground=ground, classes=classes, options=outlines, listener=listener)
             objects = (batch.geometry for batch in traced)
         with _extras(companions, settings.bands, ground) as extras:
             return plot_stats(
@@ -177,21 +198,35 @@ def measure_survey(
             )
 
 
+def outlines_for(source: MaskFiles, settings: PlotSettings, listener: Listener = ignore) -> Outlines:
+    """How a mask is traced: as asked for, else as the run that made it did, as far as its files allow.
+
+    Raises
+    ------
+    InputError
+        If contours are asked for without a probability, or the mask's tag is damaged.
+    """
+    if settings.outlines is not None:
+        settings.outlines.require_probability(source.prob)
+        return settings.outlines
+    stated = source.mask.tags().get(TAG)
+    outlines = Outlines.of_text(stated) if stated else AS_TRACED
+    if outlines.outline == "contour" and source.prob is None:
+        listener(
+            Warned("the mask was traced by contours of its probability, and objects by pixels: add --prob")
+        )
+        return replace(outlines, outline="pixel")
+    return outlines
+
+
 @contextmanager
 def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Ground) -> Iterator[Extras]:
-    with ExitStack() as stack:
-        ortho = heights = None
-        if companions.ortho is not None:
-            ortho = stack.enter_context(open_bands(companions.ortho, ground=ground, bands=bands))
-        elif bands is not None:
-            raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
-        if companions.dsm is not None:
-            heights = stack.enter_context(open_heights(companions.dsm, companions.dtm, ground=ground))
-        elif companions.dtm is not None:
-            raise InputError(
-                f"{companions.dtm}: a terrain model alone says nothing of the canopy",
-                remedy="add the surface model, --dsm FILE",
-            )
+    colours: AbstractContextManager[Bands | None] = nullcontext()
+    if companions.ortho is not None:
+        colours = open_bands(companions.ortho, ground=ground, bands=bands)
+    elif bands is not None:
+        raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
+    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground) as heights:
         yield Extras(ortho, heights)
 
 

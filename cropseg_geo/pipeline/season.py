@@ -16,10 +16,10 @@ from typing import Any
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
 from cropseg_geo.outputs.refusals import require_writable
-from cropseg_geo.paths import several_paths
+from cropseg_geo.paths import is_remote, several_paths
 from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
-from cropseg_geo.raster.info import is_remote, raster_stem
+from cropseg_geo.raster.info import raster_stem
 from cropseg_geo.space import season_shortage
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})

@@ -15,12 +15,11 @@ from cropseg_geo.options import Options
 from cropseg_geo.outputs.names import Outputs, require_nameable
 from cropseg_geo.outputs.publishing import publish
 from cropseg_geo.outputs.rasters import output_ground
-from cropseg_geo.paths import path_text
+from cropseg_geo.paths import is_remote, path_text
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
-from cropseg_geo.raster.info import is_remote
 from cropseg_geo.raster.source import handles_released
 from cropseg_geo.runs import RunFolder
 from cropseg_geo.space import require_space

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -14,11 +15,20 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
-from cropseg_geo.pipeline.measurement import Companions, PlotSettings, measure_survey, named_bands
-from cropseg_geo.plots.dates import survey_dates
+from cropseg_geo.pipeline.measurement import (
+    Companions,
+    PlotSettings,
+    measure_survey,
+    named_bands,
+    outlines_for,
+)
+from cropseg_geo.plots.dates import GivenDate, survey_dates
 from cropseg_geo.plots.growth import growth_svg, long_table
+from cropseg_geo.plots.layout import PlotsElsewhereError
 from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
+from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.vector.options import Outlines
 
 Paths = Iterable[str | Path]
 
@@ -28,7 +38,7 @@ def plot_series(
     plots: str | Path | gpd.GeoDataFrame,
     out: str | Path | None = None,
     *,
-    dates: Sequence[str | date] | None = None,
+    dates: Iterable[GivenDate] | None = None,
     chart: str | Path | None = None,
     probs: Paths | None = None,
     rasters: Paths | None = None,
@@ -41,6 +51,7 @@ def plot_series(
     row_angle_deg: float | None = None,
     row_spacing_m: float | None = None,
     cell_m: float = 1.0,
+    outlines: Outlines | None = None,
     plot_id: str | None = None,
     plots_crs: str | None = None,
     overwrite: bool = False,
@@ -51,13 +62,15 @@ def plot_series(
     Parameters
     ----------
     masks
-        Class masks, one for each date, as paths in any iterable; their CRS and GSD may differ.
+        Class masks, one for each date, as paths in any iterable; their CRS and GSD may differ. Plots that one
+        of them does not show have ``valid_fraction`` 0 on its date.
     plots
         Plot polygons, any CRS.
     out, chart
         A ``.csv`` file for the table and an ``.svg`` file for the growth curves; None writes nothing.
     dates
-        ISO dates in the order of the masks; None: from the files' names.
+        In the order of the masks: ISO texts, or dates or times of Python, pandas or numpy, of which the day
+        counts. None: from the files' names.
     probs, rasters, dsms, dtms
         What belongs to the masks, in their order; one terrain model may serve all dates. See
         :func:`measure_plots` for these and the other options.
@@ -88,22 +101,71 @@ def plot_series(
         row_spacing_m=row_spacing_m,
         cell_m=cell_m,
     )
-    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs)
+    settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs, outlines)
     companions = _companions(len(masks), probs, rasters, dsms, dtms)
     with ExitStack() as stack:
         drafts = [
             stack.enter_context(drafted(Path(p), overwrite=overwrite, listener=listener)) if p else None
             for p in (out, chart)
         ]
-        tables = {}
-        for mask, day, beside in sorted(zip(masks, days, companions, strict=True), key=lambda s: s[1]):
-            tables[day] = measure_survey(mask, plots, settings, beside, _dated(day, listener))
-        series = long_table(tables)
+        surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
+        _compare_outlines(surveys, settings, listener)
+        series = long_table(_measured(surveys, plots, settings, listener))
         if drafts[0] is not None:
             write_csv(drafts[0], series)
         if drafts[1] is not None:
             write_text(drafts[1], growth_svg(series))
     return series
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """A mask, its date and the files that belong to it."""
+
+    mask: str
+    day: date
+    beside: Companions
+
+
+def _compare_outlines(surveys: Sequence[_Survey], settings: PlotSettings, listener: Listener) -> None:
+    """Tell where masks were traced with different outlines, so that their objects are different things."""
+    if "objects" not in settings.options.groups or settings.outlines is not None:
+        return
+    seen: dict[Outlines, _Survey] = {}
+    for survey in surveys:
+        with open_mask(survey.mask, survey.beside.prob) as source:
+            seen.setdefault(outlines_for(source, settings), survey)
+    if len(seen) > 1:
+        one, other, *_ = (Path(survey.mask).name for survey in seen.values())
+        listener(
+            Warned(
+                f"{one} and {other} were traced with different outlines: their objects do not compare; "
+                "the options of outlines (--objects, --min-area …) count alike on all dates"
+            )
+        )
+
+
+def _measured(
+    surveys: Sequence[_Survey],
+    plots: str | Path | gpd.GeoDataFrame,
+    settings: PlotSettings,
+    listener: Listener,
+) -> dict[date, gpd.GeoDataFrame]:
+    """Statistics by date. Masks that show no plot come last: where none shows one, nothing is measured."""
+    tables: dict[date, gpd.GeoDataFrame] = {}
+    missed: dict[_Survey, PlotsElsewhereError] = {}
+    for survey in surveys:
+        tell = _told_of(survey, listener)
+        try:
+            tables[survey.day] = measure_survey(survey.mask, plots, settings, survey.beside, tell)
+        except PlotsElsewhereError as err:
+            missed[survey] = err
+    for survey, refusal in missed.items():
+        if not tables:
+            raise InputError(f"{survey.mask}: {refusal.message}", remedy=refusal.remedy) from refusal
+        tell, anywhere = _told_of(survey, listener), replace(settings, may_miss=True)
+        tables[survey.day] = measure_survey(survey.mask, plots, anywhere, survey.beside, tell)
+    return tables
 
 
 def _companions(
@@ -122,10 +184,11 @@ def _companions(
     return [Companions(*(file or None for file in files)) for files in zip(*columns, strict=True)]
 
 
-def _dated(day: date, listener: Listener) -> Listener:
-    """A listener whose warnings say which date they are about."""
+def _told_of(survey: _Survey, listener: Listener) -> Listener:
+    """A listener whose warnings say which mask they are about."""
 
     def tell(event: Event) -> None:
-        listener(Warned(f"{day.isoformat()}: {event.message}") if isinstance(event, Warned) else event)
+        about = f"{survey.day.isoformat()}, {Path(survey.mask).name}"
+        listener(Warned(f"{about}: {event.message}") if isinstance(event, Warned) else event)
 
     return tell

@@ -6,14 +6,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
 from cropseg_geo.vector.files.formats import require_format
-from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector.options import TAG, Outlines
 from cropseg_geo.vector.scratch import shortage
 from cropseg_geo.vector.simplify import TILE_PX
 
@@ -69,10 +68,7 @@ def vectorize(
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
     with open_mask(mask, prob) as source:
-        if listed.outline == "contour" and prob is None:
-            raise InputError(
-                "contours follow the probability, and none is given", remedy="add the mask's --prob raster"
-            )
+        listed.require_probability(prob)
         ground, layout = source.info.ground, None
         if lacking := shortage(ground.height * ground.width):
             listener(Warned(lacking))
@@ -94,12 +90,12 @@ def vectorize(
                 source,
                 classes=mask_classes(source),
                 options=CanopyOptions(listed, layout, heights),
-                tags=_tags(mask, source.mask.tags()),
+                tags=_tags(mask, source.mask.tags(), listed),
                 listener=listener,
             )
 
 
-def _tags(mask: str | Path, tags: dict[str, str]) -> dict[str, str]:
-    """Provenance: what the mask says of itself, and which file it is."""
+def _tags(mask: str | Path, tags: dict[str, str], outlines: Outlines) -> dict[str, str]:
+    """Provenance: what the mask says of itself, which file it is, and how it was traced."""
     kept = {key: value for key, value in tags.items() if key.startswith("CROPSEG_")}
-    return {**kept, "CROPSEG_MASK": Path(mask).name}
+    return {**kept, "CROPSEG_MASK": Path(mask).name, TAG: outlines.text}

@@ -1,6 +1,6 @@
 """The columns of the plot statistics: names, units and meanings, in the order in which they are written.
 
-One table for everything that describes them: the columns of GeoPackages, ``--help`` and
+One table for everything that describes them: the columns of GeoPackages, ``--help``, the report and
 ``docs/plot-statistics.md`` (:func:`columns_markdown` writes its table; a test keeps it in step).
 """
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import PurePath
+
+import numpy as np
 
 from cropseg_geo.errors import InputError
 
 _EARLIEST, _LATEST = 1990, 2099
 """Years in which a drone survey may be: tells 20240531 from 31052024 and from a running number."""
+
+GivenDate = str | date | np.datetime64
+"""A date as callers give it: ISO text, or a date or time of Python, pandas or numpy."""
 
 _REMEDY = "give the dates in the masks' order: --dates 2024-05-31,2024-06-14"
 
@@ -20,8 +25,8 @@ _COMPACT = re.compile(r"(?<!\d)(\d{8})(?:\d{4}|\d{6})?(?!\d)")
 """Eight digits, perhaps with hours and minutes after them."""
 
 
-def survey_dates(files: Sequence[str], dates: Sequence[str | date] | None = None) -> list[date]:
-    """The date of each file (n,): as given, else from its name.
+def survey_dates(files: Sequence[str], dates: Iterable[GivenDate] | None = None) -> list[date]:
+    """The date of each file (n,): as given, else from its name. Of times the day counts.
 
     Raises
     ------
@@ -31,10 +36,10 @@ def survey_dates(files: Sequence[str], dates: Sequence[str | date] | None = None
     """
     if dates is None:
         found = [date_in_name(file) for file in files]
-    elif len(dates) != len(files):
-        raise InputError(f"{len(dates)} dates for {len(files)} masks", remedy=_REMEDY)
     else:
-        found = [_given(d) for d in dates]
+        found = [_given(day) for day in dates]
+    if len(found) != len(files):
+        raise InputError(f"{len(found)} dates for {len(files)} masks", remedy=_REMEDY)
     for i, day in enumerate(found):
         if day in found[:i]:
             raise InputError(
@@ -56,7 +61,7 @@ def date_in_name(file: str) -> date:
         If there is none, or day and month could be exchanged, or there are two.
     """
     name = PurePath(file).name
-    readings = _readings(PurePath(file).stem)
+    readings = readings_of(PurePath(file).stem)
     if not readings:
         raise InputError(f"{name}: no date in the file's name", remedy=_REMEDY)
     if len(readings) > 1:
@@ -65,8 +70,12 @@ def date_in_name(file: str) -> date:
     return readings.pop()
 
 
-def _readings(stem: str) -> set[date]:
-    """Every date that a name may mean."""
+def readings_of(stem: str) -> set[date]:
+    """Every date that a name, without its suffix, may mean.
+
+    >>> readings_of("a_2024-05-31_b_2024-5-31"), readings_of("trial")
+    ({datetime.date(2024, 5, 31)}, set())
+    """
     found = [_day(y, m, d) for y, _, m, d in _YEAR_FIRST.findall(stem)]
     for one, _, two, year in _YEAR_LAST.findall(stem):
         found += [_day(year, two, one), _day(year, one, two)]
@@ -87,10 +96,11 @@ def _day(year: str, month: str, day: str) -> date | None:
         return None
 
 
-def _given(text: str | date) -> date:
-    if isinstance(text, date):
-        return text
+def _given(day: object) -> date:
     try:
-        return date.fromisoformat(text.strip())
-    except ValueError as err:
-        raise InputError(f"{text!r} is not a date", remedy="write dates as 2024-05-31") from err
+        if not isinstance(day, str | date | np.datetime64):
+            raise TypeError
+        # As text all kinds of dates and times begin alike, and what has no day (NaT) is none.
+        return date.fromisoformat(day.strip() if isinstance(day, str) else str(day)[:10])
+    except (TypeError, ValueError) as err:
+        raise InputError(f"{day!r} is not a date", remedy="write dates as 2024-05-31") from err

@@ -20,9 +20,9 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
-from cropseg_geo.plots.files import read_layer, with_crs
 from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
-from cropseg_geo.plots.tables import with_plain_names, with_plain_values
+from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
+from cropseg_geo.vector_input import read_layer, with_crs
 
 PLOT_ID = "plot_id"
 
@@ -40,12 +40,17 @@ _FARTHEST = 1e9
 _POLYGON_TYPES = (3, 6)  # shapely type ids of Polygon and MultiPolygon
 
 
+class PlotsElsewhereError(InputError):
+    """None of the plots meets the raster."""
+
+
 @dataclass(frozen=True)
 class Plots:
     """Plots of one survey.
 
     ``frame`` is in the raster's CRS, with a unique ``plot_id``, the user's own columns as they came, and
-    valid, non-empty polygons or multipolygons. ``id_field`` is where the ids came from, None if counted.
+    valid, non-empty polygons or multipolygons; its rows, its index and the name of its geometry are those of
+    the plots as they were given. ``id_field`` is where the ids came from, None if counted.
     """
 
     frame: gpd.GeoDataFrame
@@ -71,6 +76,7 @@ def read_plots(
     id_field: str | None = None,
     layer: str | None = None,
     plots_crs: str | None = None,
+    may_miss: bool = False,
     listener: Listener = ignore,
 ) -> Plots:
     """Reads plots and brings them onto the raster's CRS.
@@ -88,6 +94,8 @@ def read_plots(
         Layer to read; needed if there are several and none is named ``plots``.
     plots_crs
         CRS that the plots' coordinates are in, for files that do not say or say it wrong.
+    may_miss
+        Take plots none of which meets the raster; else they are refused.
     listener
         Told of repaired plots and of plots outside the raster.
 
@@ -95,14 +103,15 @@ def read_plots(
     ------
     InputError
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
+        ``PlotsElsewhereError`` where only the raster is another's.
     """
-    frame = _features(plots, layer, listener)
-    frame = with_crs(with_plain_names(frame), plots_crs, listener)
+    given = _features(plots, layer, listener)
+    frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = _ids(frame, id_field)
     if used is None and len(frame.columns) > 1:
         listener(Warned(_why_counted(frame)))
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
-    geometry = _onto_raster(geometry, ids, frame.crs, ground, listener)
+    geometry = _onto_raster(geometry, ids, frame.crs, ground, listener, may_miss=may_miss)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
     # Explicit ids win over a column of the same name, which is kept under another.
     own = own.rename(
@@ -110,7 +119,9 @@ def read_plots(
     )
     own.insert(0, PLOT_ID, ids)
     placed = gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs)
-    return Plots(with_plain_values(placed), used)
+    # Columns are assigned by the index, so that one of the result fits the frame that it came from.
+    placed.index = given.index.set_names([None] * given.index.nlevels)  # names are columns by now
+    return Plots(with_plain_values(with_geometry_named(placed, given.geometry.name)), used)
 
 
 def _features(
@@ -236,9 +247,15 @@ def _repaired(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _onto_raster(
-    geometry: npt.NDArray[Any], ids: pd.Series[Any], crs: CRS, ground: Ground, listener: Listener
+    geometry: npt.NDArray[Any],
+    ids: pd.Series[Any],
+    crs: CRS,
+    ground: Ground,
+    listener: Listener,
+    *,
+    may_miss: bool,
 ) -> npt.NDArray[Any]:
-    """Outlines in the raster's CRS; refused if none meets the raster, with a warning if some do not."""
+    """Outlines in the raster's CRS; refused if none meets it, with a warning if some do not."""
     series = gpd.GeoSeries(list(geometry), crs=crs)
     moved = series if crs == CRS.from_wkt(ground.crs) else series.to_crs(ground.crs)
     geometry = np.asarray(moved.values)
@@ -247,8 +264,8 @@ def _onto_raster(
     extent = raster_extent(ground)
     is_inside = np.zeros(len(geometry), np.bool_)
     is_inside[is_finite] = shapely.intersects(geometry[is_finite], extent)
-    if not is_inside.any():
-        raise InputError(
+    if not (is_inside.any() or may_miss):
+        raise PlotsElsewhereError(
             f"no plot meets the raster: plots {_box(series.total_bounds)} in {crs.name!r}, "
             f"raster {_box(extent.bounds)} in {CRS.from_wkt(ground.crs).name!r}",
             remedy="check that the plots belong to this survey; if their coordinates are in another CRS "

@@ -32,6 +32,13 @@ def with_plain_names(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table.set_axis(names, axis=1), geometry=shapes.to_numpy(), crs=frame.crs)
 
 
+def with_geometry_named(frame: gpd.GeoDataFrame, name: object) -> gpd.GeoDataFrame:
+    """The frame with its geometry called ``name``, where that is a text and no column is called so."""
+    taken = {str(c).casefold() for c in frame.columns}
+    is_free = isinstance(name, str) and name.casefold() not in taken
+    return frame.rename_geometry(name) if is_free else frame
+
+
 def with_plain_values(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     """The frame with lists and objects, as GeoJSON has them, as their JSON text."""
     nested = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,12 @@ from rasterio.features import geometry_mask
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_pipe, path_text
+from cropseg_geo.paths import path_text
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    Area: TypeAlias = str | Path | gpd.GeoDataFrame | gpd.GeoSeries | shapely.Geometry
 
 
 @dataclass(frozen=True)
@@ -62,53 +68,56 @@ class AreaOfInterest:
         return np.asarray(geometry_mask(near, window.shape, origin, invert=True))
 
 
-def read_aoi(path: str | Path, ground: Ground) -> AreaOfInterest:
+def read_aoi(area: Area, ground: Ground) -> AreaOfInterest:
     """Read polygons and place them on a raster's grid; any CRS.
+
+    Parameters
+    ----------
+    area
+        A vector file (``path`` or ``path|layername=name``), a frame or series of outlines, or one geometry of
+        shapely in the raster's CRS.
+    ground
+        The raster's grid.
 
     Raises
     ------
     InputError
-        If the file is no vector file, leaves open which of its layers is meant, has no CRS or no polygon, or
-        lies wholly beside the raster.
+        If a file is no vector file or leaves open which of its layers is meant, there is no CRS or no
+        polygon, or they lie wholly beside the raster.
     """
-    import pyogrio  # with pandas in its wake, which only an area of interest has to wait for
-
-    source, _, layer = path_text(path).partition("|layername=")
-    if is_pipe(source):
-        raise InputError(
-            f"{path}: is a pipe or a device", remedy="write the polygons to a file and give that"
-        )
-    try:
-        names = [str(name) for name, kind in pyogrio.list_layers(source) if kind is not None]
-        if not layer and len(names) > 1:
-            raise InputError(
-                f"{path}: has {len(names)} layers ({', '.join(names)})",
-                remedy=f"name the one that holds the area: {source}|layername={names[0]}",
-            )
-        frame = pyogrio.read_dataframe(source, layer=layer or None, columns=[])
-    except InputError:
-        raise
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as err:
-        raise InputError(
-            f"{path}: not a vector file that can be read ({err})",
-            remedy="give polygons as GeoPackage, GeoJSON, FlatGeobuf or Shapefile",
-        ) from err
-    if getattr(frame, "crs", None) is None:
-        raise InputError(
-            f"{path}: the area of interest has no CRS", remedy="assign its CRS and save it again"
-        )
-    shapes = shapely.make_valid(np.asarray(frame.geometry.to_crs(ground.crs)))
+    name = path_text(area) if isinstance(area, str | PathLike) else "aoi"
+    shapes = shapely.make_valid(_shapes(area, ground.crs))
     polygons = [p for p in shapely.get_parts(shapes) if p is not None and p.area > 0]
     if not polygons:
-        raise InputError(f"{path}: holds no polygon", remedy="give at least one polygon with an area")
+        raise InputError(f"{name}: holds no polygon", remedy="give at least one polygon with an area")
     inverse = ~ground.transform
     to_pixels = np.array([[inverse.a, inverse.b], [inverse.d, inverse.e]])
     shift = np.array([inverse.c, inverse.f])
     in_pixels = shapely.transform(np.array(polygons), lambda xy: xy @ to_pixels.T + shift)
-    area = AreaOfInterest(tuple(shapely.to_wkb(in_pixels).tolist()))
-    if not area.window(Window(0, 0, ground.height, ground.width)):
+    placed = AreaOfInterest(tuple(shapely.to_wkb(in_pixels).tolist()))
+    if not placed.window(Window(0, 0, ground.height, ground.width)):
         raise InputError(
-            f"{path}: the area of interest lies beside the raster",
+            f"{name}: the area of interest lies beside the raster",
             remedy="check its CRS, and that it belongs to this orthomosaic",
         )
-    return area
+    return placed
+
+
+def _shapes(area: Area, crs: str) -> npt.NDArray[Any]:
+    """Geometries (n,) in a CRS (WKT)."""
+    if isinstance(area, shapely.Geometry):
+        return np.array([area])
+    # Frames come with pandas in their wake, which only an area of interest has to wait for.
+    import geopandas as gpd
+
+    from cropseg_geo.vector_input import AREA, read_layer, with_crs
+
+    frame = read_layer(path_text(area), purpose=AREA) if isinstance(area, str | PathLike) else area
+    if isinstance(frame, gpd.GeoSeries):
+        frame = frame.to_frame("geometry")
+    if not isinstance(frame, gpd.GeoDataFrame) or frame.active_geometry_name is None:
+        raise InputError(
+            f"the area of interest is given as {type(frame).__name__} without outlines",
+            remedy="give a path, a GeoDataFrame, a GeoSeries, or a polygon of shapely in the raster's CRS",
+        )
+    return np.asarray(with_crs(frame, purpose=AREA).geometry.to_crs(crs))

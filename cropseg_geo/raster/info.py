@@ -18,7 +18,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_pipe, is_there, path_text
+from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.raster.band_names import BEYOND_RED, named_by_light, plain_name, wavelength_nm
 from cropseg_geo.raster.requirements import require_georeference, require_pixels, require_sources
 from cropseg_geo.raster.s3 import endpoint_options
@@ -75,11 +75,6 @@ def opened(path: str, **kwargs: Any) -> Iterator[Any]:
             ) from err
         with dataset:
             yield dataset
-
-
-def is_remote(path: str) -> bool:
-    """True for paths that GDAL's virtual file systems serve (URLs, /vsicurl/, /vsis3/, …)."""
-    return "://" in path or path.startswith("/vsi")
 
 
 def _why_unreadable(path: str, err: Exception) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS
+
 TEXT, NUMBER, FLAG = "text", "number", "flag"
 
 
@@ -29,36 +31,33 @@ class ColumnFacts:
     is_statistic: bool = True
 
 
-_PERCENT = ("%", 100.0, 1)
-_M2 = ("m²", 1.0, 2)
-_M = ("m", 1.0, 2)
-_INDEX = ("", 1.0, 3)
-_COUNT = ("", 1.0, 0)
+_SHOWN = {
+    "coverage": ("Coverage", 100.0, 1),
+    "canopy_area_m2": ("Canopy area", 1.0, 2),
+    "plot_area_m2": ("Plot area", 1.0, 2),
+    "valid_fraction": ("Valid area", 100.0, 1),
+    "mean_prob": ("Mean probability", 100.0, 1),
+    "uncertain_fraction": ("Uncertain area", 100.0, 1),
+    "n_objects": ("Objects", 1.0, 0),
+    "mean_object_m2": ("Mean object", 1.0, 3),
+    "max_object_m2": ("Largest object", 1.0, 3),
+    "gap_fraction": ("Gaps in rows", 100.0, 1),
+    "max_gap_m": ("Largest gap", 1.0, 2),
+    "row_spacing_m": ("Row spacing", 1.0, 2),
+    "coverage_per_day": ("Growth of coverage", 100.0, 2),
+    "uniformity_cv": ("Unevenness (CV)", 100.0, 1),
+    "exg": ("ExG", 1.0, 3),
+    "gli": ("GLI", 1.0, 3),
+    "ngrdi": ("NGRDI", 1.0, 3),
+    "ndvi": ("NDVI", 1.0, 3),
+    "ndre": ("NDRE", 1.0, 3),
+    "height_mean_m": ("Mean height", 1.0, 2),
+    "height_p95_m": ("Height, 95th percentile", 1.0, 2),
+    "volume_m3": ("Canopy volume", 1.0, 2),
+}
+"""Label, factor and decimals of what :mod:`cropseg_geo.plots.columns` describes; shares become percents."""
 
-_KNOWN: dict[str, tuple[str, tuple[str, float, int], str]] = {
-    "coverage": ("Coverage", _PERCENT, "canopy area ÷ valid area of the plot"),
-    "canopy_area_m2": ("Canopy area", _M2, "canopy on the ground"),
-    "plot_area_m2": ("Plot area", _M2, "the plot on the ground"),
-    "valid_fraction": ("Valid area", _PERCENT, "part of the plot with valid pixels"),
-    "mean_prob": ("Mean probability", _PERCENT, "mean probability of crop over the valid area"),
-    "uncertain_fraction": ("Uncertain area", _PERCENT, "part of the valid area near the threshold"),
-    "n_objects": ("Objects", _COUNT, "canopy polygons that share area with the plot"),
-    "mean_object_m2": ("Mean object", ("m²", 1.0, 3), "mean area of the canopy polygons"),
-    "max_object_m2": ("Largest object", ("m²", 1.0, 3), "area of the largest canopy polygon"),
-    "gap_fraction": ("Gaps in rows", _PERCENT, "share of the row length without canopy"),
-    "max_gap_m": ("Largest gap", _M, "longest piece of row without canopy"),
-    "row_spacing_m": ("Row spacing", _M, "distance of rows that the gaps were measured with"),
-    "coverage_per_day": ("Growth of coverage", ("%/d", 100.0, 2), "change since the date before, in points"),
-    "uniformity_cv": ("Unevenness (CV)", _PERCENT, "spread of coverage over sub-cells; 0 is even"),
-    "exg": ("ExG", _INDEX, "excess green over canopy pixels"),
-    "gli": ("GLI", _INDEX, "green leaf index over canopy pixels"),
-    "ngrdi": ("NGRDI", _INDEX, "normalised green–red difference over canopy pixels"),
-    "ndvi": ("NDVI", _INDEX, "normalised difference vegetation index over canopy pixels"),
-    "ndre": ("NDRE", _INDEX, "normalised difference red edge over canopy pixels"),
-    "height_mean_m": ("Mean height", _M, "mean canopy height"),
-    "height_p95_m": ("Height, 95th percentile", _M, "height that 95 % of the canopy stays below"),
-    "volume_m3": ("Canopy volume", ("m³", 1.0, 2), "canopy height summed over its area"),
-}  # fmt: skip
+_SPECS = {spec.name: spec for spec in (*COLUMNS, *SERIES_COLUMNS)}
 _PLACES = {"block", "row", "column", "col", "rep", "replicate", "range", "bed", "year", "days", "fid", "id"}
 """Whole numbers that say where or which a plot is: no quantity to colour by."""
 
@@ -79,9 +78,10 @@ def describe_column(name: str, values: pd.Series[Any]) -> ColumnFacts:
         return ColumnFacts(name, _label(name), FLAG, decimals=0, is_statistic=False)
     if not pd.api.types.is_numeric_dtype(values):
         return ColumnFacts(name, _label(name), TEXT, decimals=0, is_statistic=False)
-    if name in _KNOWN:
-        label, (unit, factor, decimals), about = _KNOWN[name]
-        return ColumnFacts(name, label, NUMBER, unit, factor, decimals, about)
+    if name in _SHOWN:
+        (label, factor, decimals), spec = _SHOWN[name], _SPECS[name]
+        about = spec.description[:1].lower() + spec.description[1:]  # it is read in the middle of sentences
+        return ColumnFacts(name, label, NUMBER, _shown_unit(spec.unit, factor), factor, decimals, about)
     if name.startswith("coverage_"):
         what = name.removeprefix("coverage_").replace("_", " ")
         return ColumnFacts(name, f"Coverage, {what}", NUMBER, "%", 100.0, 1, f"area of {what} ÷ valid area")
@@ -89,6 +89,12 @@ def describe_column(name: str, values: pd.Series[Any]) -> ColumnFacts:
         return ColumnFacts(name, _label(name), NUMBER, decimals=_decimals(values), is_statistic=False)
     stem, unit = _split_unit(name)
     return ColumnFacts(name, _label(stem), NUMBER, unit, decimals=_decimals(values))
+
+
+def _shown_unit(unit: str, factor: float) -> str:
+    if factor == 100.0:
+        return "%/d" if unit == "1/d" else "%"
+    return unit if unit in _UNITS.values() else ""  # counts and indices have none
 
 
 def _split_unit(name: str) -> tuple[str, str]:

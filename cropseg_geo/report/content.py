@@ -16,12 +16,13 @@ from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
 from cropseg_geo.paths import path_text
+from cropseg_geo.plots.dates import readings_of
 from cropseg_geo.raster.info import inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles, mask_classes
 from cropseg_geo.report.figures import Figures, count_mask
 from cropseg_geo.report.notes import Note, quality_notes
 from cropseg_geo.report.overview import LONGEST_PX, Overview, read_overview
-from cropseg_geo.report.tables import PlotTable, Series, date_in, read_plot_table, read_series
+from cropseg_geo.report.tables import PlotTable, Series, read_plot_table, read_series
 
 _CANOPY_COLOUR = (46, 139, 87)
 _CLASS_COLOURS = ((46, 139, 87), (208, 120, 40), (120, 94, 170), (30, 120, 180), (190, 60, 90))
@@ -116,12 +117,18 @@ def _title(mask: MaskFiles, tags: Mapping[str, str], raster: str | Path | None) 
 
 def _date(mask: MaskFiles, raster: str | Path | None) -> str | None:
     """Day of the flight: in the name of the raster or mask, else in the raster's own tag (TIFF DateTime)."""
-    found = date_in(inspect_raster(raster).stem) if raster is not None else None
-    found = found or date_in(mask.info.stem)
+    found = _only_date(inspect_raster(raster).stem) if raster is not None else None
+    found = found or _only_date(mask.info.stem)
     if found or raster is None:
         return found
     with opened(path_text(raster)) as dataset:
-        return date_in(str(dataset.tags().get("TIFFTAG_DATETIME", "")).replace(":", "-")[:10])
+        return _only_date(str(dataset.tags().get("TIFFTAG_DATETIME", "")).replace(":", "-")[:10])
+
+
+def _only_date(text: str) -> str | None:
+    """The ISO date in a text, if there is one and it can be read in one way."""
+    readings = readings_of(text)
+    return readings.pop().isoformat() if len(readings) == 1 else None
 
 
 def _legend(mask: MaskFiles, names: tuple[str, ...]) -> tuple[MaskClass, ...]:

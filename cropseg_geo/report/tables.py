@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,13 +187,3 @@ def _by_plot(frame: pd.DataFrame, table: PlotTable) -> Series:
         wide = keyed.pivot(index=PLOT_ID, columns=DATE, values=column.name)
         values[column.name] = wide.reindex(index=ids, columns=list(dates)).to_numpy(np.float64)
     return Series(dates, values)
-
-
-def date_in(text: str) -> str | None:
-    """The ISO date in a file's name, written 2026-05-31, 2026_05_31 or 20260531.
-
-    >>> date_in("field_20260531_ortho.tif")
-    '2026-05-31'
-    """
-    match = re.search(r"(?<!\d)(20\d\d)([-_.]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)", text)
-    return f"{match[1]}-{match[3]}-{match[4]}" if match else None

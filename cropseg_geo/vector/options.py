@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 from cropseg_geo.errors import InputError
+
+TAG = "CROPSEG_OUTLINES"
+"""The tag by which masks and layers say how the polygons of their run are drawn."""
 
 Outline = Literal["pixel", "contour"]
 Objects = Literal["touching", "split"]
@@ -60,6 +64,41 @@ class Outlines:
                     f"the {name} is {number} {unit}; expected 0 or more",
                     remedy="give it in metres or square metres on the ground, for example 0.01",
                 )
+
+    @property
+    def text(self) -> str:
+        """The choices as JSON, for :data:`TAG`."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def of_text(cls, text: str) -> Outlines:
+        """The inverse of :attr:`text`.
+
+        Raises
+        ------
+        InputError
+            If the text is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError, RecursionError) as err:
+            raise InputError(
+                f"the tag {TAG} is {text[:80]!r}; choices for outlines are expected",
+                remedy=f"remove it: gdal_edit.py -mo {TAG}= FILE",
+            ) from err
+
+    def require_probability(self, prob: object | None) -> None:
+        """Refuse contours without a probability that they could follow.
+
+        Raises
+        ------
+        InputError
+            If ``prob`` is None and the outlines are contours.
+        """
+        if self.outline == "contour" and prob is None:
+            raise InputError(
+                "contours follow the probability, and none is given", remedy="add the mask's --prob raster"
+            )
 
 
 AS_TRACED = Outlines()

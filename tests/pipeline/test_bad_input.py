@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections import namedtuple
 from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -241,10 +243,39 @@ def test_an_aoi_beside_the_raster_or_without_polygons(raster, tmp_path):
     point = tmp_path / "point.gpkg"
     gpd.GeoDataFrame(geometry=[shapely.Point(*ORIGIN)], crs=UTM).to_file(point)
     assert "holds no polygon" in refusal(InputError, raster, tmp_path / "o", aoi=point).message
-    (tmp_path / "aoi.txt").write_text("the north half")
-    assert (
-        "not a vector file" in refusal(InputError, raster, tmp_path / "o", aoi=tmp_path / "aoi.txt").message
-    )
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("area.txt", "is a table and holds no outlines"),
+        ("area.gpkg", "is not a vector file"),
+        ("area.parquet", "no GeoParquet file with outlines"),
+        ("none.gpkg", "does not exist"),
+        ("bare.geoparquet", "no CRS is stated"),
+    ],
+)
+def test_files_of_areas_and_of_plots_are_refused_in_the_same_words(raster, tmp_path, name, said):
+    if name.startswith("area"):
+        (tmp_path / name).write_text("the north half")
+    gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)]).to_parquet(tmp_path / "bare.geoparquet")
+    for option in ("aoi", "plots"):
+        assert said in refusal(InputError, raster, tmp_path / "o", **{option: tmp_path / name}).message
+
+
+def test_an_area_of_interest_is_a_file_of_any_kind_a_frame_or_a_geometry(raster, tmp_path):
+    box = shapely.box(ORIGIN[0], ORIGIN[1] - 1, ORIGIN[0] + 1, ORIGIN[1])
+    frame = gpd.GeoDataFrame({"name": ["north"]}, geometry=[box], crs=UTM)
+    frame.to_parquet(tmp_path / "area.parquet")
+    frame.to_file(tmp_path / "area.geojson")
+    with zipfile.ZipFile(tmp_path / "area.zip", "w") as packed:
+        packed.write(tmp_path / "area.geojson", "area.geojson")
+    files = [tmp_path / "area.parquet", f"/vsizip/{tmp_path}/area.zip/area.geojson"]
+    elsewhere = frame.rename_geometry("outline").to_crs(4326)
+    for area in (*files, frame, elsewhere, frame.geometry, box, shapely.MultiPolygon([box])):
+        assert cg.check(raster, aoi=area).extent_px == pytest.approx(100**2, rel=0.02)
+    for area in (frame.set_crs(None, allow_override=True), pd.DataFrame({"name": ["north"]}), [box], 3):
+        refusal(InputError, raster, tmp_path / "o", aoi=area)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +308,7 @@ def test_an_area_of_interest_is_one_layer(raster, tmp_path):
     frame.to_file(area, layer="north")
     frame.to_file(area, layer="south")
     err = refusal(InputError, raster, tmp_path / "o", aoi=area)
-    assert "has 2 layers (north, south)" in err.message
+    assert "has 2 layers ('north', 'south')" in err.message
     assert "areas.gpkg|layername=north" in err.remedy
     assert cg.check(raster, aoi=f"{area}|layername=south").extent_px == 100**2
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pyogrio
 import pytest
 import rasterio
+import shapely
 from affine import Affine
 from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 from rio_cogeo.cogeo import cog_validate
@@ -18,8 +23,10 @@ from cropseg_geo.errors import InferenceError, InputError, OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted, Written
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.weights import read_card
+from cropseg_geo.vector.options import Outlines
 
 HEIGHT, WIDTH = 600, 700
+SAMPLE = Path(__file__).resolve().parents[2] / "sample_tiles"
 
 
 def read(path) -> np.ndarray:
@@ -72,6 +79,33 @@ def test_outputs_are_valid_cogs_on_the_rasters_grid(done, field):
         assert json.loads(mask.tags()["CROPSEG_CLASSES"]) == {"0": "background", "1": "crop"}
     with rasterio.open(result.outputs.prob) as prob:
         assert prob.scales == pytest.approx((1 / 254,))
+
+
+@pytest.mark.parametrize(
+    "outlines",
+    [
+        cg.Outlines(min_area_m2=0.05),
+        cg.Outlines(objects="split"),
+        cg.Outlines(outline="contour", simplify_m=0.02),
+    ],
+    ids=["min-area", "split", "contour"],
+)
+def test_plots_measured_on_a_mask_have_the_objects_of_the_run_that_made_it(tmp_path, outlines):
+    raster, box = SAMPLE / "field.tif", (565_820, 5_705_380, 565_825, 5_705_384)
+    plots = gpd.GeoDataFrame(geometry=[shapely.box(*box).buffer(-0.5)], crs=UTM)
+    result = cg.segment(raster, tmp_path / "out", plots=plots, bbox=box, outlines=outlines)
+    mask, prob = result.outputs.mask, result.outputs.prob
+    columns = ["n_objects", "mean_object_m2", "max_object_m2", "canopy_area_m2"]
+    again = cg.measure_plots(mask, plots, tmp_path / "again.gpkg", prob=prob)
+    pd.testing.assert_frame_equal(again[columns], result.plots[columns])
+    as_traced = cg.measure_plots(mask, plots, outlines=cg.Outlines())
+    assert (as_traced[columns] != result.plots[columns]).any(axis=None)
+    total = as_traced["n_objects"] * as_traced["mean_object_m2"]
+    assert total.dropna().tolist() == pytest.approx(as_traced["canopy_area_m2"][total.notna()].tolist())
+    for path, layer in ((result.outputs.layers, "canopy"), (tmp_path / "again.gpkg", "plots")):
+        with closing(sqlite3.connect(path)) as db:
+            stated = [json.loads(text) for (text,) in db.execute("SELECT metadata FROM gpkg_metadata")]
+        assert {Outlines.of_text(facts["CROPSEG_OUTLINES"]) for facts in stated} == {outlines}, layer
 
 
 def test_every_valid_pixel_is_answered_and_no_other(done, field):

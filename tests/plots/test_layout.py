@@ -90,7 +90,7 @@ def test_names_of_columns_become_texts_that_differ_by_more_than_case():
     frame[5] = [3, 4]
     frame["geometry"] = ["hexagonal", "cubic"]
     plots = read_plots(frame, ground=GROUND).frame
-    assert list(plots.columns) == ["plot_id", "plot", "Plot_", "geometry_", "5", "geometry__", "geometry"]
+    assert list(plots.columns) == ["plot_id", "plot", "Plot_", "geometry_", "5", "geometry__", "outline"]
     assert plots["geometry__"].tolist() == ["hexagonal", "cubic"]
     assert shapely.area(plots.geometry.values) == pytest.approx([100, 100])
 
@@ -163,7 +163,7 @@ def test_files_that_are_no_vector_files_are_refused(tmp_path):
     (tmp_path / "broken.gpkg").write_bytes(b"this is text")
     refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
     (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
-    refused(tmp_path / "plots.csv", "is a table; plots need outlines", "QGIS")
+    refused(tmp_path / "plots.csv", "is a table and holds no outlines", "QGIS")
 
 
 def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, monkeypatch):

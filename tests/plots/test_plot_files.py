@@ -15,11 +15,11 @@ from affine import Affine
 from typer.testing import CliRunner
 
 from cropseg_geo.cli import app
-from cropseg_geo.cli.plots import COLUMNS as COLUMNS_IN_HELP
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import measure_plots
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS, columns_help, columns_markdown
+from cropseg_geo.vector.options import Outlines
 from sample_tiles.varieties import VARIETIES
 
 TRANSFORM = Affine(0.1, 0, 500_000, 0, -0.1, 5_000_000)
@@ -78,6 +78,30 @@ def test_every_group_of_columns_is_measured_unless_told_otherwise(survey):
     assert not {"n_objects", "gap_fraction"} & set(few.columns)
 
 
+@pytest.mark.parametrize(
+    "index", [[1, 0], ["i", "j"], [7, 7], pd.MultiIndex.from_tuples([(1, "a"), (1, "b")])]
+)
+def test_what_is_measured_of_a_frame_fits_it(survey, index):
+    frame = outlines((0, 0, 40, 80), (50, 0, 90, 40))
+    frame = frame.set_axis(index, axis=0).rename_geometry("outline")
+    table = measure_plots(survey / "mask.tif", frame, stats="coverage")
+    assert table.index.equals(frame.index)
+    assert table["plot_id"].tolist() == ["p0", "p1"]
+    assert table.geometry.name == "outline"
+    assert table.geometry.geom_equals(frame.geometry).all()
+    assert frame.assign(area=table["plot_area_m2"])["area"].tolist() == pytest.approx([32, 16])
+
+
+def test_a_named_index_is_a_column_and_a_geometry_may_be_called_as_a_statistic(survey):
+    frame = outlines((0, 0, 40, 80), (50, 0, 90, 40)).set_index("plot").rename_geometry("coverage")
+    table = measure_plots(survey / "mask.tif", frame, survey / "out.gpkg", stats="coverage")
+    assert (table.index.tolist(), table.index.name) == (["p0", "p1"], None)
+    assert table["plot"].tolist() == table["plot_id"].tolist() == ["p0", "p1"]
+    assert table.geometry.name == "geometry"
+    assert table["coverage"].tolist() == pytest.approx([0.4, 0.4])
+    assert gpd.read_file(survey / "out.gpkg", layer="plots")["coverage"].tolist() == pytest.approx([0.4, 0.4])
+
+
 def test_columns_of_a_geopackage_are_described_with_units(survey):
     measure(survey, survey / "out.gpkg")
     with sqlite3.connect(survey / "out.gpkg") as db:
@@ -89,6 +113,42 @@ def test_columns_of_a_geopackage_are_described_with_units(survey):
     assert texts["max_gap_m"].endswith("(m)")
     assert "low_validity" in texts
     assert gpd.read_file(survey / "out.gpkg", layer="plots")["low_validity"].dtype == bool
+
+
+def tag_outlines(mask: Path, **choices) -> None:
+    with rasterio.open(mask, "r+") as file:
+        file.update_tags(CROPSEG_OUTLINES=Outlines(**choices).text)
+
+
+def test_objects_are_traced_as_asked_for_else_as_the_mask_says_they_were(survey):
+    tag_outlines(survey / "mask.tif", min_area_m2=5.0)  # a stripe has 4
+    assert measure(survey)["n_objects"].tolist() == [0, 0]
+    assert measure(survey, outlines=Outlines())["n_objects"].tolist() == [4, 4]
+    command = ["plots", "stats", str(survey / "mask.tif"), str(survey / "plots.gpkg"), "-q", "-o"]
+    for flags, count in ([], 0), (["--min-area", "2"], 4), (["--objects", "touching"], 4):
+        out = survey / f"{len(flags)}_{count}.csv"
+        done = CliRunner().invoke(app, [*command, str(out), "--overwrite", *flags])
+        assert done.exit_code == 0, done.output
+        assert pd.read_csv(out)["n_objects"].tolist() == [count, count], flags
+
+
+def test_contours_need_the_probability_that_they_follow(survey):
+    with pytest.raises(InputError, match="contours follow the probability"):
+        measure(survey, outlines=Outlines(outline="contour"))
+    tag_outlines(survey / "mask.tif", outline="contour")
+    told = []
+    assert measure(survey, listener=told.append)["n_objects"].tolist() == [4, 4]
+    assert any("traced by contours" in event.message for event in told if isinstance(event, Warned))
+
+
+def test_a_damaged_tag_of_outlines_is_refused(survey):
+    for text in ("split", "[1]", '{"corners": "round"}', '{"objects": "wild"}', '{"min_area_m2": "a"}'):
+        with rasterio.open(survey / "mask.tif", "r+") as file:
+            file.update_tags(CROPSEG_OUTLINES=text)
+        with pytest.raises(InputError) as caught:
+            measure(survey)
+        assert caught.value.remedy
+        measure(survey, stats="coverage")
 
 
 def test_a_geopackage_says_what_its_plots_were_measured_on_and_how(survey):
@@ -105,7 +165,9 @@ def test_a_geopackage_says_what_its_plots_were_measured_on_and_how(survey):
 def test_docs_and_help_name_the_columns_that_are_written():
     docs = (Path(__file__).parents[2] / "docs" / "plot-statistics.md").read_text(encoding="utf-8")
     assert columns_markdown() in docs
-    assert " ".join(COLUMNS_IN_HELP.split()) == columns_help()
+    for command in ("stats", "series"):
+        told = CliRunner().invoke(app, ["plots", command, "--help"], env={"COLUMNS": "100"}).output
+        assert " ".join(columns_help().split()) in " ".join(told.split())
     assert len({c.name for c in (*COLUMNS, *SERIES_COLUMNS)}) == len(COLUMNS) + len(SERIES_COLUMNS)
 
 

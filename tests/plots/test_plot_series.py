@@ -1,7 +1,7 @@
 """Time series: dates in names, one long table over masks of different grids, growth rates, curves."""
 
 import xml.etree.ElementTree as ET
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 import cropseg_geo
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.events import Warned
 from cropseg_geo.plots.dates import date_in_name, survey_dates
 from cropseg_geo.plots.growth import growth_svg
-from tests.plots.test_plot_files import TRANSFORM, outlines, write
+from cropseg_geo.vector.options import Outlines
+from tests.plots.test_plot_files import TRANSFORM, outlines, tag_outlines, write
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,30 @@ def test_dates_that_are_given_must_be_dates_of_their_own():
         survey_dates(["a"], ["June"])
     with pytest.raises(InputError, match="are both of 2024-05-31"):
         survey_dates(["m_2024-05-31.tif", "20240531.tif"])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [datetime(2024, 5, 1, 14), datetime(2024, 5, 2, 9)],
+        [datetime(2024, 5, 1, 14), date(2024, 5, 2)],
+        pd.to_datetime(["2024-05-01 14:00", "2024-05-02 09:00"]),
+        np.array(["2024-05-01T14:00", "2024-05-02T09:00"], dtype="M8[m]"),
+        (day for day in ["2024-05-01", "2024-05-02"]),
+    ],
+)
+def test_of_times_that_are_given_the_day_counts(given):
+    found = survey_dates(["a", "b"], given)
+    assert found == [date(2024, 5, 1), date(2024, 5, 2)]
+    assert [type(day) for day in found] == [date, date]
+
+
+def test_two_flights_of_one_day_and_what_is_no_date_are_refused():
+    with pytest.raises(InputError, match="are both of 2024-05-01"):
+        survey_dates(["a", "b"], [datetime(2024, 5, 1, 9), datetime(2024, 5, 1, 15)])
+    for nothing in (None, 20240501, pd.NaT, np.datetime64("NaT"), np.datetime64("2024-05")):
+        with pytest.raises(InputError, match="is not a date"):
+            survey_dates(["a"], [nothing])
 
 
 @pytest.fixture
@@ -102,6 +128,37 @@ def test_a_mask_in_another_crs_measures_the_same(season):
         [season / "m_2024-05-31.tif", season / "n_2024-06-01.tif"], season / "plots.gpkg", stats="coverage"
     )
     assert table["coverage"].tolist() == pytest.approx([0.2] * 4, abs=0.01)
+
+
+def test_a_mask_that_shows_none_of_the_plots_is_named_and_has_empty_rows(season):
+    elsewhere = season / "m_2024-06-15.tif"
+    write(
+        elsewhere, np.ones((100, 100), np.uint8), nodata=255, transform=Affine.translation(500, 0) @ TRANSFORM
+    )
+    masks, told = [*masks_of(season), elsewhere], []
+    table = cropseg_geo.plot_series(masks, season / "plots.gpkg", listener=told.append)
+    on_day = table[table["date"] == "2024-06-15"]
+    assert on_day["plot_id"].tolist() == ["p0", "p1"]
+    assert on_day["valid_fraction"].tolist() == [0, 0]
+    assert on_day["n_objects"].tolist() == [0, 0]
+    assert on_day["coverage"].isna().all()
+    assert table["date"].is_monotonic_increasing
+    (warning,) = (event.message for event in told if isinstance(event, Warned) and "outside" in event.message)
+    assert warning.startswith("2024-06-15, m_2024-06-15.tif: outside the raster")
+    with pytest.raises(InputError, match=r"m_2024-06-15.tif: no plot meets the raster"):
+        cropseg_geo.plot_series([elsewhere], season / "plots.gpkg")
+
+
+def test_masks_that_were_traced_with_different_outlines_are_told_of(season):
+    masks, told = masks_of(season), []
+    tag_outlines(masks[0], objects="split")
+    cropseg_geo.plot_series(masks, season / "plots.gpkg", stats="objects", listener=told.append)
+    (warning,) = (event.message for event in told if isinstance(event, Warned))
+    assert "m_2024-06-20.tif were traced with different outlines" in warning
+    told.clear()
+    for alike in ({"outlines": Outlines()}, {"stats": "coverage"}):
+        cropseg_geo.plot_series(masks, season / "plots.gpkg", listener=told.append, **alike)
+    assert not [event for event in told if isinstance(event, Warned)]
 
 
 def test_growth_curves_are_a_picture_with_a_panel_for_each_plot(season):

@@ -25,8 +25,10 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
 from cropseg_geo.pipeline import report
+from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour, rgb
+from cropseg_geo.report.columns import describe_column
 from cropseg_geo.report.content import Inputs, gather
 from cropseg_geo.report.overview import read_overview
 from cropseg_geo.report.page import ASSETS, render_page
@@ -48,6 +50,34 @@ def test_the_figures_count_every_pixel_and_leave_nodata_out(field):
     assert figures.canopy_cover == pytest.approx((field["classes"] == 1).sum() / valid.sum())
     assert figures.valid_fraction == pytest.approx(valid.mean())
     assert figures.uncertain_fraction == pytest.approx(20 / valid.sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("field_31.05.2024", "2024-05-31"),
+        ("field_2024-5-31", "2024-05-31"),
+        ("a_2024-05-31_b_2024-06-01", None),
+        ("field", None),
+    ],
+)
+def test_the_date_is_read_as_series_read_it(field, tmp_path, name, day):
+    raster = tmp_path / f"{name}.tif"
+    raster.write_bytes(field["raster"].read_bytes())
+    assert content_of(field, raster=raster).date == day
+
+
+def test_the_page_knows_every_statistic_by_the_table_that_describes_them():
+    described = {c.name: c for c in (*COLUMNS, *SERIES_COLUMNS)}
+    texts = {"plot_id", "low_validity", "date", "days"}
+    shown = {name: describe_column(name, pd.Series([0.5])) for name in described.keys() - texts}
+    for name, facts in shown.items():
+        assert facts.about.casefold() == described[name].description.casefold()
+    units = {
+        name: shown[name].unit for name in ("coverage", "coverage_per_day", "uniformity_cv", "volume_m3")
+    }
+    assert units == {"coverage": "%", "coverage_per_day": "%/d", "uniformity_cv": "%", "volume_m3": "m³"}
+    assert {shown[name].unit for name in ("n_objects", "exg")} == {""}
 
 
 def test_a_mask_without_valid_pixels_is_reported_as_such(tmp_path):

@@ -13,10 +13,10 @@ from pyproj import CRS
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.paths import is_there, path_text
-from cropseg_geo.plots.files import read_layer
 from cropseg_geo.plots.making.control import Fit, Motion, Placement, along_line, corners_in_order, fit_trial
 from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
 from cropseg_geo.plots.making.trial import Trial
+from cropseg_geo.vector_input import read_layer
 
 Coordinates = tuple[tuple[float, float], ...]
 
@@ -124,7 +124,7 @@ def read_control(path: str | Path) -> tuple[Coordinates, CRS]:
     """
     if not is_there(path_text(path).partition("|")[0]):
         raise InputError(f"the layer of control points {path} does not exist", remedy="check its path")
-    frame = read_layer(path, None)
+    frame = read_layer(path)
     if not isinstance(frame, gpd.GeoDataFrame) or frame.crs is None:
         raise InputError(
             f"{path} does not say its CRS, and none is guessed",

@@ -79,7 +79,7 @@ def scan_plots(scan: Scan, on_progress: Callable[[float], None]) -> list[Pattern
     n = len(scan.outlines_px)
     patterns, seen = [Pattern()] * n, {}
     for done, i in enumerate(_visiting_order(scan.outlines_px)):
-        counters = _count(scan, int(i), scan.options.row_spacing_m)
+        counters = _count(scan, int(i))
         patterns[i], rows = _pattern(counters, scan.options.row_spacing_m)
         if rows is not None:
             seen[int(i)] = rows.spacing_m
@@ -87,7 +87,7 @@ def scan_plots(scan: Scan, on_progress: Callable[[float], None]) -> list[Pattern
     if "rows" in scan.options.groups and n and len(seen) >= _MIN_SEEN * n:
         common = float(np.median(list(seen.values())))
         for i in sorted(set(range(n)) - set(seen)):
-            with_rows, _ = _pattern(_count(scan, i, common), common)
+            with_rows, _ = _pattern(_count(scan, i), common)
             patterns[i] = Pattern(with_rows.gaps, patterns[i].uniformity_cv, patterns[i].height_p95_m)
     return patterns
 
@@ -117,7 +117,7 @@ def _pattern(counters: _Counters, spacing_m: float | None) -> tuple[Pattern, Row
     )
 
 
-def _count(scan: Scan, i: int, spacing_m: float | None) -> _Counters:
+def _count(scan: Scan, i: int) -> _Counters:
     """Read one plot and count its pixels."""
     outline = scan.outlines_px[i]
     outline_m = scan.frame.to_metres(np.array([outline]))[0]

@@ -48,6 +48,7 @@ from cropseg_geo.plots.measuring.scan import Scan, scan_plots
 from cropseg_geo.plots.measuring.zonal import MAX_PX, Cached, MaskSource, Total, checked_mask, ratio, total
 from cropseg_geo.plots.naming import named
 from cropseg_geo.plots.options import StatsOptions
+from cropseg_geo.plots.tables import with_geometry_named
 
 STAGE = "plots"
 
@@ -268,7 +269,8 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
     own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken})
     statistics = pd.DataFrame({name: columns[name] for name in order}, index=own.index)
     table = pd.concat([own, statistics], axis=1)
-    return gpd.GeoDataFrame(table, geometry=list(plots.geometry), crs=frame.crs)
+    measured = gpd.GeoDataFrame(table, geometry=list(plots.geometry), crs=frame.crs)
+    return with_geometry_named(measured, frame.geometry.name)
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:

@@ -1,0 +1,213 @@
+"""Outlines that users give: one layer of any format that OGR opens, and the CRS that its coordinates are in.
+
+What cannot be used is refused with a remedy, in the same words whatever it is read for.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
+import shapely
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
+
+_TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
+_PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
+_PARQUET_BOX = "bbox"
+"""The usual name of a GeoParquet file's column of bounding boxes, which is no column of the user's."""
+_KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibility", "drawOrder")
+"""Columns that every layer of KML is read with."""
+_READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
+"""What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
+
+_LAYER_MARK = "|layername="
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What outlines are read for.
+
+    ``what`` is what messages call them, ``default_layer`` the one that is taken of several, ``crs_option``
+    the option that names their CRS on the command line, where there is one.
+    """
+
+    what: str
+    default_layer: str | None = None
+    crs_option: str | None = None
+
+
+PLOTS = Purpose("plots", "plots", "--plots-crs")
+AREA = Purpose("area of interest")
+
+
+def read_layer(
+    path: str | Path, layer: str | None = None, *, purpose: Purpose = PLOTS, listener: Listener = ignore
+) -> gpd.GeoDataFrame:
+    """The features of one layer, as they are.
+
+    Parameters
+    ----------
+    path
+        A file, also a remote one (``/vsicurl/…``), or ``file|layername=x`` as QGIS writes it.
+    layer
+        Name of the layer; without one the only layer, or the purpose's default.
+    purpose
+        What the outlines are for.
+    listener
+        Told what GDAL says of a file that it reads only in part.
+
+    Raises
+    ------
+    InputError
+        The file is missing, is not a vector file, or leaves open which layer is meant.
+    """
+    file, _, marked = path_text(path).partition(_LAYER_MARK)
+    layer = layer or marked.partition("|")[0] or None
+    if not is_remote(file):
+        _require_readable(file, purpose)
+    suffix = Path(file).suffix.lower()
+    if suffix in _TABLE_SUFFIXES:
+        raise InputError(f"{file} is a table and holds no outlines", remedy=_save_again(purpose))
+    if suffix in _PARQUET_SUFFIXES:
+        return _read_parquet(file, purpose)
+    with _warnings_told(file, listener):
+        try:
+            names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
+        except _READING_ERRORS as err:
+            raise InputError(
+                f"{file} is not a vector file that GDAL opens",
+                remedy=f"pass the {purpose.what} as GeoPackage, GeoJSON or Shapefile "
+                "(with its .shx and .dbf beside it)",
+            ) from err
+        chosen = _choose_layer(file, names, layer, purpose)
+        try:
+            return _without_kml_marks(pyogrio.read_dataframe(file, layer=chosen))
+        except _READING_ERRORS as err:
+            raise InputError(
+                f"layer {chosen!r} of {file} cannot be read: {err}", remedy=_save_again(purpose)
+            ) from err
+
+
+def _require_readable(file: str, purpose: Purpose) -> None:
+    if not is_there(file):
+        raise InputError(f"the {purpose.what} file {file} does not exist", remedy="check the path")
+    if is_pipe(file):
+        raise InputError(
+            f"{file} is a pipe or a device", remedy=f"write the {purpose.what} to a file and give that"
+        )
+    if not os.access(file, os.R_OK):
+        raise InputError(
+            f"the {purpose.what} file {file} may not be read", remedy="change its permissions, or copy it"
+        )
+
+
+def _save_again(purpose: Purpose) -> str:
+    return f"save the {purpose.what} as polygons, for example from QGIS to GeoPackage or GeoJSON"
+
+
+@contextmanager
+def _warnings_told(file: str, listener: Listener) -> Iterator[None]:
+    """What GDAL complains of while it reads on goes to the listener, each complaint once."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                listener(Warned(f"{file}: {text[:200]}"))
+
+
+def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """A frame from KML without the columns that say how a globe draws it.
+
+    ``id`` is a name that programs give each other, often made up; what people call a plot is its ``Name``.
+    """
+    if not set(_KML_MARKS) <= set(frame.columns):
+        return frame
+    return frame.drop(columns=list(_KML_MARKS)).rename(columns={"id": "kml_id"})
+
+
+def _read_parquet(file: str, purpose: Purpose) -> gpd.GeoDataFrame:
+    """GeoParquet through Arrow: GDAL as it comes in wheels reads none."""
+    try:
+        # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
+        pq.read_table(file).validate(full=True)
+        with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
+            frame = gpd.read_parquet(file)
+    # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
+    except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
+        raise InputError(
+            f"{file} is no GeoParquet file with outlines: {err}", remedy=_save_again(purpose)
+        ) from err
+    return frame.drop(columns=[_PARQUET_BOX], errors="ignore")
+
+
+def _choose_layer(file: str, names: list[str], layer: str | None, purpose: Purpose) -> str:
+    if layer is not None:
+        if layer not in names:
+            raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {_listed(names)}")
+        return layer
+    if not names:
+        raise InputError(f"{file} has no layer with geometries", remedy=_save_again(purpose))
+    if len(names) == 1:
+        return names[0]
+    if purpose.default_layer in names:
+        return purpose.default_layer
+    unnamed = f" and none is named {purpose.default_layer!r}" if purpose.default_layer else ""
+    raise InputError(
+        f"{file} has {len(names)} layers ({_listed(names)}){unnamed}",
+        remedy=f"name the one that holds the {purpose.what}: {file}{_LAYER_MARK}{names[0]}",
+    )
+
+
+def with_crs(
+    frame: gpd.GeoDataFrame, crs: str | None = None, *, purpose: Purpose = PLOTS, listener: Listener = ignore
+) -> gpd.GeoDataFrame:
+    """The frame in the CRS that its coordinates are in: its own, or ``crs`` where that is given.
+
+    Raises
+    ------
+    InputError
+        Neither is known, or ``crs`` is not a CRS.
+    """
+    if crs is None:
+        if frame.crs is None:
+            remedy = f"pass {purpose.crs_option}, for example EPSG:32633"
+            if purpose.crs_option is None:
+                remedy = "assign the CRS of its coordinates and give it again"
+            raise InputError(f"no CRS is stated for the {purpose.what}, and none is guessed", remedy=remedy)
+        return frame
+    try:
+        given = CRS.from_user_input(crs)
+    except CRSError as err:
+        raise InputError(
+            f"{crs!r} is not a CRS",
+            remedy=f"pass {purpose.crs_option} as an EPSG code, for example EPSG:32633",
+        ) from err
+    if frame.crs is not None and frame.crs != given:
+        listener(
+            Warned(
+                f"coordinates of the {purpose.what} are read in {given.name!r} as told; "
+                f"their file says {frame.crs.name!r}"
+            )
+        )
+    return frame.set_crs(given, allow_override=True)
+
+
+def _listed(values: list[str], most: int = 10) -> str:
+    shown = ", ".join(repr(v) for v in values[:most])
+    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
