@@ -191,10 +191,10 @@ def _read_record(folder: Path) -> dict[str, Any]:
     """What ``run.json`` says; empty where a run was stopped before it said anything, or it is damaged."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        store, stamps = record["store"], record["published"].values()
+        facts, store, stamps = record["facts"], record["store"], record["published"].values()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-    is_ours = isinstance(record["facts"], dict) and all(isinstance(entry, list) for entry in stamps)
+    is_ours = isinstance(facts, dict) and all(isinstance(entry, list) for entry in stamps)
     is_ours &= store is None or isinstance(store, str)
     return record if is_ours else {}
 
