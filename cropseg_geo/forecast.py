@@ -87,7 +87,7 @@ def make_forecast(ready: Preflight, out: Path, *, lanes: int, n_plots: int | Non
     """Load the model, time it on a tile, and put everything together."""
     predictor, plan, info = ready.predictor, ready.plan, ready.info
     device = predictor.describe()
-    at_a_time = lanes if device.startswith("cpu") else 1
+    at_a_time = lanes if predictor.device_type == "cpu" else 1
     per_tile = _seconds_per_tile(predictor, plan.tiles.tile_px) / at_a_time
     # Tiles at the edge of the valid area count whole: about half a tile more on each side.
     covered = min(plan.n_tiles, plan.n_tiles * ready.sample.valid_share + 2 * plan.n_tiles**0.5)

@@ -51,7 +51,7 @@ def lazy_probability(
         extent=Window(0, 0, box.height, box.width),
         tile_px=tile_px or card.tile_px,
         overlap_px=card.overlap_px if overlap_px is None else overlap_px,
-        channels=1 if len(card.classes) <= 2 else len(card.classes),
+        channels=card.channels,
         identity={},
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
