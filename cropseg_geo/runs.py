@@ -90,6 +90,8 @@ class RunFolder:
         InputError
             Says what differs.
         """
+        if discard:
+            _remove_finished(self.out, self.stem)
         for folder in _folders(self.out, self.stem):
             record = _read_record(folder)
             if folder == self.path and (not record or record["store"] == self._recorded["store"]):
@@ -177,14 +179,17 @@ def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def _folders(out: Path, stem: str) -> list[Path]:
-    """Folders of unfinished runs; those of finished ones, which a kill had left, are removed."""
-    named = re.compile(re.escape(f".{stem}-") + r"[0-9a-f]{12}\.cropseg(\.done)?")
-    found = [p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name)]
-    for done in (p for p in found if p.suffix == ".done"):
+def _folders(out: Path, stem: str, ending: str = "") -> list[Path]:
+    """Folders of unfinished runs, or with another ending."""
+    named = re.compile(re.escape(f".{stem}-") + rf"[0-9a-f]{{12}}\.cropseg{re.escape(ending)}")
+    return sorted(p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name))
+
+
+def _remove_finished(out: Path, stem: str) -> None:
+    """Remove what a kill had left of finished runs."""
+    for done in _folders(out, stem, ".done"):
         with suppress(CropsegError):
             _remove(done)
-    return sorted(p for p in found if p.suffix != ".done")
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def segment_many(
     *,
     skip_refused: bool = False,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
     **arguments: Any,
 ) -> list[Outcome]:
     """Segment many orthomosaics into one folder, one after the other.
@@ -86,6 +86,7 @@ def segment_many(
     CropsegError
         If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
     """
+    listener = listener or ignore
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
     stems = distinct_stems(paths)
