@@ -146,7 +146,7 @@ class RunFolder:
 
     def record_published(self, files: dict[Path, Path | None]) -> None:
         """Say which files (by their final names) come from which drafts, before the first is put in place."""
-        self._record({final.name: _stamp(draft) if draft else None for final, draft in files.items()})
+        self._record({final.name: stamp_of(draft) if draft else None for final, draft in files.items()})
 
     def _remove_drafts(self) -> None:
         for draft in (p for p in self.path.glob("*") if p.is_file() and p.name != _RECORD):
@@ -174,7 +174,7 @@ def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:
     for folder in _folders(out, stem):
         for name, stamps in _read_record(folder).get("published", {}).items():
             with suppress(OSError):
-                if None in stamps or _stamp(out / name) in stamps:
+                if None in stamps or stamp_of(out / name) in stamps:
                     names.add(name)
     return frozenset(names)
 
@@ -234,7 +234,7 @@ def _is_store_of(folder: Path, store: str) -> bool:
     return re.fullmatch(re.escape(run) + r"-[0-9a-f]{8}\.zarr", store.rpartition("/")[2]) is not None
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
     """Tells a file from others; renaming keeps it."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]
