@@ -65,6 +65,15 @@ def bind(
     return _convert_all(values, hints, "the job")
 
 
+def require_kind(name: str, value: object, kind: type) -> None:
+    """Raise InputError for an argument that is neither None nor of a public class of ours."""
+    if value is not None and not isinstance(value, kind):
+        raise InputError(
+            f"{name}={reprlib.repr(value)} cannot be used",
+            remedy=f"give cropseg_geo.{kind.__name__}(…), or leave it out",
+        )
+
+
 def _convert_all(values: Mapping[str, Any], hints: Mapping[str, Any], owner: str) -> dict[str, Any]:
     if unknown := sorted(set(values) - set(hints)):
         raise InputError(

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage of work begins; ``total`` counts ``unit`` (``"px"``, ``"plot"`` or ``"B"``), 0 if not known."""
+    """A stage of work begins.
+
+    ``total`` counts ``unit`` (``"px"``, ``"plot"``, ``"setting"`` or ``"B"``), 0 if not known.
+    """
 
     stage: str
     total: int

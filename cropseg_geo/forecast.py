@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pyproj import CRS
 
+from cropseg_geo.engine.workers import Workers
 from cropseg_geo.model.predictor import Predictor
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.space import human_bytes
@@ -83,11 +84,13 @@ class Forecast:
         return lines
 
 
-def make_forecast(ready: Preflight, out: Path, *, lanes: int, n_plots: int | None) -> Forecast:
+def make_forecast(ready: Preflight, out: Path, *, workers: Workers, n_plots: int | None) -> Forecast:
     """Load the model, time it on a tile, and put everything together."""
     predictor, plan, info = ready.predictor, ready.plan, ready.info
     device = predictor.describe()
-    at_a_time = lanes if device.startswith("cpu") else 1
+    processes = workers.max_processes or workers.processes or 1
+    lanes = workers.lane_count * processes
+    at_a_time = lanes if predictor.device_type == "cpu" else processes
     per_tile = _seconds_per_tile(predictor, plan.tiles.tile_px) / at_a_time
     # Tiles at the edge of the valid area count whole: about half a tile more on each side.
     covered = min(plan.n_tiles, plan.n_tiles * ready.sample.valid_share + 2 * plan.n_tiles**0.5)
@@ -112,7 +115,7 @@ def make_forecast(ready: Preflight, out: Path, *, lanes: int, n_plots: int | Non
         model=f"{ready.card.name} {ready.card.version}",
         device=device,
         lanes=lanes,
-        memory_bytes=ready.memory_bytes(lanes),
+        memory_bytes=ready.memory_bytes(workers.lane_count) * processes,
         disk_bytes=ready.disk_bytes,
         seconds=covered * per_tile * _OVERHEAD,
         plots=n_plots,

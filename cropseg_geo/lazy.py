@@ -57,7 +57,7 @@ def lazy_probability(
         extent=Window(0, 0, box.height, box.width),
         tile_px=options.tile_px or card.tile_px,
         overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
-        channels=1 if len(card.classes) <= 2 else len(card.classes),
+        channels=card.channels,
         identity={},
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )

@@ -28,6 +28,12 @@ def is_remote(path: str) -> bool:
     return "://" in path or path.startswith("/vsi")
 
 
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    folder = folder.resolve()
+    return next(p for p in (folder, *folder.parents) if is_there(p))
+
+
 def is_pipe(path: str | Path) -> bool:
     """True for pipes and devices, which GDAL would wait for as long as nobody writes to them.
 

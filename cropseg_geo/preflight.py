@@ -82,12 +82,12 @@ class Preflight:
 
     @property
     def batch_size(self) -> int:
-        """Tiles at once: as asked for, as measured, or as is usual. May load the network."""
+        """Tiles at once: as asked for, as measured, or as is usual. May look for a GPU."""
         if self.options.batch_size:
             return self.options.batch_size
         if self.tuned:
             return self.tuned.best.batch_size
-        return usual_setting(self.card, on_cpu=self.predictor.describe().startswith("cpu")).batch_size
+        return usual_setting(self.card, on_cpu=self.predictor.device_type == "cpu").batch_size
 
     def tuned_workers(self, workers: Workers | None) -> Workers:
         """The workers, with as many lanes as were measured to be best where nobody says how many."""
@@ -97,16 +97,20 @@ class Preflight:
         return replace(workers, lanes=self.tuned.best.lanes)
 
     def memory_bytes(self, lanes: int) -> int:
+        """Peak memory of one process to expect. May look for a GPU."""
         itemsize = np.dtype(self.info.dtype).itemsize
+        # Processors compute a batch's tiles one by one, and a GPU holds them, which on a Mac is this memory.
+        is_shared = self.predictor.device_type == "mps"
         return self.plan.memory_bytes(
             lanes=lanes,
-            batch_size=self.options.batch_size or 1,
+            batch_size=self.batch_size,
+            at_once=self.batch_size if is_shared else 1,
             bytes_per_pixel=itemsize * len(self.source.bands),
         )
 
     @property
     def disk_bytes(self) -> int:
-        return self.plan.disk_bytes(self.output_extent.size)
+        return self.plan.disk_bytes(self.output_extent.size, regrids=self.writes_source_grid)
 
     @property
     def finished_bytes(self) -> int:
@@ -155,7 +159,7 @@ def prepare(
         extent=working,
         tile_px=_tile_px(options, card, tuned, working),
         overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
-        channels=1 if len(card.classes) <= 2 else len(card.classes),
+        channels=card.channels,
         identity={
             "engine": __version__,
             "source": info.fingerprint,

@@ -90,6 +90,8 @@ class RunFolder:
         InputError
             Says what differs.
         """
+        if discard:
+            _remove_finished(self.out, self.stem)
         for folder in _folders(self.out, self.stem):
             record = _read_record(folder)
             if folder == self.path and (not record or record["store"] == self._recorded["store"]):
@@ -144,7 +146,7 @@ class RunFolder:
 
     def record_published(self, files: dict[Path, Path | None]) -> None:
         """Say which files (by their final names) come from which drafts, before the first is put in place."""
-        self._record({final.name: _stamp(draft) if draft else None for final, draft in files.items()})
+        self._record({final.name: stamp_of(draft) if draft else None for final, draft in files.items()})
 
     def _remove_drafts(self) -> None:
         for draft in (p for p in self.path.glob("*") if p.is_file() and p.name != _RECORD):
@@ -172,29 +174,32 @@ def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:
     for folder in _folders(out, stem):
         for name, stamps in _read_record(folder).get("published", {}).items():
             with suppress(OSError):
-                if None in stamps or _stamp(out / name) in stamps:
+                if None in stamps or stamp_of(out / name) in stamps:
                     names.add(name)
     return frozenset(names)
 
 
-def _folders(out: Path, stem: str) -> list[Path]:
-    """Folders of unfinished runs; those of finished ones, which a kill had left, are removed."""
-    named = re.compile(re.escape(f".{stem}-") + r"[0-9a-f]{12}\.cropseg(\.done)?")
-    found = [p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name)]
-    for done in (p for p in found if p.suffix == ".done"):
+def _folders(out: Path, stem: str, ending: str = "") -> list[Path]:
+    """Folders of unfinished runs, or with another ending."""
+    named = re.compile(re.escape(f".{stem}-") + rf"[0-9a-f]{{12}}\.cropseg{re.escape(ending)}")
+    return sorted(p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name))
+
+
+def _remove_finished(out: Path, stem: str) -> None:
+    """Remove what a kill had left of finished runs."""
+    for done in _folders(out, stem, ".done"):
         with suppress(CropsegError):
             _remove(done)
-    return sorted(p for p in found if p.suffix != ".done")
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
     """What ``run.json`` says; empty where a run was stopped before it said anything, or it is damaged."""
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
-        store, stamps = record["store"], record["published"].values()
+        facts, store, stamps = record["facts"], record["store"], record["published"].values()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
-    is_ours = isinstance(record["facts"], dict) and all(isinstance(entry, list) for entry in stamps)
+    is_ours = isinstance(facts, dict) and all(isinstance(entry, list) for entry in stamps)
     is_ours &= store is None or isinstance(store, str)
     return record if is_ours else {}
 
@@ -229,7 +234,7 @@ def _is_store_of(folder: Path, store: str) -> bool:
     return re.fullmatch(re.escape(run) + r"-[0-9a-f]{8}\.zarr", store.rpartition("/")[2]) is not None
 
 
-def _stamp(path: Path) -> Stamp:
+def stamp_of(path: Path) -> Stamp:
     """Tells a file from others; renaming keeps it."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns]

@@ -11,7 +11,7 @@ import psutil
 
 from cropseg_geo.engine.places import is_url
 from cropseg_geo.errors import OutputError, ResourceError
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import existing_parent
 from cropseg_geo.preflight import Preflight
 
 
@@ -81,12 +81,6 @@ def _size(folder: Path | None) -> int:
         with suppress(OSError):  # gone again: another process may be at work there
             size += file.stat().st_size
     return size
-
-
-def existing_parent(folder: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists."""
-    folder = folder.resolve()
-    return next(p for p in (folder, *folder.parents) if is_there(p))
 
 
 def human_bytes(n: float) -> str:

@@ -97,7 +97,7 @@ def run(text: str, out: TextIO) -> int:
         _say(out, _error(err))
         return FAILED
     except MemoryError as err:
-        remedy = "close other programs, or compute fewer blocks at a time (lanes), or smaller batches"
+        remedy = "close other programs, or use fewer lanes, or smaller batches"
         _say(out, _error(ResourceError(f"the memory of this machine is used up ({err})", remedy=remedy)))
         return FAILED
     except ImportError as err:

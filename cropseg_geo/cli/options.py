@@ -172,7 +172,7 @@ Aoi = Annotated[
 Lanes = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Blocks computed at a time (threads); else one a core, 8 at most.", rich_help_panel=RUN
+        min=1, help="Tiles computed at a time (threads); else one a core, 8 at most.", rich_help_panel=RUN
     ),
 ]
 Processes = Annotated[

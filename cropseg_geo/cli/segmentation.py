@@ -101,8 +101,8 @@ def segment(
 ) -> None:
     """Segment an orthomosaic: mask, probability, canopy polygons and, with plots, their coverage."""
     arguments = locals()
-    options, outlines = engine_options(arguments), outline_options(arguments)
-    compute = workers_options(arguments)
+    options, shared = engine_options(arguments), _shared(arguments)
+    compute = shared["workers"]
     if not (tune or compute.is_distributed):
         from cropseg_geo.engine.warming import warm_up_early
 
@@ -117,19 +117,6 @@ def segment(
         )
     from cropseg_geo import pipeline
 
-    shared: dict[str, Any] = {
-        "plots": plots,
-        "plot_id": plot_id,
-        "plots_crs": plots_crs,
-        "dsm": dsm,
-        "dtm": dtm,
-        "outlines": outlines,
-        "canopy_format": canopy_format,
-        "report": report,
-        "overwrite": overwrite,
-        "store": store,
-        "workers": compute,
-    }
     with event_listener(as_json=events, quiet=quiet) as listener:
         if tune:
             computed = {name: options[name] for name in ("backend", "device", "precision")}
@@ -148,6 +135,13 @@ def segment(
         raise typer.Exit(1)
 
 
+def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What both commands hand on besides the engine's options."""
+    names = ("plots", "plot_id", "plots_crs", "dsm", "dtm", "canopy_format", "report", "overwrite", "store")
+    as_given = {name: arguments[name] for name in names}
+    return as_given | {"outlines": outline_options(arguments), "workers": workers_options(arguments)}
+
+
 def _is_one(rasters: list[str]) -> bool:
     """True where one raster is named, not a folder or a pattern of them."""
     name = rasters[0]
@@ -160,7 +154,18 @@ def check(
     plots: Plots = None,
     plot_id: PlotId = None,
     plots_crs: PlotsCrs = None,
+    dsm: Dsm = None,
+    dtm: Dtm = None,
+    outline: Outline = OutlineChoice.PIXEL,
+    objects: Objects = ObjectsChoice.TOUCHING,
+    min_area: MinArea = 0.0,
+    fill_holes: FillHoles = 0.0,
+    simplify: Simplify = 0.0,
+    canopy_format: CanopyFormat = "gpkg",
+    report: Report = False,
+    overwrite: Overwrite = False,
     model: Model = "canopy-s",
+    threshold: Threshold = None,
     backend: Backend = "auto",
     device: Device = "auto",
     precision: Precision = "auto",
@@ -176,22 +181,16 @@ def check(
     bbox: Bbox = None,
     aoi: Aoi = None,
     lanes: Lanes = None,
+    workers: Processes = "0",
+    scheduler: Scheduler = None,
+    store: Store = None,
     events: Events = False,
 ) -> None:
     """Say what segmenting this orthomosaic will do and need, or why it cannot work. Writes nothing."""
+    arguments = locals()
+    options, shared = engine_options(arguments), _shared(arguments)
     from cropseg_geo import pipeline
-    from cropseg_geo.engine.workers import Workers
 
-    options = engine_options(locals())
     with event_listener(as_json=events, quiet=True) as listener:
-        forecast = pipeline.check(
-            raster,
-            out,
-            plots=plots,
-            plot_id=plot_id,
-            plots_crs=plots_crs,
-            workers=Workers(lanes=lanes),
-            listener=listener,
-            **options,
-        )
+        forecast = pipeline.check(raster, out, listener=listener, **shared, **options)
     print_plan(forecast, as_json=events)

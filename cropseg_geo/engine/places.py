@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.paths import existing_parent
 
 _INSTALL = {"s3": "pip install 'cropseg-geo[s3]'", "s3a": "pip install 'cropseg-geo[s3]'"}
 _AGAIN = "run the same command again; finished blocks are kept"
@@ -27,8 +28,10 @@ def is_url(place: str) -> bool:
     return "://" in place and not place.startswith("file://")
 
 
-def require_usable(place: str) -> None:
+def require_usable(place: str, *, make: bool = True) -> None:
     """Write, list, read and delete a small file there: what a run does with its blocks.
+
+    A folder is made for that; ``make=False`` does it in the nearest one above that is there.
 
     Raises
     ------
@@ -40,7 +43,10 @@ def require_usable(place: str) -> None:
     with reported(place, "cannot hold the finished blocks"):
         filesystem, path = _opened(place)
         if not is_url(place):
-            filesystem.makedirs(path, exist_ok=True)
+            if make:
+                filesystem.makedirs(path, exist_ok=True)
+            else:
+                path = str(existing_parent(Path(path)))
         probe = f"{path}/.cropseg-{uuid4().hex}"
         filesystem.pipe_file(probe, b"cropseg")
         filesystem.find(probe)

@@ -26,6 +26,8 @@ TILES_PER_BLOCK_SIDE = 4
 
 _BASE_MEMORY = 700 << 20
 _ACTIVATION_BYTES_PER_PX = 700
+_BATCH_BYTES_PER_PX = 30
+"""Values, logits and steps of a tile of a batch; measured with 3 bands and 2 classes."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,24 @@ class Plan:
         last = min(n - 1, (stop - 1) // self.tiles.stride_px)
         return max(0, last - first + 1)
 
-    def memory_bytes(self, *, lanes: int, batch_size: int, bytes_per_pixel: int) -> int:
-        """Peak memory of one process to expect; it does not depend on the raster's size."""
+    def memory_bytes(self, *, lanes: int, batch_size: int, at_once: int, bytes_per_pixel: int) -> int:
+        """Peak memory of one process to expect; it does not depend on the raster's size.
+
+        ``at_once`` are the tiles of a batch whose activations lie in this memory together.
+        """
         footprint = (self.blocks.side_px + self.tiles.overlap_px) ** 2
         block = footprint * (2 * bytes_per_pixel + 12 * self.channels + 2)
-        tile = batch_size * self.tiles.tile_px**2 * _ACTIVATION_BYTES_PER_PX
-        return _BASE_MEMORY + lanes * (block + tile)
+        per_px = at_once * _ACTIVATION_BYTES_PER_PX + batch_size * _BATCH_BYTES_PER_PX
+        return _BASE_MEMORY + lanes * (block + self.tiles.tile_px**2 * per_px)
 
-    def disk_bytes(self, output_px: int) -> int:
-        """Disk to expect: finished blocks (compressed about 4:1), uncompressed drafts, finished files."""
+    def disk_bytes(self, output_px: int, *, regrids: bool) -> int:
+        """Disk to expect: finished blocks (compressed about 4:1), uncompressed drafts, finished files.
+
+        ``regrids``: outputs lie on another grid than the tiles, whose blended steps are one more draft.
+        """
         drafts = output_px * (1 + self.channels)
+        if regrids:
+            drafts += 2 * self.extent.size * self.channels
         return self.block_bytes + drafts + self.finished_bytes(output_px)
 
     @property

@@ -89,11 +89,10 @@ def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
     """
     with _keeping(_place(predictor)) as part:
         part.touch()
-    on_cpu = predictor.describe().startswith("cpu")
-    card = predictor.card
+    card, on_cpu = predictor.card, predictor.device_type == "cpu"
     usual = usual_setting(card, on_cpu=on_cpu)
     others = list(_shared_out(usual, on_cpu))
-    listener(StageStarted(STAGE, 1 + len(others) + len(_TILE_FACTORS), "settings"))
+    listener(StageStarted(STAGE, 1 + len(others) + len(_TILE_FACTORS), "setting"))
     best = usual = _measured(predictor, usual, listener)
     for setting in others:
         best = _faster(best, predictor, setting, listener)
@@ -150,12 +149,15 @@ def _fits_memory(setting: Setting, card: ModelCard) -> bool:
         extent=Window(0, 0, side, side),
         tile_px=setting.tile_px,
         overlap_px=card.overlap_px,
-        channels=len(card.classes),
+        channels=card.channels,
         identity={},
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
     needed = plan.memory_bytes(
-        lanes=setting.lanes, batch_size=setting.batch_size, bytes_per_pixel=len(card.bands)
+        lanes=setting.lanes,
+        batch_size=setting.batch_size,
+        at_once=setting.batch_size,  # a GPU is not asked for its memory: it is taken for as large
+        bytes_per_pixel=len(card.bands),
     )
     available: int = psutil.virtual_memory().available
     return needed < _MEMORY_SHARE * available

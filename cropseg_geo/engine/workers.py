@@ -19,7 +19,7 @@ class Workers:
     Parameters
     ----------
     lanes
-        Threads of a process that each take a block at a time; None chooses.
+        Threads of a process that each compute a tile at a time; None chooses.
     processes
         Local worker processes, for one machine with many cores; 0 stays in this process. A script that asks
         for some has to do so under ``if __name__ == "__main__":``, as with :mod:`multiprocessing`.

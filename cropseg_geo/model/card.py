@@ -122,6 +122,11 @@ class ModelCard:
         return dict(self.network)
 
     @property
+    def channels(self) -> int:
+        """Probabilities a pixel has: one for two classes, whose other is what is left of 1."""
+        return 1 if len(self.classes) == 2 else len(self.classes)
+
+    @property
     def keeps_masks_in_bf16(self) -> bool:
         """True where bf16 was measured to give the same class to 99.9 % of the pixels or more."""
         return self.bf16_agreement is not None and self.bf16_agreement >= SAME_MASK

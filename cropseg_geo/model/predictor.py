@@ -129,6 +129,13 @@ class TorchPredictor:
         with _one_torch_thread():
             return runtime.predict(batch)
 
+    @property
+    def device_type(self) -> str:
+        """``"cpu"``, ``"cuda"`` or ``"mps"``: asks torch. Raises InputError if it is not there."""
+        from cropseg_geo.model.runtime import select_device
+
+        return select_device(self.device).type
+
     def describe(self) -> str:
         """Where and how it computes, for the log: ``"cpu, fp32, torch"``. Loads the network."""
         return self._runtime().describe()
@@ -162,7 +169,7 @@ class OnnxPredictor:
     precision: str = "fp32"
     digest: str = field(default="", compare=False, repr=False)
 
-    device = "cpu"
+    device = device_type = "cpu"
 
     def __reduce__(self) -> tuple[Callable[..., FilePredictor], tuple[Any, ...]]:  # Any: arguments of that
         file = packed(self.weights, self.digest)

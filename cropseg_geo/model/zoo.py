@@ -42,8 +42,8 @@ def find_model(name_or_path: str | Path, *, listener: Listener = ignore) -> Path
     Parameters
     ----------
     name_or_path
-        A name of :func:`model_names`, the path of a ``.safetensors`` file, or its ``https://`` address, see
-        :func:`cropseg_geo.model.fetch.fetch_model`.
+        A name of :func:`model_names`, the path of a ``.safetensors`` or ``.onnx`` file, or its ``https://``
+        address, see :func:`cropseg_geo.model.fetch.fetch_model`.
     listener
         Told how far a transfer is.
 
@@ -61,13 +61,13 @@ def find_model(name_or_path: str | Path, *, listener: Listener = ignore) -> Path
         return fetch_model(name, listener=listener)
     path = Path(name_or_path).expanduser()
     if is_there(path) and path.is_file():
-        return path
+        return path.absolute()  # still found when the process has changed its folder
     close = get_close_matches(name, model_names(), n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    if path.suffix == _SUFFIX or len(path.parts) > 1:
+    if path.suffix in (_SUFFIX, ".onnx") or len(path.parts) > 1:
         raise ModelError(f"there is no model file {name}", remedy=f"{hint}check the path".strip())
     known = ", ".join(model_names()) or "none"
     raise ModelError(
         f"unknown model {name!r}; known models: {known}",
-        remedy=f"{hint}give one of these names, or the path of a {_SUFFIX} file",
+        remedy=f"{hint}give one of these names, or the path of a model file",
     )

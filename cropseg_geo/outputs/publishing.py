@@ -82,6 +82,7 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
             yield draft
             for lock in locks:
                 lock.require_held()
+            refuse_existing((final,), overwrite=overwrite)  # it may have come since the work began
             move(draft, final)
         except Exception as err:
             if not is_there(final.parent):

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import existing_parent, is_there
 
 
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
@@ -42,11 +42,15 @@ def require_unprotected(path: Path) -> None:
         )
 
 
-def require_writable(folder: Path) -> None:
-    """Make the output folder. Raises OutputError if that or writing into it is not possible."""
+def require_writable(folder: Path, *, make: bool = True) -> None:
+    """Make the output folder. Raises OutputError if that or writing into it is not possible.
+
+    ``make=False`` makes none, and looks at the nearest folder above it that is there.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder if make else existing_parent(folder)):
             pass
     except (OSError, ValueError) as err:  # a name with a NUL, for one
         raise OutputError(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropseg_geo.arguments import require_kind
 from cropseg_geo.engine.places import require_usable
 from cropseg_geo.engine.warming import warm_up_lanes
 from cropseg_geo.engine.workers import Workers
@@ -15,6 +16,7 @@ from cropseg_geo.options import Options
 from cropseg_geo.outputs.names import Outputs, require_nameable
 from cropseg_geo.outputs.rasters import output_ground
 from cropseg_geo.outputs.refusals import refuse_existing, require_writable
+from cropseg_geo.paths import is_remote, path_text
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.runs import RunFolder, published_by_unfinished
@@ -58,17 +60,24 @@ def decide(
     stem: str | None = None,
     store: str | None = None,
     workers: Workers | None = None,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
+    make_folder: bool = True,
     **options: Any,
 ) -> Decided:
-    """Refuse what :func:`segment` would refuse with the same arguments, as far as no network is needed.
+    """Refuse what :func:`segment` would refuse with the same arguments, as far as no tile is inferred.
+
+    ``make_folder=False`` leaves the disk as it is; else the folder of the outputs is made.
 
     Raises
     ------
     CropsegError
         Whatever stands in the way.
     """
-    folder = Path(out)
+    require_kind("outlines", outlines, Outlines)
+    require_kind("workers", workers, Workers)
+    folder, listener = Path(out), listener or ignore
+    if workers and workers.scheduler:
+        raster = _seen_by_all(raster)
     asked = with_local_model(Options(**options), listener)
     predictor = chosen_predictor(asked)
     if not (workers and workers.is_distributed):
@@ -83,16 +92,37 @@ def decide(
     decided = Decided(stem, ready, None, final, page)
     refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
-    require_writable(folder)
+    require_writable(folder, make=make_folder)
     if store is not None:
-        require_usable(store)
+        require_usable(store, make=make_folder)
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
-        run = RunFolder(folder, stem, ready.plan, store)
-        require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
-        run.require_no_other(overwrite=overwrite, discard=False)
+        decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
     with maybe_heights(dsm, dtm, output_ground(ready)):
         return replace(decided, layout=layout)
+
+
+def decide_place(
+    ready: Preflight, folder: Path, stem: str, *, store: str | None, lanes: int, overwrite: bool
+) -> RunFolder:
+    """Where a run whose GSD is chosen does its work; nothing is made yet.
+
+    Raises
+    ------
+    OutputError, ResourceError
+        If disk or memory are too small.
+    InputError
+        If an unfinished run of something else is there.
+    """
+    run = RunFolder(folder, stem, ready.plan, store)
+    require_space(ready, folder, lanes, own=run.path, store=store and run.store.path)
+    run.require_no_other(overwrite=overwrite, discard=False)
+    return run
+
+
+def _seen_by_all(raster: str | Path) -> str | Path:
+    """The raster by a path that does not depend on the folder that a process was started in."""
+    return raster if is_remote(path_text(raster)) else Path(raster).resolve()
 
 
 def read_plots_of(

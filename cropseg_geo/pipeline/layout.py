@@ -62,7 +62,7 @@ def make_plots(
     fieldbook_by: str = "auto",
     snap_to: str | Path | None = None,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> gpd.GeoDataFrame:
     """Lay out the plots of a trial: exact sizes on the ground in any CRS.
 
@@ -94,6 +94,7 @@ def make_plots(
     CropsegError
         For whatever cannot be laid out, joined or written.
     """
+    listener = listener or ignore
     if out is not None:
         require_format(out)
     facts: dict[str, Any] = {}

@@ -78,7 +78,7 @@ def measure_plots(
     plot_id: str | None = None,
     plots_crs: str | None = None,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> gpd.GeoDataFrame:
     """Statistics of plots on a finished mask; docs/plot-statistics.md says what each column means.
 
@@ -120,6 +120,7 @@ def measure_plots(
     CropsegError
         If mask or plots cannot be used or the file cannot be written.
     """
+    listener = listener or ignore
     if out is not None and Path(out).suffix.lower() not in (".csv", ".gpkg"):
         raise InputError(f"{out}: plot statistics are written as .csv or .gpkg", remedy="choose one of them")
     options = StatsOptions(

@@ -29,7 +29,7 @@ def report(
     bands: tuple[int, ...] | None = None,
     file_format: str | None = None,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> Path:
     """Write a report of a mask: one offline HTML page, or a sheet (A4 landscape) as PNG or PDF.
 
@@ -60,7 +60,7 @@ def report(
     CropsegError
         If a file cannot be used or the report cannot be written; an earlier report then stays as it was.
     """
-    final = Path(out)
+    listener, final = listener or ignore, Path(out)
     kind = _format(final, file_format)
     with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
         content = gather(source, Inputs(raster, plots, series, bands), listener)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import glob
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cropseg_geo.errors import CropsegError, InputError, OutputError
-from cropseg_geo.events import Listener, RasterFinished, RasterStarted, Warned, ignore
+from cropseg_geo.errors import CropsegError, InputError
+from cropseg_geo.events import Event, Listener, RasterFinished, RasterStarted, Warned, ignore
+from cropseg_geo.options import Options
 from cropseg_geo.outputs.refusals import require_writable
 from cropseg_geo.paths import is_remote, several_paths
-from cropseg_geo.pipeline.decision import decide
+from cropseg_geo.pipeline.decision import decide, read_plots_of
+from cropseg_geo.pipeline.journal import Journal, digest_inputs
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment
+from cropseg_geo.preflight import prepare, with_local_model
 from cropseg_geo.raster.info import raster_stem
 from cropseg_geo.space import season_shortage
 
@@ -26,14 +26,14 @@ RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".
 """What is taken for a raster when a folder is given."""
 
 _OWN_OUTPUTS = ("_mask.tif", "_prob.tif")
-_JOURNAL = ".cropseg-season.json"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What became of one orthomosaic.
 
-    ``state`` is ``"done"``, ``"kept"`` (an earlier call had done it), ``"failed"`` or ``"refused"``.
+    ``state`` is ``"done"``, ``"kept"`` (an earlier call had done it), ``"failed"`` or ``"refused"``; what is
+    kept has its result, too, as its files say it.
     """
 
     raster: str
@@ -54,13 +54,14 @@ def segment_many(
     *,
     skip_refused: bool = False,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
     **arguments: Any,
 ) -> list[Outcome]:
     """Segment many orthomosaics into one folder, one after the other.
 
     Everything about all of them that can be refused is refused before any work. Then one that fails does not
-    stop the others, and the same call does again only those that are not done.
+    stop the others, and the same call does only those that are not done, such as new ones in a folder. What
+    was done of inputs or with options that have changed since is refused, as other existing outputs are.
 
     Parameters
     ----------
@@ -73,7 +74,8 @@ def segment_many(
     overwrite
         Replace existing outputs; without it they are refused.
     listener
-        Called with progress events; each raster's lie between ``RasterStarted`` and ``RasterFinished``.
+        Called with progress events; each raster's lie between ``RasterStarted`` and ``RasterFinished``. What
+        it raises stops the season.
     arguments
         Those of :func:`segment`, for all of them.
 
@@ -86,19 +88,23 @@ def segment_many(
     CropsegError
         If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
     """
+    listener = listener or ignore
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
     stems = distinct_stems(paths)
-    journal = _Journal(folder / _JOURNAL, arguments)
+    journal = Journal(folder)
     outcomes: dict[str, Outcome] = {}
+    inputs: dict[str, str] = {}
     needs = []
     for path, stem in zip(paths, stems, strict=True):
         try:
-            if not overwrite and journal.has(path, stem):
-                outcomes[path] = Outcome(path, stem, "kept")
-            else:
-                ready = decide(path, folder, stem=stem, overwrite=overwrite, **arguments).ready
-                needs.append((ready.disk_bytes, ready.finished_bytes))
+            if not overwrite and (result := _kept(journal, path, stem, arguments)):
+                outcomes[path] = Outcome(path, stem, "kept", result)
+                continue
+            decided = decide(path, folder, stem=stem, overwrite=overwrite, **arguments)
+            # As they are before the work: what changes during it is not in its outputs.
+            inputs[path] = digest_inputs(decided.ready, decided.layout, **arguments)
+            needs.append((decided.ready.disk_bytes, decided.ready.finished_bytes))
         except CropsegError as err:
             outcomes[path] = Outcome(path, stem, "refused", error=err)
     _require_none_refused(list(outcomes.values()), len(paths), skip_refused=skip_refused)
@@ -110,23 +116,43 @@ def segment_many(
             outcomes[path] = _segmented(
                 path, folder, stem=stem, overwrite=overwrite, listener=listener, **arguments
             )
-            if outcomes[path].is_good:
+            if result := outcomes[path].result:
                 try:
-                    journal.note(path, stem)
-                except CropsegError as err:  # no room, or a raster that has gone: the others are still done
-                    listener(Warned(f"{err.message}; the same command would do {path} again"))
+                    journal.note(stem, inputs[path], result)
+                except CropsegError as err:  # no room: the others are still done
+                    listener(Warned(f"{err.message}; the same command would not know that {path} is done"))
         listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
-    if all(outcome.is_good for outcome in outcomes.values()):
-        journal.delete()
     return [outcomes[path] for path in paths]
 
 
-def _segmented(path: str, folder: Path, *, stem: str, **arguments: Any) -> Outcome:
+def _kept(journal: Journal, path: str, stem: str, arguments: dict[str, Any]) -> SegmentResult | None:
+    """What an earlier call made of the same raster with the same arguments, if it is there."""
+    if not journal.knows(stem):
+        return None
+    options = {name: value for name, value in arguments.items() if name in Options.__dataclass_fields__}
+    ready = prepare(path, with_local_model(Options(**options)))
+    named = {name: arguments.get(name) for name in ("plot_id", "plots_crs")}
+    layout = read_plots_of(arguments.get("plots"), ready, **named, listener=ignore)
+    return journal.kept(stem, digest_inputs(ready, layout, **arguments))
+
+
+def _segmented(path: str, folder: Path, *, stem: str, listener: Listener, **arguments: Any) -> Outcome:
     start = time.monotonic()
     result, error = None, None
+    raised: list[Exception] = []
+
+    def tell(event: Event) -> None:
+        try:
+            listener(event)
+        except Exception as err:
+            raised.append(err)
+            raise
+
     try:
-        result = segment(path, folder, stem=stem, **arguments)
+        result = segment(path, folder, stem=stem, listener=tell, **arguments)
     except Exception as err:  # noqa: BLE001 - whatever it is, it is told at the end, and the others are done
+        if raised:  # but who listens may stop them all
+            raise raised[0] from None
         error = err
     return Outcome(path, stem, "failed" if error else "done", result, error, time.monotonic() - start)
 
@@ -216,51 +242,3 @@ def _name_parts(path: str) -> list[str]:
     else:
         folders = list(Path(path).resolve().parts[1:-1])
     return [*filter(None, folders), raster_stem(path)]
-
-
-class _Journal:
-    """Which rasters of an unfinished call are done, and with what arguments; hidden beside the outputs."""
-
-    def __init__(self, path: Path, arguments: dict[str, Any]) -> None:
-        self._path, self._arguments = path, arguments
-        self._done: dict[str, str] = {}
-        with suppress(OSError, ValueError, TypeError, RecursionError):  # none, or damaged
-            self._done = dict(json.loads(path.read_text(encoding="utf-8")))
-
-    def has(self, raster: str, stem: str) -> bool:
-        return (
-            stem in self._done
-            and self._done[stem] == self._digest(raster)
-            and (self._path.parent / f"{stem}_mask.tif").exists()
-        )
-
-    def note(self, raster: str, stem: str) -> None:
-        self._done[stem] = self._digest(raster)
-        draft = self._path.with_suffix(".draft")
-        try:
-            draft.write_text(json.dumps(self._done), encoding="utf-8")
-            draft.replace(self._path)
-        except OSError as err:
-            raise OutputError(f"{self._path}: cannot be written ({err.strerror})") from err
-
-    def delete(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-    def _digest(self, raster: str) -> str:
-        """What the raster's outputs depend on: its pixels and all arguments but where they are computed."""
-        from cropseg_geo.options import Options
-        from cropseg_geo.preflight import prepare
-
-        names = Options.__dataclass_fields__
-        options = {name: value for name, value in self._arguments.items() if name in names}
-        others = {
-            name: value
-            for name, value in self._arguments.items()
-            if name not in names and name not in ("workers", "store")
-        }
-        facts = (
-            prepare(raster, Options(**options)).plan.fingerprint,
-            sorted(options.items(), key=str),
-            others,
-        )
-        return hashlib.sha256(repr(facts).encode()).hexdigest()

@@ -11,18 +11,16 @@ from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
-from cropseg_geo.options import Options
-from cropseg_geo.outputs.names import Outputs, require_nameable
+from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.publishing import publish
 from cropseg_geo.outputs.rasters import output_ground
-from cropseg_geo.paths import is_remote, path_text
-from cropseg_geo.pipeline.decision import decide, read_plots_of
+from cropseg_geo.outputs.refusals import refuse_existing
+from cropseg_geo.pipeline.decision import decide, decide_place
 from cropseg_geo.pipeline.drafting import Made, make_drafts
-from cropseg_geo.preflight import Preflight, prepare, with_chosen_gsd, with_local_model
+from cropseg_geo.preflight import Preflight, with_chosen_gsd
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.source import handles_released
-from cropseg_geo.runs import RunFolder
-from cropseg_geo.space import require_space
+from cropseg_geo.runs import published_by_unfinished
 from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
@@ -77,7 +75,7 @@ def segment(
     stem: str | None = None,
     store: str | None = None,
     workers: Workers | None = None,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
     **options: Any,
 ) -> SegmentResult:
     """Segment an orthomosaic into mask, probability, canopy polygons and per-plot coverage.
@@ -129,8 +127,7 @@ def segment(
         Anything that stands in the way, before the work starts where it can be known. Finished blocks of
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
-    if workers and workers.scheduler:
-        raster = _seen_by_all(raster)
+    listener = listener or ignore
     decided = decide(
         raster,
         out,
@@ -139,6 +136,7 @@ def segment(
         plots_crs=plots_crs,
         dsm=dsm,
         dtm=dtm,
+        outlines=outlines,
         canopy_format=canopy_format,
         report=report,
         overwrite=overwrite,
@@ -149,11 +147,10 @@ def segment(
         **options,
     )
     ready, layout, final, page = decided.ready, decided.layout, decided.final, decided.page
-    folder = final.mask.parent
+    folder, stem = final.mask.parent, decided.stem
     ready = with_chosen_gsd(ready, listener)
     workers = ready.tuned_workers(workers)
-    run = RunFolder(folder, decided.stem, ready.plan, store)
-    require_space(ready, folder, workers.lane_count, own=run.path, store=store and run.store.path)
+    run = decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
     for note in ready.notes:
         listener(Warned(note))
     ready.predictor.describe()
@@ -174,17 +171,14 @@ def segment(
             )
             for lock in locks:
                 lock.require_held()
+            # Others than runs write files, too, and they may have come since the work began.
+            refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
             moves = dict[Path, Path | None](zip(final.paths, drafts.paths, strict=True))
             run.record_published(moves | ({page: None} if page else {}))
             publish(drafts, final, listener)
             if page is not None:
                 _write_report(page, ready, final, made.plots, listener)
     return SegmentResult(final, _summary(ready, made), made.plots, page)
-
-
-def _seen_by_all(raster: str | Path) -> str | Path:
-    """The raster by a path that does not depend on the folder that a process was started in."""
-    return raster if is_remote(path_text(raster)) else Path(raster).resolve()
 
 
 def _write_report(
@@ -228,16 +222,44 @@ def check(
     plots: str | Path | gpd.GeoDataFrame | None = None,
     plot_id: str | None = None,
     plots_crs: str | None = None,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    report: bool = False,
+    overwrite: bool = False,
+    stem: str | None = None,
+    store: str | None = None,
     workers: Workers | None = None,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
     **options: Any,
 ) -> Forecast:
-    """Say what :func:`segment` would do with the same arguments, or raise what it would raise."""
-    ready = prepare(raster, with_local_model(Options(**options), listener))
-    require_nameable(Path(out), ready.info.stem)
+    """Say what :func:`segment` would do with the same arguments, or raise what it would raise; write nothing.
+
+    Files that are there already stand in its way, too, unless ``overwrite`` is given.
+    """
+    listener = listener or ignore
+    decided = decide(
+        raster,
+        out,
+        plots=plots,
+        plot_id=plot_id,
+        plots_crs=plots_crs,
+        dsm=dsm,
+        dtm=dtm,
+        outlines=outlines,
+        canopy_format=canopy_format,
+        report=report,
+        overwrite=overwrite,
+        stem=stem,
+        store=store,
+        workers=workers,
+        listener=listener,
+        make_folder=False,
+        **options,
+    )
+    ready, folder = with_chosen_gsd(decided.ready, listener), Path(out)
     workers = ready.tuned_workers(workers)
-    layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
-    ready = with_chosen_gsd(ready, listener)
-    own = RunFolder(Path(out), ready.info.stem, ready.plan).path
-    require_space(ready, Path(out), workers.lane_count, own=own)
-    return make_forecast(ready, Path(out), lanes=workers.lane_count, n_plots=len(layout) if layout else None)
+    decide_place(ready, folder, decided.stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
+    n_plots = len(decided.layout) if decided.layout else None
+    return make_forecast(ready, folder, workers=workers, n_plots=n_plots)

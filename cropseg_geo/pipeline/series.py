@@ -55,7 +55,7 @@ def plot_series(
     plot_id: str | None = None,
     plots_crs: str | None = None,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> pd.DataFrame:
     """One long table of the same plots on several dates: a row for each date and plot, earliest first.
 
@@ -86,6 +86,7 @@ def plot_series(
         If a mask or the plots cannot be used, dates are missing, ambiguous or repeated, or a file cannot
         be written.
     """
+    listener = listener or ignore
     for path, suffix in ((out, ".csv"), (chart, ".svg")):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise InputError(f"{path}: a series is written as {suffix} here", remedy=f"end it in {suffix}")

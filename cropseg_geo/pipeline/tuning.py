@@ -19,7 +19,7 @@ def tune(
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> Tuned:
     """Measure lanes, tiles at once and tile size for a model, and remember the best for later runs.
 
@@ -38,6 +38,7 @@ def tune(
     CropsegError
         If the model cannot be used, or the user's cache cannot be written.
     """
+    listener = listener or ignore
     local = with_local_model(Options(model=model), listener).model
     predictor = choose_predictor(local, backend=backend, device=device, precision=precision)
     tuned = tuning.tune(predictor, listener)

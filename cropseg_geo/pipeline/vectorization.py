@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cropseg_geo.arguments import require_kind
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
@@ -32,7 +33,7 @@ def vectorize(
     dsm: str | Path | None = None,
     dtm: str | Path | None = None,
     overwrite: bool = False,
-    listener: Listener = ignore,
+    listener: Listener | None = None,
 ) -> int:
     """Trace a class mask into a new file of canopy polygons.
 
@@ -65,6 +66,8 @@ def vectorize(
     CropsegError
         If the mask cannot be read or the file cannot be written. What was there before is untouched then.
     """
+    require_kind("outlines", outlines, Outlines)
+    listener = listener or ignore
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
     with open_mask(mask, prob) as source:

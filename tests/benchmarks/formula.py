@@ -27,6 +27,7 @@ class GreennessPredictor:
     card: ModelCard
 
     backend, device, precision = "formula", "cpu", "fp32"
+    device_type = "cpu"
 
     @property
     def identity(self) -> dict[str, str]:

@@ -40,6 +40,7 @@ class LoggingPredictor:
     fails_at: int | None = None
 
     backend, device, precision = "formula", "cpu", "fp32"
+    device_type = "cpu"
     identity = {"backend": "formula"}  # noqa: RUF012 - never changed
 
     @cached_property

@@ -18,6 +18,7 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InferenceError, OutputError
 from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
+from cropseg_geo.model.predictor import OnnxPredictor
 from cropseg_geo.options import Options
 from cropseg_geo.preflight import prepare
 
@@ -27,12 +28,9 @@ class Timed:
     """Takes as long as its table says for a tile side, by the clock of ``timed_by_the_table``."""
 
     seconds: dict[int, float]
-    where: str = "cpu, fp32, fake"
+    device_type: str = "cpu"
     identity: dict[str, str] = field(default_factory=lambda: {"backend": "fake"})
     card = fake_card()
-
-    def describe(self):
-        return self.where
 
     def predict(self, batch):
         return logits_of(np.zeros(batch[:, 0].shape))
@@ -65,6 +63,7 @@ def test_the_tile_size_with_most_new_pixels_a_second_wins_and_is_remembered():
     assert found.best.pixels_s > 2 * found.usual.pixels_s
     assert tuning.remembered(predictor) == found
     started, *advanced, finished = events
+    assert started.unit == "setting"
     assert sum(event.amount for event in advanced) == started.total
     assert finished.stage == started.stage == "tune"
 
@@ -77,7 +76,7 @@ def test_a_gain_within_the_noise_changes_nothing():
 
 @pytest.mark.usefixtures("timed_by_the_table")
 def test_more_tiles_at_once_where_a_gpu_likes_them():
-    found = tuning.tune(Timed({32: 0.010, 48: 0.1, 64: 0.1}, where="cuda:0, bf16, fake"))
+    found = tuning.tune(Timed({32: 0.010, 48: 0.1, 64: 0.1}, device_type="cuda"))
     assert found.usual.batch_size == 8
     assert found.best.batch_size == 32
 
@@ -155,6 +154,25 @@ def test_runs_use_it_where_nobody_says_otherwise(field_of_two_tiles):
     assert told.batch_size == 1
     assert told.tuned_workers(Workers(lanes=1)).lane_count == 1
     assert told.tuned_workers(Workers(processes=2)).lane_count == 1
+
+
+def test_the_memory_of_the_batch_that_will_run_is_planned(field_of_two_tiles):
+    one = prepare(field_of_two_tiles).memory_bytes(2)
+    remember(512, 2, 32)
+    tuned, told = prepare(field_of_two_tiles), prepare(field_of_two_tiles, Options(batch_size=32))
+    values_and_logits = 32 * 512**2 * 4 * (3 + 2)
+    assert tuned.memory_bytes(2) == told.memory_bytes(2) > one + 2 * values_and_logits
+    # A processor computes the tiles of a batch one by one: their activations are not in memory together.
+    assert tuned.memory_bytes(2) < 2 * one
+
+
+def test_a_gpu_that_shares_the_machines_memory_needs_it_for_a_whole_batch(field_of_two_tiles, monkeypatch):
+    on_cpu = prepare(field_of_two_tiles)
+    monkeypatch.setattr(OnnxPredictor, "device_type", "cuda")
+    assert on_cpu.batch_size == tuning.GPU_BATCH
+    assert on_cpu.memory_bytes(1) < 2**30
+    monkeypatch.setattr(OnnxPredictor, "device_type", "mps")
+    assert on_cpu.memory_bytes(1) > 2**31
 
 
 def test_a_small_raster_keeps_the_models_own_tiles(field_of_two_tiles):

@@ -140,6 +140,13 @@ def test_a_model_is_found_by_path(weights):
     assert find_model(str(weights)) == weights
 
 
+def test_a_model_found_by_its_name_alone_is_still_found_from_another_folder(weights, monkeypatch):
+    monkeypatch.chdir(weights.parent)
+    assert find_model(weights.name) == weights
+    with pytest.raises(ModelError, match=r"no model file mine\.onnx"):
+        find_model("mine.onnx")
+
+
 @pytest.mark.parametrize("name", model_names())
 def test_every_embedded_model_is_small_whole_and_licensed(name):
     path = find_model(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zipfile
 from collections import namedtuple
@@ -35,8 +36,12 @@ def raster(tmp_path_factory):
 
 
 def refusal(kind: type[CropsegError], raster, out: Path, **options) -> CropsegError:
-    """The error that segmenting raises; and nothing may have been written."""
-    with pytest.raises(kind) as caught:
+    """The error that segmenting raises, and checking as well; and nothing may have been written."""
+    was_there = out.is_dir()
+    with pytest.raises(kind) as told:
+        cg.check(raster, out, **options)
+    assert out.is_dir() == was_there
+    with pytest.raises(kind, match=f"^{re.escape(str(told.value))}$") as caught:
         cg.segment(raster, out, **options)
     assert not out.is_dir() or not list(out.iterdir())
     assert caught.value.remedy
@@ -389,6 +394,35 @@ def refusal_of_folder(raster, folder: Path) -> str:
     with pytest.raises(InputError) as caught:
         cg.segment(raster, folder)
     return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({"outlines": "contour"}, "give cropseg_geo.Outlines"),
+        ({"outlines": {"outline": "contour"}}, "give cropseg_geo.Outlines"),
+        ({"workers": 2}, "give cropseg_geo.Workers"),
+    ],
+    ids=str,
+)
+def test_an_argument_of_another_type_is_refused_before_the_work(raster, tmp_path, options, remedy):
+    err = refusal(InputError, raster, tmp_path / "out", **options)
+    assert f"{next(iter(options))}=" in err.message
+    assert remedy in err.remedy
+
+
+def test_vectorize_refuses_outlines_that_are_none(tmp_path):
+    mask = write_raster(tmp_path / "m.tif", np.zeros((1, 20, 20), dtype=np.uint8))
+    with pytest.raises(InputError, match="outlines='contour' cannot be used"):
+        cg.vectorize(mask, tmp_path / "v.gpkg", outlines="contour")
+
+
+def test_no_listener_is_one_that_hears_nothing(raster, tmp_path):
+    assert cg.check(raster, tmp_path / "out", listener=None).tiles
+    mask = cg.segment(raster, tmp_path / "out", listener=None).outputs.mask
+    assert cg.vectorize(mask, tmp_path / "v.gpkg", listener=None) >= 0
+    (outcome,) = cg.segment_many([raster], tmp_path / "many", listener=None)
+    assert outcome.is_good
 
 
 def test_an_area_of_interest_without_a_valid_pixel_in_it_is_refused(tmp_path):

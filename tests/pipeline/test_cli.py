@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from inspect import signature
 
 import pytest
 from rasters import scene, write_plots, write_raster
 from typer.testing import CliRunner
 
+import cropseg_geo as cg
 from cropseg_geo import __version__
 from cropseg_geo.cli import app
+from cropseg_geo.cli import segmentation as commands
 from cropseg_geo.engine import tuning
 
 CROPSEG = [sys.executable, "-m", "cropseg_geo.cli"]
@@ -87,6 +90,27 @@ def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
     assert not (tmp_path / "out").exists()
     as_json = CliRunner().invoke(app, ["check", str(raster), "--events"])
     assert json.loads(as_json.output)["tiles"] == 2
+
+
+def test_check_takes_what_segment_takes_and_says_what_it_would_say(field, tmp_path):
+    only_segment = {"rasters", "skip_refused", "tune", "quiet"}
+    assert set(signature(commands.segment).parameters) - only_segment == (
+        set(signature(commands.check).parameters) - {"raster"}
+    )
+    assert [*signature(cg.check).parameters] == [*signature(cg.segment).parameters]
+    raster, out = str(field[0]), tmp_path / "out"
+    given = [raster, "-o", str(out), "--report", "--store", str(tmp_path / "store")]
+    assert CliRunner().invoke(app, ["check", *given]).exit_code == 0
+    assert not out.exists()
+    assert not (tmp_path / "store").exists()
+    out.mkdir()
+    (out / "field_report.html").write_text("earlier")
+    told, refused = run("check", *given), run("segment", *given)
+    assert told.returncode == refused.returncode == 1
+    assert told.stderr == refused.stderr
+    assert "already holds field_report.html" in told.stderr
+    assert CliRunner().invoke(app, ["check", *given, "--overwrite"]).exit_code == 0
+    assert (out / "field_report.html").read_text() == "earlier"
 
 
 def test_a_refusal_exits_1_with_the_message_and_the_remedy(tmp_path):

@@ -15,6 +15,7 @@ from rasters import UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
+from cropseg_geo.events import StageAdvanced, StageFinished
 from cropseg_geo.pipeline import make_plots, report
 from cropseg_geo.plots.making.site import Site
 from cropseg_geo.plots.making.trial import Trial
@@ -91,6 +92,40 @@ def test_a_geopackage_that_another_program_holds_is_refused_and_stays(survey, na
     assert out.read_bytes() == before
     write(name, survey)
     assert len(gpd.read_file(out, layer="canopy" if name == "vectorize" else "plots")) > 100
+
+
+@pytest.mark.parametrize("name", ["field_mask.tif", "field_report.html"])
+def test_a_file_that_comes_while_a_run_works_is_not_replaced_and_the_work_is_kept(
+    tmp_path, monkeypatch, name
+):
+    monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
+    raster, out = write_raster(tmp_path / "field.tif", scene(150, 160)), tmp_path / "out"
+    options = {"tile_px": 64, "overlap_px": 16, "report": True}
+
+    def write_another(event):
+        if isinstance(event, StageAdvanced):
+            (out / name).write_text("precious")
+
+    with pytest.raises(OutputError, match=f"already holds {name}"):
+        cg.segment(raster, out, listener=write_another, **options)
+    assert [p.name for p in out.iterdir() if not p.name.startswith(".")] == [name]
+    assert (out / name).read_text() == "precious"
+    done = cg.segment(raster, out, overwrite=True, **options)
+    assert done.summary.tiles_inferred == 0
+    assert done.summary.blocks_resumed > 1
+
+
+def test_a_file_that_comes_while_a_mask_is_traced_is_not_replaced(survey):
+    out = survey / "f.gpkg"
+
+    def write_another(event):
+        if isinstance(event, StageFinished):
+            out.write_text("precious")
+
+    with pytest.raises(OutputError, match=r"already holds f\.gpkg"):
+        cg.vectorize(survey / "m_2024-05-01.tif", out, listener=write_another)
+    assert out.read_text() == "precious"
+    assert not list(survey.glob(".*"))
 
 
 FULL_DISK = """

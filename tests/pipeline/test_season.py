@@ -6,18 +6,22 @@ import json
 import shutil
 from collections import namedtuple
 
+import geopandas as gpd
+import numpy as np
 import pytest
-from rasters import scene, write_raster
+import shapely
+from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
 import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned, Written
+from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned
 from cropseg_geo.pipeline.season import distinct_stems, find_rasters
 from cropseg_geo.preflight import prepare
 
 SMALL = scene(120, 130)
+JOURNAL = ".cropseg-season.json"
 
 
 @pytest.fixture
@@ -99,30 +103,131 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
     outcomes = cg.segment_many(given, out, listener=again.append)
     assert [outcome.state for outcome in outcomes] == ["kept", "kept", "done"]
     assert sum(isinstance(e, StageStarted) and e.stage == "segment" for e in again) == 1
-    assert not list(out.glob(".*"))
-    with pytest.raises(InputError, match="already holds"):
-        cg.segment_many(given, out)
+    assert [path.name for path in out.glob(".*")] == [JOURNAL]
 
 
-def test_a_raster_that_goes_while_the_others_are_done_does_not_stop_them(flights, tmp_path):
-    folder, late = flights
+@pytest.fixture
+def season(tmp_path):
+    """Two rasters, what they are measured with, and a call that does them."""
+    for name in "ab":
+        write_raster(tmp_path / f"{name}.tif", SMALL)
+    for name, height in (("dsm", 101), ("dtm", 100)):
+        write_raster(tmp_path / f"{name}.tif", np.full((1, 120, 130), height, dtype=np.float32))
+    write_plots(tmp_path / "plots.gpkg", [(0.2, 0.2, 0.9, 0.9)], plot_id=["p"])
+
+    def call(*names, out="out", **arguments):
+        return cg.segment_many([tmp_path / f"{name}.tif" for name in names], tmp_path / out, **arguments)
+
+    return tmp_path, call
+
+
+def test_a_folder_that_has_grown_is_finished_by_the_same_call(season):
+    folder, call = season
+    (first,) = call("a", plots=folder / "plots.gpkg", report=True)
+    kept, done = call("a", "b", plots=folder / "plots.gpkg", report=True)
+    assert (kept.state, done.state) == ("kept", "done")
+    assert kept.result.summary == first.result.summary
+    assert kept.result.files == first.result.files
+    assert list(kept.result.plots["plot_id"]) == ["p"]
+    assert kept.result.plots["coverage"].to_list() == pytest.approx(first.result.plots["coverage"], abs=1e-4)
+
+
+def test_what_has_changed_since_is_not_kept(season):
+    folder, call = season
+    heights = {"dsm": folder / "dsm.tif", "dtm": folder / "dtm.tif"}
+    call("a", plots=folder / "plots.gpkg", **heights)
+
+    def state(**changes):
+        try:
+            (outcome,) = call("a", **{"plots": folder / "plots.gpkg", **heights, **changes})
+        except OutputError as err:
+            return err.message.partition(": ")[2]
+        return outcome.state
+
+    assert state() == "kept"
+    assert state(workers=cg.Workers(lanes=1), outlines=cg.Outlines()) == "kept"
+    for change in ({"outlines": cg.Outlines(min_area_m2=0.1)}, {"gsd_m": "auto"}, {"threshold": 0.6}):
+        assert state(**change).startswith("already holds")
+    write_raster(folder / "dtm.tif", np.full((1, 120, 130), 99, dtype=np.float32))
+    assert state().startswith("already holds")
+    call("a", plots=folder / "plots.gpkg", **heights, overwrite=True)
+    assert state() == "kept"
+    write_plots(folder / "plots.gpkg", [(0.2, 0.2, 0.8, 0.9)], plot_id=["p"])
+    assert state().startswith("already holds")
+
+
+def test_plots_given_as_a_frame_count_by_every_row(season):
+    _folder, call = season
+    left, top = ORIGIN
+    boxes = [shapely.box(left + k / 200, top - 0.5, left + k / 200 + 0.1, top) for k in range(200)]
+    frame = gpd.GeoDataFrame({"plot_id": range(200)}, geometry=boxes, crs=UTM)
+    call("a", plots=frame)
+    assert call("a", plots=frame.copy())[0].state == "kept"
+    other = frame.copy()
+    other.loc[100, "geometry"] = shapely.box(left, top - 1, left + 1, top)
+    with pytest.raises(OutputError, match="already holds"):
+        call("a", plots=other)
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a_prob.tif", "a_report.html"])
+def test_every_file_has_to_be_there(season, name):
+    folder, call = season
+    call("a", report=True)
+    (folder / "out" / name).unlink()
+    with pytest.raises(OutputError, match="already holds"):
+        call("a", report=True)
+
+
+def test_a_mask_that_another_command_has_replaced_is_not_kept(season):
+    folder, call = season
+    call("a")
+    cg.segment(folder / "a.tif", folder / "out", overwrite=True, threshold=0.7)
+    with pytest.raises(OutputError, match="already holds"):
+        call("a")
+
+
+def test_two_seasons_in_one_folder_keep_what_each_other_has_done(season):
+    _, call = season
+    during = []
+
+    def do_the_other(event):
+        if isinstance(event, RasterStarted) and not during:
+            during.extend(call("b"))
+
+    call("a", listener=do_the_other)
+    assert [outcome.state for outcome in call("a", "b")] == ["kept", "kept"]
+
+
+def test_a_listener_that_raises_stops_the_season(season):
+    folder, call = season
+
+    class CancelledError(Exception):
+        pass
+
+    def cancel(event):
+        if isinstance(event, StageStarted):
+            raise CancelledError
+
+    with pytest.raises(CancelledError):
+        call("a", "b", listener=cancel)
+    assert not list((folder / "out").glob("*.tif"))
+
+
+def test_a_journal_that_cannot_be_written_is_told_and_stops_nobody(season):
+    folder, call = season
+    (folder / "out" / JOURNAL).mkdir(parents=True)
     told = []
-
-    def take_away(event):
-        told.append(event)
-        if isinstance(event, Written) and event.path.endswith("late.gpkg"):
-            late.unlink()
-
-    outcomes = cg.segment_many([late, folder / "may" / "field.tif"], tmp_path / "out", listener=take_away)
-    assert [outcome.state for outcome in outcomes] == ["done", "done"]
-    assert any("would do" in event.message for event in told if isinstance(event, Warned))
+    assert [outcome.state for outcome in call("a", "b", listener=told.append)] == ["done", "done"]
+    assert sum("would not know" in event.message for event in told if isinstance(event, Warned)) == 2
 
 
-@pytest.mark.parametrize("said", ["5", "[1, 2]", "{", "[" * 100_000])
+@pytest.mark.parametrize(
+    "said", ["5", "[1, 2]", "{", "[" * 100_000, '{"field": 5}', '{"field": {"files": 5}}']
+)
 def test_a_damaged_journal_is_none(flights, said):
     folder, _ = flights
     (folder / "out").mkdir()
-    (folder / "out" / ".cropseg-season.json").write_text(said)
+    (folder / "out" / JOURNAL).write_text(said)
     (outcome,) = cg.segment_many([folder / "may"], folder / "out")
     assert outcome.state == "done"
 

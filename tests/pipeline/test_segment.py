@@ -23,6 +23,8 @@ from cropseg_geo.errors import InferenceError, InputError, OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted, Written
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.weights import read_card
+from cropseg_geo.options import Options
+from cropseg_geo.preflight import prepare
 from cropseg_geo.vector.options import Outlines
 
 HEIGHT, WIDTH = 600, 700
@@ -266,6 +268,18 @@ def test_a_finer_raster_is_read_at_the_models_gsd_and_answered_on_its_own_grid(t
     assert coarse.shape == pytest.approx((900 / 2.3, 800 / 2.3), abs=1)
     with rasterio.open(raster) as a, rasterio.open(working.outputs.mask) as b:
         np.testing.assert_allclose(a.bounds, b.bounds)
+
+
+def test_the_disk_of_a_resampled_run_is_planned_with_its_draft(tmp_path):
+    raster = write_raster(tmp_path / "field.tif", scene(512, 512))
+    sizes = [0]
+
+    def measure(event):
+        sizes.extend(path.stat().st_size for path in tmp_path.glob("out/.*/working.draft"))
+
+    cg.segment(raster, tmp_path / "out", gsd_m=0.004, listener=measure)
+    ready = prepare(raster, Options(gsd_m=0.004))
+    assert 0 < max(sizes) <= ready.disk_bytes - ready.plan.block_bytes - ready.finished_bytes
 
 
 def test_a_rotated_raster_gives_rotated_polygons_of_the_same_area(tmp_path):

@@ -199,6 +199,8 @@ def test_blocks_kept_elsewhere_are_taken_up_and_removed_at_the_end(field, tmp_pa
     "said",
     [
         '{"facts": {}}',
+        '{"store": null, "published": {}}',
+        '{"facts": null, "store": null, "published": {}}',
         '{"facts": {}, "store": 5, "published": {}}',
         '{"facts": {}, "store": null, "published": [1]}',
         '{"facts": {}, "store": null, "published": null}',

@@ -90,6 +90,7 @@ class CheckAlgorithm(EngineAlgorithm):
         self._arguments = {
             **model_arguments(self, parameters, context, feedback),
             "out": str(Path.home()),
+            "overwrite": True,
         }
         return True
 

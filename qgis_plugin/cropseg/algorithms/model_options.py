@@ -159,8 +159,8 @@ def _whole_numbers() -> list[tuple[str, str, int, str]]:
          tr("Overlap of neighbouring tiles, blended so that no seams show. Empty: what suits the model.")),
         (BATCH_SIZE, tr("Batch size"), 1,
          tr("Tiles that the model sees at once; smaller needs less memory. Empty: what suits the device.")),
-        (LANES, tr("Blocks at a time"), 1,
-         tr("Blocks computed side by side; fewer need less memory. Empty: one for each core, up to eight.")),
+        (LANES, tr("Threads"), 1,
+         tr("Each computes one tile; fewer need less memory. Empty: one for each core, up to eight.")),
     ]  # fmt: skip
 
 

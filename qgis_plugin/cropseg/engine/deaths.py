@@ -38,7 +38,7 @@ def explain(code: int, said: str) -> Death:
     if number in _OUT_OF_MEMORY:
         return Death(
             tr("The engine was killed, most likely by the system because memory ran out."),
-            tr("close other programs, or set smaller batches, fewer blocks at a time or a smaller extent"),
+            tr("close other programs, or set smaller batches, fewer threads or a smaller extent"),
             "Killed",
         )
     if "No module named" in said and "cropseg_geo" in said:

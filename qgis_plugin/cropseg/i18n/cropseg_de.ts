@@ -368,12 +368,12 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Kacheln, die das Modell auf einmal sieht; weniger braucht weniger Speicher. Leer: was zum Gerät passt.</translation>
     </message>
     <message>
-      <source>Blocks at a time</source>
-      <translation>Blöcke zugleich</translation>
+      <source>Threads</source>
+      <translation>Threads</translation>
     </message>
     <message>
-      <source>Blocks computed side by side; fewer need less memory. Empty: one for each core, up to eight.</source>
-      <translation>Blöcke, die nebeneinander gerechnet werden; weniger brauchen weniger Speicher. Leer: einer je Kern, höchstens acht.</translation>
+      <source>Each computes one tile; fewer need less memory. Empty: one for each core, up to eight.</source>
+      <translation>Jeder rechnet eine Kachel; weniger brauchen weniger Speicher. Leer: einer je Kern, höchstens acht.</translation>
     </message>
     <message>
       <source>Values of black and white: two numbers such as 0,4000 are expected, not {}</source>
@@ -894,8 +894,8 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Der Rechenkern wurde beendet, sehr wahrscheinlich vom System, weil der Arbeitsspeicher ausging.</translation>
     </message>
     <message>
-      <source>close other programs, or set smaller batches, fewer blocks at a time or a smaller extent</source>
-      <translation>andere Programme schließen, oder eine kleinere Stapelgröße, weniger Blöcke zugleich oder eine kleinere Ausdehnung wählen</translation>
+      <source>close other programs, or set smaller batches, fewer threads or a smaller extent</source>
+      <translation>andere Programme schließen, oder eine kleinere Stapelgröße, weniger Threads oder eine kleinere Ausdehnung wählen</translation>
     </message>
     <message>
       <source>That Python does not hold the engine.</source>

@@ -1,0 +1,143 @@
+"""Which rasters of a season are done: a hidden file beside the outputs, which the same call goes by.
+
+For each raster it says what its outputs depend on, as a digest, and which files they are. Where either is not
+as it was, the outputs are no longer those that the call would make.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cropseg_geo.errors import OutputError
+from cropseg_geo.locks import locked
+from cropseg_geo.outputs.names import Outputs
+from cropseg_geo.paths import is_there
+from cropseg_geo.pipeline.segmentation import SegmentResult, Summary
+from cropseg_geo.preflight import Preflight
+from cropseg_geo.raster.info import inspect_raster
+from cropseg_geo.runs import stamp_of
+from cropseg_geo.vector.options import Outlines
+
+if TYPE_CHECKING:  # tiles are inferred before frames are needed
+    from cropseg_geo.plots.layout import Plots
+
+_NAME = ".cropseg-season.json"
+_TRIES, _TRY_S = 50, 0.1
+
+
+class Journal:
+    """The journal of one folder; several seasons may write it at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._path = folder, folder / _NAME
+
+    def knows(self, stem: str) -> bool:
+        """True where a raster of that name was done, whatever became of its outputs."""
+        return stem in self._entries()
+
+    def kept(self, stem: str, inputs: str) -> SegmentResult | None:
+        """What was made of the same inputs, read from its files; None where one is gone or was replaced."""
+        try:
+            entry = self._entries()[stem]
+            named = {kind: self._folder / name for kind, name in entry["files"].items()}
+            # Each run writes a mask; polygons and tables may be edited, and stay what they are.
+            is_whole = all(map(is_there, named.values())) and stamp_of(named["mask"]) == entry["mask"]
+            if entry["inputs"] != inputs or not is_whole:
+                return None
+            report = named.pop("report", None)
+            outputs, plots = Outputs(**{"plots_csv": None} | named), None
+            if outputs.plots_csv is not None:
+                from cropseg_geo.vector_input import read_layer
+
+                plots = read_layer(outputs.plots_layer or outputs.layers)
+            return SegmentResult(outputs, Summary(**entry["summary"]), plots, report)
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):  # damaged
+            return None
+
+    def note(self, stem: str, inputs: str, result: SegmentResult) -> None:
+        """Say that a raster is done. Raises OutputError."""
+        entry: dict[str, Any] = {
+            "inputs": inputs,
+            "files": {kind: path.name for kind, path in result.files.items()},
+            "summary": asdict(result.summary),
+        }
+        draft = self._path.with_suffix(".draft")
+        try:
+            entry["mask"] = stamp_of(result.outputs.mask)
+            with _alone(self._path):
+                draft.write_text(json.dumps(self._entries() | {stem: entry}), encoding="utf-8")
+                draft.replace(self._path)
+        except OutputError:
+            raise
+        except OSError as err:
+            draft.unlink(missing_ok=True)
+            raise OutputError(f"{self._path}: cannot be written ({err.strerror})") from err
+
+    def _entries(self) -> dict[str, Any]:
+        """What is noted; nothing where there is no journal, or it is damaged."""
+        with suppress(OSError, ValueError, TypeError, RecursionError):
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        return {}
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Hold a file's lock; whoever else holds it is done within moments. Raises OutputError."""
+    with ExitStack() as stack:
+        for left in reversed(range(_TRIES)):
+            try:
+                stack.enter_context(locked([path]))
+                break
+            except OutputError:
+                if not left:
+                    raise
+            time.sleep(_TRY_S)
+        yield
+
+
+def digest_inputs(
+    ready: Preflight,
+    layout: Plots | None,
+    *,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    report: bool = False,
+    **_others: Any,
+) -> str:
+    """Digest of all that a raster's outputs depend on; where and how fast they are computed is not in it.
+
+    Parameters
+    ----------
+    ready, layout
+        What was decided, and the plots as they were read: these count by their content.
+    dsm, dtm, outlines, canopy_format, report
+        As :func:`segment` has them; rasters count as the orthomosaic itself does, by size and time.
+    _others
+        The other arguments of :func:`segment`: they are in ``ready`` and ``layout``.
+    """
+    facts = (
+        ready.plan.fingerprint,
+        (ready.threshold, ready.options.grid, ready.options.gsd_m),
+        _content(layout) if layout is not None else None,
+        [inspect_raster(path).fingerprint if path is not None else None for path in (dsm, dtm)],
+        (outlines or Outlines(), canopy_format, report),
+    )
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _content(layout: Plots) -> tuple[list[str], str]:
+    """Names and digest of the columns, outlines included."""
+    import pandas as pd
+
+    table = pd.DataFrame(layout.frame.to_wkb())
+    rows = pd.util.hash_pandas_object(table, index=False).to_numpy()
+    return list(map(str, table.columns)), hashlib.sha256(rows.tobytes()).hexdigest()
