@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 
-from cropseg_geo.errors import InputError, ModelError
+from cropseg_geo.errors import ModelError
 from cropseg_geo.events import Listener, Warned
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
@@ -23,7 +23,6 @@ from cropseg_geo.report.notes import Note, quality_notes
 from cropseg_geo.report.overview import LONGEST_PX, Overview, read_overview
 from cropseg_geo.report.tables import PlotTable, Series, date_in, read_plot_table, read_series
 
-_CANOPY_COLOUR = (46, 139, 87)
 _CLASS_COLOURS = ((46, 139, 87), (208, 120, 40), (120, 94, 170), (30, 120, 180), (190, 60, 90))
 
 
@@ -81,9 +80,7 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
     names = mask_classes(mask)
     highest = int(overview.classes[overview.classes != 255].max(initial=1))
     classes = _legend(mask, names[: max(highest + 1, len(names) if "CROPSEG_CLASSES" in tags else 0)])
-    figures = count_mask(
-        mask, n_classes=len(classes), threshold=_number(tags, "CROPSEG_THRESHOLD", 0.5), listener=listener
-    )
+    figures = count_mask(mask, n_classes=len(classes), listener=listener)
     gsd_m = mask.info.ground.gsd_m if inputs.raster is None else inspect_raster(inputs.raster).ground.gsd_m
     notes = quality_notes(figures, tags, _card(tags), table, gsd_m=gsd_m)
     return Content(
@@ -99,13 +96,6 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
         notes=notes,
         provenance=_provenance(mask, tags, inputs),
     )
-
-
-def _number(tags: Mapping[str, str], key: str, otherwise: float) -> float:
-    try:
-        return float(tags.get(key, otherwise))
-    except ValueError as err:
-        raise InputError(f"the mask's tag {key} is {tags[key]!r}; a number is expected") from err
 
 
 def _title(mask: MaskFiles, tags: Mapping[str, str], raster: str | Path | None) -> str:

@@ -1,4 +1,4 @@
-"""A model of three classes, raster to files: the mask holds the likeliest, the probability a band for each."""
+"""A model of three classes, raster to files: the mask holds the likeliest, the probability a band each."""
 
 from __future__ import annotations
 
