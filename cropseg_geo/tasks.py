@@ -47,22 +47,9 @@ def _check(arguments: Arguments, listener: Listener) -> Result:
 def _vectorize(arguments: Arguments, listener: Listener) -> Result:
     from cropseg_geo import pipeline
 
-    bound = bind(pipeline.vectorize, arguments)
-    n_polygons = pipeline.vectorize(**bound, listener=listener)
-    area = _canopy_area_m2(Path(bound["out"]))
-    return {"n_polygons": n_polygons, "canopy_area_m2": area, "files": {"layers": str(bound["out"])}}
-
-
-def _canopy_area_m2(path: Path) -> float:
-    """Sum of the areas that a canopy file states."""
-    import pandas as pd
-    import pyogrio
-
-    if path.suffix.lower() == ".parquet":
-        table = pd.read_parquet(path, columns=["area_m2"])
-    else:
-        table = pyogrio.read_dataframe(path, layer=0, columns=["area_m2"], read_geometry=False)
-    return float(table["area_m2"].sum())
+    made = pipeline.vectorize(**bind(pipeline.vectorize, arguments), listener=listener)
+    figures = {"n_polygons": made.n_polygons, "canopy_area_m2": made.canopy_area_m2}
+    return {**figures, "files": {"layers": str(made.path)}}
 
 
 def _plots_stats(arguments: Arguments, listener: Listener) -> Result:

@@ -66,7 +66,7 @@ def vectorize(
 
     outlines = outline_options(locals())
     with event_listener(as_json=events, quiet=quiet) as listener:
-        n_polygons = pipeline.vectorize(
+        made = pipeline.vectorize(
             mask,
             out,
             prob=prob,
@@ -79,4 +79,4 @@ def vectorize(
             overwrite=overwrite,
             listener=listener,
         )
-    tell(counted(n_polygons, "polygon"), out, as_json=events, quiet=quiet)
+    tell(counted(made.n_polygons, "polygon"), out, as_json=events, quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 
+@dataclass(frozen=True)
+class VectorizeResult:
+    """What :func:`vectorize` made: the file, and what is in it."""
+
+    path: Path
+    n_polygons: int
+    canopy_area_m2: float
+
+
 def vectorize(
     mask: str | Path,
     out: str | Path,
@@ -34,7 +44,7 @@ def vectorize(
     dtm: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener = ignore,
-) -> int:
+) -> VectorizeResult:
     """Trace a class mask into a new file of canopy polygons.
 
     Parameters
@@ -55,11 +65,6 @@ def vectorize(
         Surface and terrain model, any CRS and GSD; fill ``height_mean_m``, ``height_p95_m``, ``volume_m3``.
     overwrite
         Replace the file if it exists; without it that is refused.
-
-    Returns
-    -------
-    int
-        Number of polygons.
 
     Raises
     ------
@@ -89,7 +94,7 @@ def vectorize(
             # need the cache. Parting plants reads past its tiles, but that is little of its work.
             nullcontext() if heights else read_once(source, TILE_PX),
         ):
-            return write_layers(
+            totals = write_layers(
                 draft,
                 source,
                 classes=mask_classes(source),
@@ -97,6 +102,7 @@ def vectorize(
                 tags=_tags(mask, source.mask.tags()),
                 listener=listener,
             )
+    return VectorizeResult(final, totals.n_polygons, totals.area_m2)
 
 
 def _tags(mask: str | Path, tags: dict[str, str]) -> dict[str, str]:
