@@ -112,7 +112,7 @@ def make_plots(
         shapes = _snapped(shapes, plane, snap_to, facts, listener)
     table = table.set_geometry(gpd.GeoSeries(list(shapely.transform(shapes, plane.to_crs)), crs=plane.crs))
     if out is not None:
-        with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
+        with drafted(Path(out), "plots", overwrite=overwrite, listener=listener) as draft:
             _write(draft, table, {k: v for k, v in facts.items() if k != "map"})
     table.attrs[LAYOUT] = facts
     return table

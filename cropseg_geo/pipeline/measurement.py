@@ -118,7 +118,7 @@ def measure_plots(
     if out is None:
         return measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
     # Drafted first: a file that may not be written is refused before the work, not after.
-    with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
+    with drafted(Path(out), "plots", overwrite=overwrite, listener=listener) as draft:
         table = measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
         write_plot_table(draft, table, tags=_provenance(mask, plots, options))
     return table

@@ -89,7 +89,7 @@ def vectorize(
             )
         with (
             maybe_heights(dsm, dtm, ground) as heights,
-            drafted(final, overwrite=overwrite, listener=listener) as draft,
+            drafted(final, "layers", overwrite=overwrite, listener=listener) as draft,
             # Blocks are tiles of simplification, or several. Heights are read wherever there are polygons and
             # need the cache. Parting plants reads past its tiles, but that is little of its work.
             nullcontext() if heights else read_once(source, TILE_PX),
