@@ -27,6 +27,7 @@ from cropseg_geo.plots.making.template import move_template, with_plot_ids
 from cropseg_geo.plots.making.trial import Trial
 from cropseg_geo.plots.tables import with_plain_names, with_plain_values
 from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.raster.tags import PREFIX, Tag
 from cropseg_geo.vector.files.formats import create_vector_file, require_format
 from cropseg_geo.vector.files.layers import plots_layer
 from cropseg_geo.vector.files.plot_style import outline_style
@@ -240,7 +241,7 @@ def _write(path: Path, table: gpd.GeoDataFrame, facts: Mapping[str, Any]) -> Non
         description="Plots of a field trial",
         style=layer.style or outline_style(layer.name),
     )
-    provenance = {"CROPSEG_VERSION": __version__, **{f"CROPSEG_{k.upper()}": v for k, v in facts.items()}}
+    provenance = {Tag.VERSION: __version__, **{f"{PREFIX}{k.upper()}": v for k, v in facts.items()}}
     with create_vector_file(
         path, crs=table.crs.to_wkt(), provenance=provenance, precision_m=_PRECISION_M
     ) as file:

@@ -24,6 +24,7 @@ from cropseg_geo.raster.bands import open_bands, parse_bands
 from cropseg_geo.raster.heights import open_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.pyramid import NODATA
+from cropseg_geo.raster.tags import Tag, tags_of
 from cropseg_geo.vector.trace import trace
 
 _BLOCK_PX = 2048
@@ -129,12 +130,12 @@ def _provenance(
 ) -> dict[str, str]:
     """What the plots were measured on, and how."""
     with open_mask(mask) as source:
-        tags = {key: value for key, value in source.mask.tags().items() if key.startswith("CROPSEG_")}
+        tags = tags_of(source)
     how = asdict(options) | {"groups": sorted(options.groups)}
     how.pop("threshold")  # that of the mask, which its own tags tell
-    tags |= {"CROPSEG_MASK": Path(mask).name, "CROPSEG_PLOT_OPTIONS": json.dumps(how)}
+    tags[Tag.PLOT_OPTIONS] = json.dumps(how)
     if not isinstance(plots, gpd.GeoDataFrame):
-        tags["CROPSEG_PLOTS"] = Path(plots).name
+        tags[Tag.PLOTS] = Path(plots).name
     return tags
 
 
@@ -198,7 +199,7 @@ def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Gro
 def _classes(source: MaskFiles) -> tuple[str, ...]:
     """Class names by id. A mask that does not name its classes is read once for the highest that it holds."""
     classes = mask_classes(source)
-    if source.mask.tags().get("CROPSEG_CLASSES"):
+    if source.mask.tags().get(Tag.CLASSES):
         return classes
     highest = 1
     for window in Window(0, 0, source.height, source.width).split(_BLOCK_PX):

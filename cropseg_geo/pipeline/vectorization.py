@@ -13,6 +13,7 @@ from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
+from cropseg_geo.raster.tags import tags_of
 from cropseg_geo.vector.files.formats import require_format
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.scratch import shortage
@@ -99,13 +100,7 @@ def vectorize(
                 source,
                 classes=mask_classes(source),
                 options=CanopyOptions(listed, layout, heights),
-                tags=_tags(mask, source.mask.tags()),
+                tags=tags_of(source),
                 listener=listener,
             )
     return VectorizeResult(final, totals.n_polygons, totals.area_m2)
-
-
-def _tags(mask: str | Path, tags: dict[str, str]) -> dict[str, str]:
-    """Provenance: what the mask says of itself, and which file it is."""
-    kept = {key: value for key, value in tags.items() if key.startswith("CROPSEG_")}
-    return {**kept, "CROPSEG_MASK": Path(mask).name}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.plots.options import UNCERTAIN_MARGIN, StatsOptions
+from cropseg_geo.raster.tags import Tag, is_ours
 from cropseg_geo.report.figures import Figures
 from cropseg_geo.report.tables import PlotTable
 
@@ -51,7 +52,7 @@ def quality_notes(
     notes = [*_resolution(tags, card, gsd_m), *_validity(figures), *_confidence(figures)]
     if table is not None:
         notes += _plots(table)
-    if not any(key.startswith("CROPSEG_") for key in tags):
+    if not any(map(is_ours, tags)):
         notes.append(
             Note(
                 INFO,
@@ -110,7 +111,7 @@ def _resolution(tags: Mapping[str, str], card: ModelCard | None, gsd_m: float) -
     if gsd_m > coarsest * 1.001:
         return [Note(WARNING, "Too coarse for the model", f"{found} Small plants may be missed.")]
     if gsd_m < finest * 0.999:
-        working = tags.get("CROPSEG_WORKING_GSD_M")
+        working = tags.get(Tag.WORKING_GSD_M)
         how = f" It worked at {100 * float(working):.3g} cm/px." if working else ""
         return [Note(INFO, "Finer than the model's range", f"{found}{how}")]
     return [Note(INFO, "Resolution", found)]
