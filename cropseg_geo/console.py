@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -25,6 +23,7 @@ from rich.text import Text
 
 from cropseg_geo.errors import CropsegError
 from cropseg_geo.events import (
+    Ending,
     Event,
     Listener,
     RasterFinished,
@@ -74,7 +73,7 @@ class Rate(ProgressColumn):
 def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
     """A listener that prints JSON lines, shows bars, or shows only warnings and files."""
     if as_json:
-        yield lambda event: print(to_json(event), flush=True)  # noqa: T201 - the machine's interface
+        yield print_event
         return
     console = Console(stderr=True)
     columns = (
@@ -118,6 +117,11 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
             bars.stop()
 
 
+def print_event(event: Event | Ending) -> None:
+    """A line of JSON on standard output."""
+    print(to_json(event), flush=True)  # noqa: T201 - the machine's interface
+
+
 def fail(err: CropsegError) -> None:
     """Print an error and its remedy on standard error."""
     console = Console(stderr=True, highlight=False)
@@ -148,13 +152,9 @@ def coverage_of(table: Any) -> str:  # Any: a frame, whose library is not import
     return f"{start}: {where} {low:.1%} – {high:.1%}, median {median:.1%}"
 
 
-def print_result(result: SegmentResult, *, as_json: bool) -> None:
+def print_result(result: SegmentResult) -> None:
     """Figures and files of a finished run."""
     summary = result.summary
-    if as_json:
-        files = {kind: str(path) for kind, path in result.files.items()}
-        print(json.dumps({"event": "done", "summary": asdict(summary), "files": files}))  # noqa: T201
-        return
     console = Console(highlight=False)
     console.print(
         f"[bold green]Canopy cover {summary.canopy_cover:.1%}[/] of {summary.valid_area_m2:,.1f} m² "
@@ -166,22 +166,8 @@ def print_result(result: SegmentResult, *, as_json: bool) -> None:
         console.print(f"  {path}", soft_wrap=True)
 
 
-def print_season(outcomes: list[Outcome], *, as_json: bool) -> None:
+def print_season(outcomes: list[Outcome]) -> None:
     """What became of each of several rasters."""
-    if as_json:
-        rows = [
-            {
-                "raster": outcome.raster,
-                "state": outcome.state,
-                "summary": asdict(outcome.result.summary) if outcome.result else None,
-                "files": {k: str(p) for k, p in outcome.result.files.items()} if outcome.result else {},
-                "message": getattr(outcome.error, "message", str(outcome.error or "")),
-                "remedy": getattr(outcome.error, "remedy", ""),
-            }
-            for outcome in outcomes
-        ]
-        print(json.dumps({"event": "season", "rasters": rows}))  # noqa: T201
-        return
     table = Table("raster", "", "canopy cover", "valid m²", "polygons", "time (s)")
     colours = {"done": "green", "kept": "cyan", "failed": "red", "refused": "red"}
     for outcome in outcomes:
@@ -202,11 +188,8 @@ def print_season(outcomes: list[Outcome], *, as_json: bool) -> None:
     console.print(f"{len(outcomes) - len(bad)} of {len(outcomes)} rasters are segmented.")
 
 
-def print_plan(forecast: Forecast, *, as_json: bool) -> None:
+def print_plan(forecast: Forecast) -> None:
     """What a run would do and need."""
-    if as_json:
-        print(json.dumps({"event": "plan", **forecast.as_dict()}))  # noqa: T201
-        return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,26 @@ class RasterFinished:
 
 
 Event = RasterStarted | RasterFinished | StageStarted | StageAdvanced | StageFinished | Warned | Written
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a job or a command gave; the last line where it succeeds. ``values`` are values of JSON."""
+
+    task: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a job or a command gave nothing; the last line where it fails."""
+
+    kind: str
+    message: str
+    remedy: str
+
+
+Ending = Result | Failed
 Listener = Callable[[Event], None]
 
 _NAMES = {
@@ -79,6 +101,8 @@ _NAMES = {
     StageFinished: "stage_finished",
     Warned: "warning",
     Written: "written",
+    Result: "result",
+    Failed: "error",
 }
 
 
@@ -97,10 +121,26 @@ def one_at_a_time(listener: Listener) -> Listener:
     return listen
 
 
-def to_json(event: Event) -> str:
+def to_json(event: Event | Ending) -> str:
     """One event as one line of JSON, in ASCII: whoever reads it need not know the encoding of a pipe.
+
+    The values of a result stand beside its task; NaN and infinities, which JSON does not know, become null.
 
     >>> to_json(StageAdvanced("segment", 512))
     '{"event": "stage_advanced", "stage": "segment", "amount": 512}'
+    >>> to_json(Result("vectorize", {"n_polygons": 7}))
+    '{"event": "result", "task": "vectorize", "n_polygons": 7}'
     """
-    return json.dumps({"event": _NAMES[type(event)], **asdict(event)})
+    entries = {"task": event.task, **event.values} if isinstance(event, Result) else asdict(event)
+    return json.dumps({"event": _NAMES[type(event)], **_plain(entries)})
+
+
+def _plain(value: Any) -> Any:  # Any: values of JSON
+    """The value without what JSON does not know."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

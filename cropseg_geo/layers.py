@@ -62,13 +62,25 @@ class CanopyOptions:
     colours: Sequence[str] | None = None
 
 
+@dataclass(frozen=True)
+class CanopyTotals:
+    """What a canopy layer amounts to."""
+
+    n_polygons: int = 0
+    area_m2: float = 0.0
+
+    def plus(self, batch: CanopyBatch) -> CanopyTotals:
+        """With a batch more."""
+        return CanopyTotals(self.n_polygons + len(batch), self.area_m2 + float(batch.area_m2.sum()))
+
+
 class CanopyLayer:
-    """The ``canopy`` layer of a file that is being written, and how many polygons went into it."""
+    """The ``canopy`` layer of a file that is being written, and what went into it."""
 
     def __init__(
         self, file: VectorWriter, ground: Ground, classes: Sequence[str], options: CanopyOptions
     ) -> None:
-        self.n_polygons = 0
+        self.totals = CanopyTotals()
         self._file, self._ground, self._classes, self._options = file, ground, tuple(classes), options
         self._seen: set[int] = set()
         layout = options.layout
@@ -99,7 +111,7 @@ class CanopyLayer:
                 rows = slice(first, first + _ROWS)
                 part = {name: values[rows] for name, values in columns.items()}
                 self._file.append(self._layer.name, part, batch.geometry[rows])
-            self.n_polygons += len(batch)
+            self.totals = self.totals.plus(batch)
             self._seen.update(np.unique(batch.class_id).tolist())
             yield batch.geometry
         self._restyle()
@@ -125,13 +137,8 @@ def write_layers(
     listener: Listener,
     options: CanopyOptions = CanopyOptions(),
     tags: Mapping[str, str] | None = None,
-) -> int:
-    """Trace a mask into the ``canopy`` layer of a new file; its suffix says of which format.
-
-    Returns
-    -------
-    The number of canopy polygons.
-    """
+) -> CanopyTotals:
+    """Trace a mask into the ``canopy`` layer of a new file; its suffix says of which format."""
     with _created(path, mask, tags) as file:
         return _draw(file, mask, classes, options, listener)[0]
 
@@ -147,7 +154,7 @@ def write_layers_and_plots(
     stats: StatsOptions = _ALL_STATISTICS,
     bands: BandSource | None = None,
     tags: Mapping[str, str] | None = None,
-) -> tuple[int, gpd.GeoDataFrame]:
+) -> tuple[CanopyTotals, gpd.GeoDataFrame]:
     """As :func:`write_layers`; measures the plots as well and writes them as the layer ``plots``.
 
     ``plots_path`` is the same file, which must be a GeoPackage then, or another GeoPackage; ``stats`` says
@@ -155,15 +162,15 @@ def write_layers_and_plots(
 
     Returns
     -------
-    The number of canopy polygons, and the plots' statistics.
+    What the canopy layer amounts to, and the plots' statistics.
     """
     with _created(path, mask, tags) as file:
-        n_polygons, table = _draw(file, mask, classes, options, listener, stats, bands)
+        totals, table = _draw(file, mask, classes, options, listener, stats, bands)
         if plots_path == path:
             _add_plots(file, table)
     if plots_path != path:
         write_plot_table(plots_path, table, tags=tags)
-    return n_polygons, table
+    return totals, table
 
 
 def _created(path: Path, mask: Mask, tags: Mapping[str, str] | None) -> VectorWriter:
@@ -179,8 +186,8 @@ def _draw(
     listener: Listener,
     stats: StatsOptions | None = None,
     bands: BandSource | None = None,
-) -> tuple[int, Any]:
-    """The number of polygons, and the plots' statistics where they are asked for."""
+) -> tuple[CanopyTotals, Any]:
+    """What the canopy layer amounts to, and the plots' statistics where they are asked for."""
     ground = mask.ground
     canopy = CanopyLayer(file, ground, classes, _coloured(options, mask))
     batches = trace(mask, ground=ground, classes=classes, options=options.outlines, listener=listener)
@@ -203,7 +210,7 @@ def _draw(
         )
     for _ in objects:
         pass
-    return canopy.n_polygons, table
+    return canopy.totals, table
 
 
 def _coloured(options: CanopyOptions, mask: Mask) -> CanopyOptions:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from cropseg_geo import __version__
+from cropseg_geo import __version__, answers
+from cropseg_geo.answers import Values
 from cropseg_geo.arguments import bind
 from cropseg_geo.events import Listener
 
@@ -24,74 +24,53 @@ _PACKAGES = (
 )  # fmt: skip
 
 Arguments = Mapping[str, Any]  # values of JSON, each checked against the sentence's own annotation
-Result = dict[str, Any]  # values of JSON
 
 
-def _segment(arguments: Arguments, listener: Listener) -> Result:
+def _segment(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
     from cropseg_geo.options import Options
 
-    result = pipeline.segment(**bind(pipeline.segment, arguments, options=Options), listener=listener)
-    files = {kind: str(path) for kind, path in result.files.items()}
-    return {"summary": asdict(result.summary), "files": files}
+    bound = bind(pipeline.segment, arguments, options=Options)
+    return answers.of_segment(pipeline.segment(**bound, listener=listener))
 
 
-def _check(arguments: Arguments, listener: Listener) -> Result:
+def _check(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
     from cropseg_geo.options import Options
 
-    forecast = pipeline.check(**bind(pipeline.check, arguments, options=Options), listener=listener)
-    return {"forecast": forecast.as_dict(), "lines": forecast.lines()}
+    bound = bind(pipeline.check, arguments, options=Options)
+    return answers.of_check(pipeline.check(**bound, listener=listener))
 
 
-def _vectorize(arguments: Arguments, listener: Listener) -> Result:
+def _vectorize(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
 
     bound = bind(pipeline.vectorize, arguments)
-    n_polygons = pipeline.vectorize(**bound, listener=listener)
-    area = _canopy_area_m2(Path(bound["out"]))
-    return {"n_polygons": n_polygons, "canopy_area_m2": area, "files": {"layers": str(bound["out"])}}
+    return answers.of_vectorize(pipeline.vectorize(**bound, listener=listener))
 
 
-def _canopy_area_m2(path: Path) -> float:
-    """Sum of the areas that a canopy file states."""
-    import pandas as pd
-    import pyogrio
-
-    if path.suffix.lower() == ".parquet":
-        table = pd.read_parquet(path, columns=["area_m2"])
-    else:
-        table = pyogrio.read_dataframe(path, layer=0, columns=["area_m2"], read_geometry=False)
-    return float(table["area_m2"].sum())
-
-
-def _plots_stats(arguments: Arguments, listener: Listener) -> Result:
+def _plots_stats(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
 
     bound = bind(pipeline.measure_plots, arguments)
-    table = pipeline.measure_plots(**bound, listener=listener)
-    files = {"plots": str(bound["out"])} if bound.get("out") else {}
-    return {"n_plots": len(table), "mean_coverage": float(table["coverage"].mean()), "files": files}
+    return answers.of_plots(pipeline.measure_plots(**bound, listener=listener), plots=bound.get("out"))
 
 
-def _plots_make(arguments: Arguments, listener: Listener) -> Result:
+def _plots_make(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
-    from cropseg_geo.pipeline.layout import LAYOUT
 
     bound = bind(pipeline.make_plots, arguments)
-    table = pipeline.make_plots(**bound, listener=listener)
-    files = {"plots": str(bound["out"])} if bound.get("out") else {}
-    return {"n_plots": len(table), "layout": table.attrs[LAYOUT], "files": files}
+    return answers.of_layout(pipeline.make_plots(**bound, listener=listener), bound.get("out"))
 
 
-def _report(arguments: Arguments, listener: Listener) -> Result:
+def _report(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
 
-    path = pipeline.report(**bind(pipeline.report, arguments), listener=listener)
-    return {"files": {"report": str(path)}}
+    bound = bind(pipeline.report, arguments)
+    return answers.of_report(pipeline.report(**bound, listener=listener))
 
 
-def _models(arguments: Arguments, listener: Listener) -> Result:
+def _models(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo.model.weights import read_card
     from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model, model_names
 
@@ -100,7 +79,7 @@ def _models(arguments: Arguments, listener: Listener) -> Result:
     return {"default": DEFAULT_MODEL, "models": [{f: getattr(card, f) for f in facts} for card in cards]}
 
 
-def _version(arguments: Arguments, listener: Listener) -> Result:
+def _version(arguments: Arguments, listener: Listener) -> Values:
     return {
         "version": __version__,
         "protocol": PROTOCOL,
@@ -148,7 +127,7 @@ def _lost_files(name: str) -> list[str]:
     return [path for path in watched if not Path(str(package.locate_file(path))).exists()]
 
 
-TASKS: dict[str, Callable[[Arguments, Listener], Result]] = {
+TASKS: dict[str, Callable[[Arguments, Listener], Values]] = {
     "segment": _segment,
     "check": _check,
     "vectorize": _vectorize,

@@ -4,8 +4,8 @@
 
     {"protocol": 1, "task": "segment", "arguments": {"raster": "field.tif", "out": "out"}}
 
-and writes one JSON object a line to standard output: the events of :mod:`cropseg_geo.events`, at the end
-``{"event": "result", "task": …}`` or ``{"event": "error", "kind", "message", "remedy"}``. Nothing else goes
+and writes one JSON object a line to standard output: the events of :mod:`cropseg_geo.events`, the
+last one a result or an error, as ``--events`` has them on the command line. Nothing else goes
 there; what libraries print goes to standard error. The arguments are those of the pipeline's sentences, by
 name and type.
 
@@ -18,18 +18,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import signal
 import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from cropseg_geo import __version__
-from cropseg_geo.errors import CropsegError, InputError, ResourceError
-from cropseg_geo.events import Event, to_json
+from cropseg_geo.errors import CropsegError, InputError
+from cropseg_geo.events import Ending, Event, Result, to_json
+from cropseg_geo.failures import failure_of
 from cropseg_geo.tasks import PROTOCOL, TASKS, Arguments
 
 MAX_JOB_CHARS = 1_000_000
@@ -83,66 +83,30 @@ def parse_job(text: str) -> Job:
 def run(text: str, out: TextIO) -> int:
     """Do the job in ``text``, writing its events to ``out``; returns the exit code."""
 
-    def listen(event: Event) -> None:
-        _say(out, to_json(event))
+    def say(event: Event | Ending) -> None:
+        _say(out, event)
 
     try:
         job = parse_job(text)
     except CropsegError as err:
-        _say(out, _error(err))
+        say(failure_of(err))
         return NO_JOB
     try:
-        result = TASKS[job.task](job.arguments, listen)
-    except CropsegError as err:
-        _say(out, _error(err))
-        return FAILED
-    except MemoryError as err:
-        remedy = "close other programs, or use fewer lanes, or smaller batches"
-        _say(out, _error(ResourceError(f"the memory of this machine is used up ({err})", remedy=remedy)))
-        return FAILED
-    except ImportError as err:
-        _trace()
-        _say(out, _broken(err))
-        return FAILED
+        values = TASKS[job.task](job.arguments, say)
     except BrokenPipeError:
         return STOPPED
     except Exception as err:  # noqa: BLE001 - the front end's duty: the parent learns of it in words
-        _trace()
-        _say(out, _unforeseen(err))
+        if not isinstance(err, CropsegError | MemoryError):
+            _trace()
+        say(failure_of(err))
         return FAILED
-    _say(out, json.dumps({"event": "result", "task": job.task, **_plain(result)}, ensure_ascii=False))
+    say(Result(job.task, values))
     return DONE
 
 
-def _say(out: TextIO, line: str) -> None:
-    out.write(line + "\n")
+def _say(out: TextIO, event: Event | Ending) -> None:
+    out.write(to_json(event) + "\n")
     out.flush()
-
-
-def _error(err: CropsegError) -> str:
-    entries = {"kind": type(err).__name__, "message": err.message, "remedy": err.remedy}
-    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
-
-
-def _broken(err: ImportError) -> str:
-    """A package that is missing or damaged is no mistake of the engine's code; its cause says which file."""
-    while isinstance(err.__cause__, ImportError):
-        err = err.__cause__
-    entries = {
-        "kind": "BrokenInstallation",
-        "message": f"a part of the engine cannot be loaded ({err})",
-        "remedy": "install the engine again; where a virus scanner removes files, except its folder first",
-    }
-    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
-
-
-def _unforeseen(err: Exception) -> str:
-    entries = {
-        "kind": "InternalError",
-        "message": f"{type(err).__name__}: {err}",
-        "remedy": "this is a mistake in the engine; please report it with its log",
-    }
-    return json.dumps({"event": "error", **entries}, ensure_ascii=False)
 
 
 def _trace() -> None:
@@ -150,17 +114,6 @@ def _trace() -> None:
     import traceback
 
     traceback.print_exc()
-
-
-def _plain(value: Any) -> Any:  # Any: values of JSON
-    """The value without what JSON does not know: NaN and infinities become null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
 
 
 def _private_stdout() -> TextIO:
@@ -229,7 +182,7 @@ def main(argv: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         code = STOPPED
     except (OSError, UnicodeDecodeError) as err:
-        _say(out, _error(InputError(f"the job cannot be read ({err})")))
+        _say(out, failure_of(InputError(f"the job cannot be read ({err})")))
         code = NO_JOB
     sys.stderr.flush()
     # Threads that are inside a library call cannot be waited for.

@@ -20,7 +20,7 @@ COUNTS: Counter[str] = Counter()
 _lock = threading.Lock()
 
 
-def fake_card(**changes) -> ModelCard:
+def fake_card(*, n_classes: int = 2, **changes) -> ModelCard:
     facts = {
         "name": "fake",
         "version": "1",
@@ -30,8 +30,8 @@ def fake_card(**changes) -> ModelCard:
         "bands": ("red",),
         "mean": (0.0,),
         "std": (1.0,),
-        "classes": ("background", "crop"),
-        "colours": ("#000000", "#30a030"),
+        "classes": ("background", "crop", "weed", "tree")[:n_classes],
+        "colours": ("#000000", "#30a030", "#a03030", "#3030a0")[:n_classes],
         "gsd_m": 0.01,
         "gsd_range_m": (0.002, 0.03),
         "tile_px": 32,
@@ -46,10 +46,20 @@ def fake_card(**changes) -> ModelCard:
     return ModelCard(**{**facts, **changes})
 
 
-def logits_of(probability: np.ndarray) -> np.ndarray:
-    """(N, H, W) probabilities of the second class → logits (N, 2, H, W)."""
+def logits_of(probability: np.ndarray, n_classes: int = 2) -> np.ndarray:
+    """(N, H, W) probabilities of the second class → logits (N, K, H, W); the other K − 1 share the rest.
+
+    Their shares are unequal, the background's the largest, so that no two channels can pass for each other.
+    """
     margin = special.logit(np.clip(probability, 1e-7, 1 - 1e-7)).astype(np.float32)
-    return np.stack([np.zeros_like(margin), margin], axis=1)
+    parts = np.log(np.arange(n_classes - 1, 0, -1) / sum(range(n_classes)), dtype=np.float32)
+    others = [np.full_like(margin, part) for part in parts]
+    return np.stack([others[0], margin, *others[1:]], axis=1)
+
+
+def channels_of(card: ModelCard) -> int:
+    """Probability channels of a pixel: two classes need one, more have one each."""
+    return 1 if len(card.classes) == 2 else len(card.classes)
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class EchoPredictor:
     card: ModelCard = field(default_factory=fake_card)
 
     def predict(self, batch):
-        return logits_of(batch[:, 0])
+        return logits_of(batch[:, 0], len(self.card.classes))
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,7 @@ class ConstantPredictor:
     card: ModelCard = field(default_factory=fake_card)
 
     def predict(self, batch):
-        return logits_of(np.full(batch[:, 0].shape, self.value))
+        return logits_of(np.full(batch[:, 0].shape, self.value), len(self.card.classes))
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,7 @@ class TileDependentPredictor:
         height, width = batch.shape[-2:]
         place = np.linspace(0, 1, height)[:, None] * np.linspace(1, 0, width)[None]
         mean = batch[:, 0].mean(axis=(1, 2))[:, None, None]
-        return logits_of(0.25 * place + 0.25 * mean + 0.5 * batch[:, 0])
+        return logits_of(0.25 * place + 0.25 * mean + 0.5 * batch[:, 0], len(self.card.classes))
 
 
 @dataclass(frozen=True)
@@ -140,7 +150,7 @@ class CountingPredictor:
         with _lock:
             for tile in batch:
                 COUNTS[tile.tobytes()] += 1
-        return logits_of(batch[:, 0])
+        return logits_of(batch[:, 0], len(self.card.classes))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The command line: parse, call, exit code.
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted. With ``--events`` the last line of
+standard output is a result or an error (:mod:`cropseg_geo.events`) where the code is 0 or 1.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from cropseg_geo.cli import plots
 from cropseg_geo.cli.report import report
 from cropseg_geo.cli.segmentation import check, segment
 from cropseg_geo.cli.vectorization import vectorize
-from cropseg_geo.console import fail, print_models
+from cropseg_geo.console import fail, print_event, print_models
 from cropseg_geo.errors import CropsegError, OutputError
+from cropseg_geo.failures import failure_of
 
 _INTERRUPTED = 130
 
@@ -89,6 +91,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except CropsegError as err:
+        _close(err)
         fail(err)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -99,6 +102,7 @@ def main() -> None:
         raise
     except OSError as err:
         if err.errno not in _FULL or err.filename is not None:
+            _close(err)
             raise
         # Files that a run writes are told by name: this is what the command prints.
         fail(
@@ -108,11 +112,21 @@ def main() -> None:
             )
         )
         _leave(1)
+    except Exception as err:
+        _close(err)
+        raise
     finally:
         # What is left goes back with the process; looking for rubbish in it takes a fifth of a second.
         # Triton, which timm loads with torch, prints forty lines on those of its objects that are left.
         if "triton" not in sys.modules:
             gc.freeze()
+
+
+def _close(err: Exception) -> None:
+    """End the JSON lines of a command that was asked for them with what stopped it."""
+    if "--events" in sys.argv[1:]:
+        with suppress(OSError):  # nobody reads them any more
+            print_event(failure_of(err))
 
 
 def _stop() -> NoReturn:

@@ -77,7 +77,9 @@ Dtm = Annotated[
     typer.Option("--dtm", help="Terrain model (bare ground) to --dsm.", rich_help_panel=HEIGHTS),
 ]
 Report = Annotated[bool, typer.Option("--report", help="Also write a report, <stem>_report.html.")]
-Events = Annotated[bool, typer.Option("--events", help="JSON lines on standard output instead of a bar.")]
+Events = Annotated[
+    bool, typer.Option("--events", help="JSON lines on standard output, a result or an error last.")
+]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
 Plots = Annotated[
     str | None, typer.Option("--plots", help="Plot polygons, any CRS: FILE or FILE|layername=NAME.")

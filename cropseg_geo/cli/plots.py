@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cropseg_geo.answers import of_plots
 from cropseg_geo.cli.options import Events, ObjectsChoice, OutlineChoice, Overwrite, PlotId, PlotsCrs, Quiet
-from cropseg_geo.cli.outcome import tell
+from cropseg_geo.cli.outcome import conclude, print_files
 from cropseg_geo.cli.plots_make import make
 from cropseg_geo.console import coverage_of, event_listener
 from cropseg_geo.plots.columns import columns_help
@@ -146,7 +147,13 @@ def stats(
             overwrite=overwrite,
             listener=listener,
         )
-    tell(coverage_of(table), out, as_json=events, quiet=quiet)
+    conclude(
+        "plots_stats",
+        of_plots(table, plots=out),
+        lambda: print_files(coverage_of(table), out),
+        as_json=events,
+        quiet=quiet,
+    )
 
 
 @app.command("series", epilog=_COLUMNS)
@@ -221,7 +228,13 @@ def series(
             overwrite=overwrite,
             listener=listener,
         )
-    tell(coverage_of(table), out, chart, as_json=events, quiet=quiet)
+    conclude(
+        "plots_series",
+        of_plots(table, series=out, chart=chart),
+        lambda: print_files(coverage_of(table), out, chart),
+        as_json=events,
+        quiet=quiet,
+    )
 
 
 def _outlines(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from cropseg_geo.answers import of_layout
 from cropseg_geo.cli.options import Events, Overwrite, Quiet
+from cropseg_geo.cli.outcome import conclude
 from cropseg_geo.console import counted, event_listener
 from cropseg_geo.paths import is_there
 
@@ -156,7 +157,13 @@ def make(
             overwrite=overwrite,
             listener=listener,
         )
-    _show(table.attrs[LAYOUT], len(table), out, as_json=events, quiet=quiet)
+    conclude(
+        "plots_make",
+        of_layout(table, out),
+        lambda: _show(table.attrs[LAYOUT], len(table), out),
+        as_json=events,
+        quiet=quiet,
+    )
 
 
 def _site(
@@ -192,13 +199,8 @@ def parse_points(flag: str, text: str) -> tuple[tuple[float, float], ...]:
         ) from err
 
 
-def _show(facts: dict[str, Any], n_plots: int, out: Path, *, as_json: bool, quiet: bool) -> None:
+def _show(facts: dict[str, Any], n_plots: int, out: Path) -> None:
     """What was made: sizes, misfit, shift, and the ids as they lie in the field."""
-    if as_json:
-        print(json.dumps({"event": "plots_made", "plots": n_plots, "file": str(out), **facts}))  # noqa: T201
-        return
-    if quiet:
-        return
     console = Console(highlight=False)
     size = f" of {facts['width_m']:.3f} × {facts['length_m']:.3f} m" if "width_m" in facts else ""
     if "buffer_m" in facts:

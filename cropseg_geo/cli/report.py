@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cropseg_geo.answers import of_report
 from cropseg_geo.cli.options import Events, Overwrite, Quiet, numbers
-from cropseg_geo.cli.outcome import tell
+from cropseg_geo.cli.outcome import conclude, print_files
 from cropseg_geo.console import event_listener
 
 
@@ -46,7 +47,7 @@ def report(
     if out is None:
         out = Path(f"{Path(mask).stem.removesuffix('_mask')}_report.{(file_format or 'html').lower()}")
     with event_listener(as_json=events, quiet=quiet) as listener:
-        pipeline.report(
+        path = pipeline.report(
             mask,
             out,
             raster=raster,
@@ -58,4 +59,4 @@ def report(
             overwrite=overwrite,
             listener=listener,
         )
-    tell("Report", out, as_json=events, quiet=quiet)
+    conclude("report", of_report(path), lambda: print_files("Report", out), as_json=events, quiet=quiet)

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from cropseg_geo.answers import of_check, of_season, of_segment
 from cropseg_geo.cli.options import (
     AlphaBand,
     Aoi,
@@ -55,6 +56,7 @@ from cropseg_geo.cli.options import (
     outline_options,
     workers_options,
 )
+from cropseg_geo.cli.outcome import conclude
 from cropseg_geo.console import event_listener, print_plan, print_result, print_season
 
 
@@ -128,9 +130,9 @@ def segment(
                 rasters, out, skip_refused=skip_refused, listener=listener, **shared, **options
             )
     if _is_one(rasters):
-        print_result(result, as_json=events)
+        conclude("segment", of_segment(result), lambda: print_result(result), as_json=events, quiet=False)
         return
-    print_season(outcomes, as_json=events)
+    conclude("segment_many", of_season(outcomes), lambda: print_season(outcomes), as_json=events, quiet=False)
     if not all(outcome.is_good for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -193,4 +195,4 @@ def check(
 
     with event_listener(as_json=events, quiet=True) as listener:
         forecast = pipeline.check(raster, out, listener=listener, **shared, **options)
-    print_plan(forecast, as_json=events)
+    conclude("check", of_check(forecast), lambda: print_plan(forecast), as_json=events, quiet=False)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cropseg_geo.answers import of_vectorize
 from cropseg_geo.cli.options import (
     HEIGHTS,
     Dsm,
@@ -23,7 +24,7 @@ from cropseg_geo.cli.options import (
     Simplify,
     outline_options,
 )
-from cropseg_geo.cli.outcome import tell
+from cropseg_geo.cli.outcome import conclude, print_files
 from cropseg_geo.console import counted, event_listener
 
 
@@ -66,7 +67,7 @@ def vectorize(
 
     outlines = outline_options(locals())
     with event_listener(as_json=events, quiet=quiet) as listener:
-        n_polygons = pipeline.vectorize(
+        made = pipeline.vectorize(
             mask,
             out,
             prob=prob,
@@ -79,4 +80,10 @@ def vectorize(
             overwrite=overwrite,
             listener=listener,
         )
-    tell(counted(n_polygons, "polygon"), out, as_json=events, quiet=quiet)
+    conclude(
+        "vectorize",
+        of_vectorize(made),
+        lambda: print_files(counted(made.n_polygons, "polygon"), out),
+        as_json=events,
+        quiet=quiet,
+    )

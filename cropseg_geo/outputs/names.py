@@ -60,15 +60,8 @@ class Outputs:
 
     @property
     def by_kind(self) -> tuple[tuple[str, Path], ...]:
-        """What each file is, and its path."""
-        files = (
-            ("mask", self.mask),
-            ("probability", self.prob),
-            ("layers", self.layers),
-            ("plots", self.plots_csv),
-            ("plots", self.plots_layer),
-        )
-        return tuple((kind, path) for kind, path in files if path is not None)
+        """What each file is, by the names above, and its path."""
+        return tuple((kind, path) for kind, path in vars(self).items() if path is not None)
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -16,9 +16,6 @@ from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_writable
 from cropseg_geo.paths import is_there
 
-_KINDS = {".csv": "table", **dict.fromkeys((".html", ".htm", ".png", ".pdf"), "report"), ".svg": "chart"}
-"""What a file written by itself is, by its suffix; the others hold layers."""
-
 
 def publish(drafts: Outputs, final: Outputs, listener: Listener) -> None:
     """Move finished drafts to their final names."""
@@ -65,8 +62,10 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Path]:
+def drafted(final: Path, kind: str, *, overwrite: bool, listener: Listener) -> Iterator[Path]:
     """A hidden name beside ``final`` to write to; it becomes ``final`` when the block ends well.
+
+    ``kind`` is what the file is called where it is announced.
 
     Raises
     ------
@@ -93,7 +92,7 @@ def drafted(final: Path, *, overwrite: bool, listener: Listener) -> Iterator[Pat
             raise OutputError(err.message.replace(str(draft), str(final)), remedy=err.remedy) from err
         finally:
             _remove(draft)
-    listener(Written(_KINDS.get(final.suffix.lower(), "layers"), str(final)))
+    listener(Written(kind, str(final)))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from cropseg_geo import __version__
 from cropseg_geo.ground import Ground
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
-from cropseg_geo.vector.options import TAG as OUTLINES_TAG
+from cropseg_geo.raster.tags import Tag
 from cropseg_geo.vector.options import Outlines
 
 
@@ -40,7 +40,7 @@ def raster_layouts(ready: Preflight, outlines: Outlines) -> tuple[CogLayout, Cog
         crs=ready.info.crs,
         overview_resampling="average",
         descriptions=tuple(f"probability of {name}" for name in names),
-        tags=tags | {"CROPSEG_PROBABILITY": f"value / {PROBABILITY_STEPS}"},
+        tags=tags | {Tag.PROBABILITY: f"value / {PROBABILITY_STEPS}"},
         scale=1 / PROBABILITY_STEPS,
     )
     return mask, prob
@@ -50,19 +50,19 @@ def provenance(ready: Preflight, outlines: Outlines) -> dict[str, str]:
     """Where a result comes from, as tags; no time stamps, so that equal runs write equal bytes."""
     card, tiles, predictor = ready.card, ready.plan.tiles, ready.predictor
     return {
-        "CROPSEG_VERSION": __version__,
-        "CROPSEG_MODEL": f"{card.name} {card.version}",
-        "CROPSEG_MODEL_DIGEST": card.digest,
-        "CROPSEG_MODEL_LICENCE": card.licence,
-        "CROPSEG_BACKEND": f"{predictor.backend}, {predictor.device}, {predictor.precision}",
-        "CROPSEG_RUN": ready.plan.fingerprint,
-        "CROPSEG_SOURCE": Path(ready.info.path).name,
-        "CROPSEG_CLASSES": json.dumps(dict(enumerate(card.classes))),
-        "CROPSEG_THRESHOLD": f"{ready.threshold:g}",
-        "CROPSEG_WORKING_GSD_M": f"{ready.source.ground.gsd_m:.6g}",
-        "CROPSEG_TILE_PX": str(tiles.tile_px),
-        "CROPSEG_OVERLAP_PX": str(tiles.overlap_px),
-        OUTLINES_TAG: outlines.text,
+        Tag.VERSION: __version__,
+        Tag.MODEL: f"{card.name} {card.version}",
+        Tag.MODEL_DIGEST: card.digest,
+        Tag.MODEL_LICENCE: card.licence,
+        Tag.BACKEND: f"{predictor.backend}, {predictor.device}, {predictor.precision}",
+        Tag.RUN: ready.plan.fingerprint,
+        Tag.SOURCE: Path(ready.info.path).name,
+        Tag.CLASSES: json.dumps(dict(enumerate(card.classes))),
+        Tag.THRESHOLD: f"{ready.threshold:g}",
+        Tag.WORKING_GSD_M: f"{ready.source.ground.gsd_m:.6g}",
+        Tag.TILE_PX: str(tiles.tile_px),
+        Tag.OVERLAP_PX: str(tiles.overlap_px),
+        Tag.OUTLINES: outlines.text,
     }
 
 

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
     from cropseg_geo.pipeline.series import plot_series
     from cropseg_geo.pipeline.tuning import tune
-    from cropseg_geo.pipeline.vectorization import vectorize
+    from cropseg_geo.pipeline.vectorization import VectorizeResult, vectorize
 
 __all__ = [
     "SegmentResult",
     "Summary",
+    "VectorizeResult",
     "check",
     "make_plots",
     "measure_plots",
@@ -34,6 +35,7 @@ __all__ = [
 _HOMES = {
     "SegmentResult": "segmentation",
     "Summary": "segmentation",
+    "VectorizeResult": "vectorization",
     "check": "segmentation",
     "make_plots": "layout",
     "measure_plots": "measurement",

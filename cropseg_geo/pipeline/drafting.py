@@ -39,6 +39,7 @@ from cropseg_geo.vector.options import Outlines
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
     import geopandas as gpd
 
+    from cropseg_geo.layers import CanopyTotals
     from cropseg_geo.plots.layout import Plots
 
 Steps = Iterator[tuple[Window, Fixed | None]]
@@ -102,8 +103,8 @@ def make_drafts(
         )
         for writer, path in ((mask, drafts.mask), (prob, drafts.prob)):
             writer.finish(path)
-        n_polygons, table = _awaited(layers)
-    return Made(counts, progress.tally, n_polygons, table)
+        totals, table = _awaited(layers)
+    return Made(counts, progress.tally, totals.n_polygons, table)
 
 
 @contextmanager
@@ -154,7 +155,7 @@ def _write_layers(
     layout: Plots | None,
     heights: Heights | None,
     listener: Listener,
-) -> tuple[int, gpd.GeoDataFrame | None]:
+) -> tuple[CanopyTotals, gpd.GeoDataFrame | None]:
     """Mask → canopy layer, and with plots their layer and table, in the work folder."""
     # Here, in a thread of its own: these take half a second to import, while the first tiles are inferred.
     from cropseg_geo.layers import CanopyOptions, write_layers, write_layers_and_plots
@@ -169,7 +170,7 @@ def _write_layers(
     if drafts.plots_csv is None:
         return write_layers(drafts.layers, mask, **common), None
     with _colours(ready, mask.ground) as bands:
-        n_polygons, table = write_layers_and_plots(
+        totals, table = write_layers_and_plots(
             drafts.layers,
             mask,
             plots_path=drafts.plots_layer or drafts.layers,
@@ -178,7 +179,7 @@ def _write_layers(
             **common,
         )
     write_csv(drafts.plots_csv, table)
-    return n_polygons, table
+    return totals, table
 
 
 def _colours(ready: Preflight, ground: Ground) -> AbstractContextManager[Bands | None]:

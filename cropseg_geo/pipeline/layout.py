@@ -26,6 +26,7 @@ from cropseg_geo.plots.making.template import move_template, with_plot_ids
 from cropseg_geo.plots.making.trial import Trial
 from cropseg_geo.plots.tables import with_plain_names, with_plain_values
 from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.raster.tags import PREFIX, Tag
 from cropseg_geo.vector.files.formats import create_vector_file, require_format
 from cropseg_geo.vector.files.layers import plots_layer
 from cropseg_geo.vector.files.plot_style import outline_style
@@ -113,7 +114,7 @@ def make_plots(
         shapes = _snapped(shapes, plane, snap_to, facts, listener)
     table = table.set_geometry(gpd.GeoSeries(list(shapely.transform(shapes, plane.to_crs)), crs=plane.crs))
     if out is not None:
-        with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
+        with drafted(Path(out), "plots", overwrite=overwrite, listener=listener) as draft:
             _write(draft, table, {k: v for k, v in facts.items() if k != "map"})
     table.attrs[LAYOUT] = facts
     return table
@@ -241,7 +242,7 @@ def _write(path: Path, table: gpd.GeoDataFrame, facts: Mapping[str, Any]) -> Non
         description="Plots of a field trial",
         style=layer.style or outline_style(layer.name),
     )
-    provenance = {"CROPSEG_VERSION": __version__, **{f"CROPSEG_{k.upper()}": v for k, v in facts.items()}}
+    provenance = {Tag.VERSION: __version__, **{f"{PREFIX}{k.upper()}": v for k, v in facts.items()}}
     with create_vector_file(
         path, crs=table.crs.to_wkt(), provenance=provenance, precision_m=_PRECISION_M
     ) as file:

@@ -24,7 +24,8 @@ from cropseg_geo.raster.bands import Bands, open_bands, parse_bands
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.pyramid import NODATA
-from cropseg_geo.vector.options import AS_TRACED, TAG, Outlines
+from cropseg_geo.raster.tags import Tag, tags_of
+from cropseg_geo.vector.options import AS_TRACED, Outlines
 from cropseg_geo.vector.trace import trace
 
 _BLOCK_PX = 2048
@@ -136,7 +137,7 @@ def measure_plots(
     if out is None:
         return measure_survey(mask, plots, settings, beside, listener)
     # Drafted first: a file that may not be written is refused before the work, not after.
-    with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
+    with drafted(Path(out), "plots", overwrite=overwrite, listener=listener) as draft:
         table = measure_survey(mask, plots, settings, beside, listener)
         write_plot_table(draft, table, tags=_provenance(mask, plots, settings, beside))
     return table
@@ -147,14 +148,14 @@ def _provenance(
 ) -> dict[str, str]:
     """What the plots were measured on, and how."""
     with open_mask(mask, beside.prob) as source:
-        tags = {key: value for key, value in source.mask.tags().items() if key.startswith("CROPSEG_")}
+        tags = tags_of(source)
         if "objects" in settings.options.groups:
-            tags[TAG] = outlines_for(source, settings).text
+            tags[Tag.OUTLINES] = outlines_for(source, settings).text
     how = asdict(settings.options) | {"groups": sorted(settings.options.groups)}
     how.pop("threshold")  # that of the mask, which its own tags tell
-    tags |= {"CROPSEG_MASK": Path(mask).name, "CROPSEG_PLOT_OPTIONS": json.dumps(how)}
+    tags[Tag.PLOT_OPTIONS] = json.dumps(how)
     if not isinstance(plots, gpd.GeoDataFrame):
-        tags["CROPSEG_PLOTS"] = Path(plots).name
+        tags[Tag.PLOTS] = Path(plots).name
     return tags
 
 
@@ -210,7 +211,7 @@ def outlines_for(source: MaskFiles, settings: PlotSettings, listener: Listener =
     if settings.outlines is not None:
         settings.outlines.require_probability(source.prob)
         return settings.outlines
-    stated = source.mask.tags().get(TAG)
+    stated = source.mask.tags().get(Tag.OUTLINES)
     outlines = Outlines.of_text(stated) if stated else AS_TRACED
     if outlines.outline == "contour" and source.prob is None:
         listener(
@@ -234,7 +235,7 @@ def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Gro
 def _classes(source: MaskFiles) -> tuple[str, ...]:
     """Class names by id. A mask that does not name its classes is read once for the highest that it holds."""
     classes = mask_classes(source)
-    if source.mask.tags().get("CROPSEG_CLASSES"):
+    if source.mask.tags().get(Tag.CLASSES):
         return classes
     highest = 1
     for window in Window(0, 0, source.height, source.width).split(_BLOCK_PX):

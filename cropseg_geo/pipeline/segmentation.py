@@ -53,8 +53,7 @@ class SegmentResult:
     @property
     def files(self) -> dict[str, Path]:
         """Every file that was written, by what it is: ``mask``, ``prob``, ``layers``, ``plots_csv`` …"""
-        named = {**vars(self.outputs), "report": self.report}
-        return {kind: path for kind, path in named.items() if path is not None}
+        return dict(self.outputs.by_kind) | ({"report": self.report} if self.report else {})
 
 
 @memory_returned()

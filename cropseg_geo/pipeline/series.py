@@ -106,8 +106,8 @@ def plot_series(
     companions = _companions(len(masks), probs, rasters, dsms, dtms)
     with ExitStack() as stack:
         drafts = [
-            stack.enter_context(drafted(Path(p), overwrite=overwrite, listener=listener)) if p else None
-            for p in (out, chart)
+            stack.enter_context(drafted(Path(p), kind, overwrite=overwrite, listener=listener)) if p else None
+            for kind, p in (("series", out), ("chart", chart))
         ]
         surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
         _compare_outlines(surveys, settings, listener)

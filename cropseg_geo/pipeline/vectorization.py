@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,23 @@ from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
+from cropseg_geo.raster.tags import Tag, tags_of
 from cropseg_geo.vector.files.formats import require_format
-from cropseg_geo.vector.options import TAG, Outlines
+from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.scratch import shortage
 from cropseg_geo.vector.simplify import TILE_PX
 
 if TYPE_CHECKING:
     import geopandas as gpd
+
+
+@dataclass(frozen=True)
+class VectorizeResult:
+    """What :func:`vectorize` made: the file, and what is in it."""
+
+    path: Path
+    n_polygons: int
+    canopy_area_m2: float
 
 
 def vectorize(
@@ -34,7 +45,7 @@ def vectorize(
     dtm: str | Path | None = None,
     overwrite: bool = False,
     listener: Listener | None = None,
-) -> int:
+) -> VectorizeResult:
     """Trace a class mask into a new file of canopy polygons.
 
     Parameters
@@ -55,11 +66,6 @@ def vectorize(
         Surface and terrain model, any CRS and GSD; fill ``height_mean_m``, ``height_p95_m``, ``volume_m3``.
     overwrite
         Replace the file if it exists; without it that is refused.
-
-    Returns
-    -------
-    int
-        Number of polygons.
 
     Raises
     ------
@@ -83,22 +89,17 @@ def vectorize(
             )
         with (
             maybe_heights(dsm, dtm, ground) as heights,
-            drafted(final, overwrite=overwrite, listener=listener) as draft,
+            drafted(final, "layers", overwrite=overwrite, listener=listener) as draft,
             # Blocks are tiles of simplification, or several. Heights are read wherever there are polygons and
             # need the cache. Parting plants reads past its tiles, but that is little of its work.
             nullcontext() if heights else read_once(source, TILE_PX),
         ):
-            return write_layers(
+            totals = write_layers(
                 draft,
                 source,
                 classes=mask_classes(source),
                 options=CanopyOptions(listed, layout, heights),
-                tags=_tags(mask, source.mask.tags(), listed),
+                tags=tags_of(source) | {Tag.OUTLINES: listed.text},
                 listener=listener,
             )
-
-
-def _tags(mask: str | Path, tags: dict[str, str], outlines: Outlines) -> dict[str, str]:
-    """Provenance: what the mask says of itself, which file it is, and how it was traced."""
-    kept = {key: value for key, value in tags.items() if key.startswith("CROPSEG_")}
-    return {**kept, "CROPSEG_MASK": Path(mask).name, TAG: outlines.text}
+    return VectorizeResult(final, totals.n_polygons, totals.area_m2)

@@ -32,6 +32,15 @@ class BandFacts(Protocol):
         ...
 
 
+def bands_by_name(info: BandFacts, *, but: int | None = None) -> dict[str, int]:
+    """1-based index of the first band of each name that the file gives; ``but`` is left out."""
+    found: dict[str, int] = {}
+    for band, name in enumerate(info.colours, start=1):
+        if band != but:
+            found.setdefault(name, band)
+    return found
+
+
 def choose_bands(
     info: BandFacts, wanted: Sequence[str], bands: Sequence[int] | None, alpha_band: int | None = None
 ) -> tuple[int, ...]:
@@ -77,7 +86,7 @@ def choose_bands(
             f"{info.path}: has {len(data_bands)} data band(s); the model reads {needed}.{hint}",
             remedy="use the RGB orthomosaic, or a model trained for these bands",
         )
-    named = {info.colours[i - 1]: i for i in reversed(data_bands)}
+    named = bands_by_name(info, but=alpha_band)
     if set(wanted) <= set(named):
         return tuple(named[name] for name in wanted)
     first = tuple(data_bands[: len(wanted)])

@@ -25,6 +25,7 @@ from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
+from cropseg_geo.raster.band_choice import bands_by_name
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.validity import valid_pixels
@@ -111,7 +112,7 @@ def open_bands(
     with opened(path) as dataset:
         chosen = dict(bands or {})
         if bands is None or also_named:
-            named = _named_bands(info)
+            named = {n: k for n, k in bands_by_name(info).items() if n in BAND_NAMES}
             chosen |= {n: k for n, k in named.items() if n not in chosen and k not in chosen.values()}
         _require_bands(info, chosen)
         _require_overlap(info, ground)
@@ -162,14 +163,6 @@ def parse_bands(text: str) -> dict[str, int]:
             )
         bands[name] = int(number)
     return bands
-
-
-def _named_bands(info: RasterInfo) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for number, name in enumerate(info.colours, start=1):
-        if name in BAND_NAMES:
-            found.setdefault(name, number)
-    return found
 
 
 def _require_bands(info: RasterInfo, bands: Mapping[str, int]) -> None:

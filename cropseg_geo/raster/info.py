@@ -58,7 +58,7 @@ def gdal_options(path: str) -> dict[str, Any]:
 
 
 @contextmanager
-def opened(path: str, **kwargs: Any) -> Iterator[Any]:
+def opened(path: str) -> Iterator[Any]:
     """A rasterio dataset under this package's GDAL options; GDAL's complaints become :class:`InputError`."""
     if is_pipe(path):
         raise InputError(
@@ -67,7 +67,7 @@ def opened(path: str, **kwargs: Any) -> Iterator[Any]:
     with rasterio.Env(**gdal_options(path)), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            dataset = rasterio.open(path, **kwargs)
+            dataset = rasterio.open(path)
         except GDAL_ERRORS as err:
             raise InputError(
                 f"{path}: {_why_unreadable(path, err)}",

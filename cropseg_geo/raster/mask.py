@@ -22,6 +22,7 @@ from cropseg_geo.paths import path_text
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.pyramid import NODATA
+from cropseg_geo.raster.tags import Tag
 
 READ_ONCE_CACHE_BYTES = 16 * 1024 * 1024
 """GDAL's block cache where no stored tile is read twice."""
@@ -78,7 +79,7 @@ class GrowingMask:
 
     @property
     def threshold(self) -> float | None:
-        stated = self.mask.layout.tags.get("CROPSEG_THRESHOLD")
+        stated = self.mask.layout.tags.get(Tag.THRESHOLD)
         return float(stated) if stated and len(self.prob.layout.descriptions) == 1 else None
 
     @property
@@ -128,7 +129,7 @@ class MaskFiles:
         """The probability from which on a pixel is crop, if the tags hold it; None for several classes."""
         if self.prob is None or self.prob.count != 1:
             return None
-        stated = self.mask.tags().get("CROPSEG_THRESHOLD")
+        stated = self.mask.tags().get(Tag.THRESHOLD)
         if not stated:
             return None
         try:
@@ -136,7 +137,7 @@ class MaskFiles:
         except ValueError:
             threshold = math.nan
         if not 0 < threshold < 1:
-            raise _tag_refusal(self.mask.name, "CROPSEG_THRESHOLD", stated, "a probability")
+            raise _tag_refusal(self.mask.name, Tag.THRESHOLD, stated, "a probability")
         return threshold
 
     def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
@@ -171,7 +172,7 @@ def _hex_colours(table: Mapping[int, tuple[int, ...]] | None) -> tuple[str, ...]
 
 def mask_classes(source: MaskFiles) -> tuple[str, ...]:
     """Class names by id: those that :func:`cropseg_geo.segment` left in the tags, else generic ones."""
-    stated = source.mask.tags().get("CROPSEG_CLASSES")
+    stated = source.mask.tags().get(Tag.CLASSES)
     if not stated:
         return ("background", "crop", *(f"class {i}" for i in range(2, NODATA)))
     try:
@@ -179,7 +180,7 @@ def mask_classes(source: MaskFiles) -> tuple[str, ...]:
     except (ValueError, AttributeError, RecursionError):
         named = {}
     if sorted(named) != list(range(max(2, len(named)))):
-        raise _tag_refusal(source.mask.name, "CROPSEG_CLASSES", stated, "the classes' names by number from 0")
+        raise _tag_refusal(source.mask.name, Tag.CLASSES, stated, "the classes' names by number from 0")
     return tuple(named[number] for number in sorted(named))
 
 

@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 
-from cropseg_geo.errors import InputError, ModelError
+from cropseg_geo.errors import ModelError
 from cropseg_geo.events import Listener, Warned
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
@@ -19,12 +19,12 @@ from cropseg_geo.paths import path_text
 from cropseg_geo.plots.dates import readings_of
 from cropseg_geo.raster.info import inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles, mask_classes
+from cropseg_geo.raster.tags import Tag
 from cropseg_geo.report.figures import Figures, count_mask
 from cropseg_geo.report.notes import Note, quality_notes
 from cropseg_geo.report.overview import LONGEST_PX, Overview, read_overview
 from cropseg_geo.report.tables import PlotTable, Series, read_plot_table, read_series
 
-_CANOPY_COLOUR = (46, 139, 87)
 _CLASS_COLOURS = ((46, 139, 87), (208, 120, 40), (120, 94, 170), (30, 120, 180), (190, 60, 90))
 
 
@@ -81,16 +81,14 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
         listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
     names = mask_classes(mask)
     highest = int(overview.classes[overview.classes != 255].max(initial=1))
-    classes = _legend(mask, names[: max(highest + 1, len(names) if "CROPSEG_CLASSES" in tags else 0)])
-    figures = count_mask(
-        mask, n_classes=len(classes), threshold=_number(tags, "CROPSEG_THRESHOLD", 0.5), listener=listener
-    )
+    classes = _legend(mask, names[: max(highest + 1, len(names) if Tag.CLASSES in tags else 0)])
+    figures = count_mask(mask, n_classes=len(classes), listener=listener)
     gsd_m = mask.info.ground.gsd_m if inputs.raster is None else inspect_raster(inputs.raster).ground.gsd_m
     notes = quality_notes(figures, tags, _card(tags), table, gsd_m=gsd_m)
     return Content(
         title=_title(mask, tags, inputs.raster),
         date=_date(mask, inputs.raster),
-        model=tags.get("CROPSEG_MODEL"),
+        model=tags.get(Tag.MODEL),
         gsd_m=gsd_m,
         classes=classes,
         figures=figures,
@@ -102,17 +100,10 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
     )
 
 
-def _number(tags: Mapping[str, str], key: str, otherwise: float) -> float:
-    try:
-        return float(tags.get(key, otherwise))
-    except ValueError as err:
-        raise InputError(f"the mask's tag {key} is {tags[key]!r}; a number is expected") from err
-
-
 def _title(mask: MaskFiles, tags: Mapping[str, str], raster: str | Path | None) -> str:
     if raster is not None:
         return inspect_raster(raster).stem
-    return Path(tags.get("CROPSEG_SOURCE", "")).stem or mask.info.stem.removesuffix("_mask")
+    return Path(tags.get(Tag.SOURCE, "")).stem or mask.info.stem.removesuffix("_mask")
 
 
 def _date(mask: MaskFiles, raster: str | Path | None) -> str | None:
@@ -149,34 +140,34 @@ def _legend(mask: MaskFiles, names: tuple[str, ...]) -> tuple[MaskClass, ...]:
 
 def _card(tags: Mapping[str, str]) -> ModelCard | None:
     """The card of the mask's model where this installation has exactly that one."""
-    name = tags.get("CROPSEG_MODEL", "").partition(" ")[0]
+    name = tags.get(Tag.MODEL, "").partition(" ")[0]
     if not name:
         return None
     try:
         card = read_card(find_model(name))
     except ModelError:
         return None
-    return card if card.digest == tags.get("CROPSEG_MODEL_DIGEST") else None
+    return card if card.digest == tags.get(Tag.MODEL_DIGEST) else None
 
 
 _TAG_LABELS = {
-    "CROPSEG_SOURCE": "Orthomosaic",
-    "CROPSEG_MODEL": "Model",
-    "CROPSEG_MODEL_LICENCE": "Licence of the model",
-    "CROPSEG_MODEL_DIGEST": "Model digest (SHA-256)",
-    "CROPSEG_THRESHOLD": "Threshold",
-    "CROPSEG_WORKING_GSD_M": "Working GSD (m/px)",
-    "CROPSEG_TILE_PX": "Tile (px)",
-    "CROPSEG_OVERLAP_PX": "Overlap (px)",
-    "CROPSEG_VERSION": "CropSeg-Geo",
-    "CROPSEG_RUN": "Run",
+    Tag.SOURCE: "Orthomosaic",
+    Tag.MODEL: "Model",
+    Tag.MODEL_LICENCE: "Licence of the model",
+    Tag.MODEL_DIGEST: "Model digest (SHA-256)",
+    Tag.THRESHOLD: "Threshold",
+    Tag.WORKING_GSD_M: "Working GSD (m/px)",
+    Tag.TILE_PX: "Tile (px)",
+    Tag.OVERLAP_PX: "Overlap (px)",
+    Tag.VERSION: "CropSeg-Geo",
+    Tag.RUN: "Run",
 }
 
 
 def _provenance(mask: MaskFiles, tags: Mapping[str, str], inputs: Inputs) -> tuple[tuple[str, str], ...]:
     info = mask.info
     rows = [(label, tags[key]) for key, label in _TAG_LABELS.items() if key in tags]
-    if "CROPSEG_CLASSES" in tags:
+    if Tag.CLASSES in tags:
         rows.append(("Classes", ", ".join(mask_classes(mask))))
     rows.append(("Mask", Path(info.path).name))
     rows.append(("Mask size", f"{info.width:,} × {info.height:,} px"))

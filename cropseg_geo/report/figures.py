@@ -9,12 +9,12 @@ import numpy as np
 
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.grid import Window
+from cropseg_geo.plots.measuring.quantities import near_threshold
+from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.raster.mask import MaskFiles
 from cropseg_geo.raster.pyramid import NODATA
 
 STAGE = "report"
-UNCERTAIN_WITHIN = 0.1
-"""A probability this near to the threshold is one that the model could have called the other way."""
 
 _WINDOW_PX = 2048
 
@@ -50,13 +50,13 @@ class Figures:
         return self.valid_area_m2 / self.total_area_m2
 
 
-def count_mask(mask: MaskFiles, *, n_classes: int, threshold: float, listener: Listener) -> Figures:
+def count_mask(mask: MaskFiles, *, n_classes: int, listener: Listener) -> Figures:
     """Count every pixel of a mask, and of its probability where that is open.
 
-    Uncertain is a probability within :data:`UNCERTAIN_WITHIN` of ``threshold``; of several classes there is
+    Uncertain is a probability near the threshold, as in the statistics of plots; of several classes there is
     no one threshold, and it is not counted.
     """
-    ground = mask.info.ground
+    ground, threshold = mask.info.ground, mask.threshold or StatsOptions.threshold
     areas, total = np.zeros(n_classes), 0.0
     prob_sum, uncertain, n_prob = 0.0, 0, 0
     listener(StageStarted(STAGE, mask.height * mask.width, "px"))
@@ -70,7 +70,7 @@ def count_mask(mask: MaskFiles, *, n_classes: int, threshold: float, listener: L
             if prob is not None:
                 known = prob[np.isfinite(prob)]
                 prob_sum += float(known.sum(dtype=np.float64))
-                uncertain += int(np.count_nonzero(np.abs(known - threshold) <= UNCERTAIN_WITHIN))
+                uncertain += int(np.count_nonzero(near_threshold(known, threshold)))
                 n_prob += known.size
         listener(StageAdvanced(STAGE, classes.size))
     listener(StageFinished(STAGE))

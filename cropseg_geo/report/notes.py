@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cropseg_geo.model.card import ModelCard
-from cropseg_geo.report.figures import UNCERTAIN_WITHIN, Figures
+from cropseg_geo.plots.options import UNCERTAIN_MARGIN, StatsOptions
+from cropseg_geo.raster.tags import Tag, is_ours
+from cropseg_geo.report.figures import Figures
 from cropseg_geo.report.tables import PlotTable
-
-LOW_VALID_FRACTION = 0.9
-"""Plots with less valid area are flagged where the table itself does not say (``low_validity``)."""
 
 HIGH_UNCERTAIN_FRACTION = 0.2
 """Share of uncertain pixels from which a plot or field is flagged."""
@@ -53,7 +52,7 @@ def quality_notes(
     notes = [*_resolution(tags, card, gsd_m), *_validity(figures), *_confidence(figures)]
     if table is not None:
         notes += _plots(table)
-    if not any(key.startswith("CROPSEG_") for key in tags):
+    if not any(map(is_ours, tags)):
         notes.append(
             Note(
                 INFO,
@@ -83,7 +82,7 @@ def _low_validity(table: PlotTable) -> npt.NDArray[np.bool_]:
         return np.asarray(
             frame["low_validity"].map(lambda v: str(v).casefold() in ("true", "1", "1.0")), bool
         )
-    return _column(table, "valid_fraction") < LOW_VALID_FRACTION
+    return _column(table, "valid_fraction") < StatsOptions.min_valid
 
 
 def _uncertain(table: PlotTable) -> npt.NDArray[np.bool_]:
@@ -112,7 +111,7 @@ def _resolution(tags: Mapping[str, str], card: ModelCard | None, gsd_m: float) -
     if gsd_m > coarsest * 1.001:
         return [Note(WARNING, "Too coarse for the model", f"{found} Small plants may be missed.")]
     if gsd_m < finest * 0.999:
-        working = tags.get("CROPSEG_WORKING_GSD_M")
+        working = tags.get(Tag.WORKING_GSD_M)
         how = f" It worked at {100 * float(working):.3g} cm/px." if working else ""
         return [Note(INFO, "Finer than the model's range", f"{found}{how}")]
     return [Note(INFO, "Resolution", found)]
@@ -132,7 +131,7 @@ def _confidence(figures: Figures) -> list[Note]:
     share = figures.uncertain_fraction
     if share is None:
         return []
-    near = f"within {UNCERTAIN_WITHIN:g} of the threshold"
+    near = f"within {UNCERTAIN_MARGIN:g} of the threshold"
     text = f"{100 * share:.1f} % of the valid area has a probability {near}"
     if share > HIGH_UNCERTAIN_FRACTION:
         return [Note(WARNING, "Low confidence", f"{text}. Check the mask against the image before using it.")]

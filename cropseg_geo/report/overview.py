@@ -7,6 +7,7 @@ overview, not by the raster: GDAL decimates while it reads.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from affine import Affine
+from rasterio import warp
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
@@ -23,14 +25,19 @@ from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.ground import Ground
+from cropseg_geo.raster.band_choice import bands_by_name
 from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles
+from cropseg_geo.raster.validity import valid_pixels
 
 LONGEST_PX = 3000
 """Longest side of the overview: a phone can hold it, and a 16,000 px raster still shows single plants."""
 
 _STRETCH_PERCENT = (2.0, 98.0)
 """Values outside these percentiles are clipped where a raster is not 8 bit."""
+
+_POINTS_A_SIDE = 21
+"""Points of each side of the overview that are brought into the raster's CRS, where it may be a curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,9 +144,9 @@ def _display_bands(info: RasterInfo, bands: tuple[int, ...] | None) -> tuple[int
                 remedy="name three of them (red, green, blue), or one to show it in grey",
             )
         return bands
-    colours = ("red", "green", "blue")
-    if set(colours) <= set(info.colours):
-        return tuple(info.colours.index(name) + 1 for name in colours)
+    named = bands_by_name(info)
+    if {"red", "green", "blue"} <= set(named):
+        return named["red"], named["green"], named["blue"]
     return tuple(data[:3] if len(data) >= 3 else data[:1])
 
 
@@ -163,29 +170,63 @@ def _read_aligned(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> P
         shape = ground_shape(ground)
         options = {"window": region, "out_shape": (len(bands), *shape), "resampling": Resampling.average}
         values = dataset.read(bands, **options)
-        return values, _finite(values) & _validity(dataset, info, region, shape)
+        return values, _finite(values) & _valid(dataset, region, shape)
 
 
-def _validity(dataset: Any, info: RasterInfo, region: RasterioWindow | None, shape: tuple[int, int]) -> Any:
-    """Validity (H, W): valid where at least half of the pixels underneath are."""
-    options = {"window": region, "out_shape": shape, "resampling": Resampling.average}
-    if info.alpha_band is not None:
-        return dataset.read(info.alpha_band, **options) > 127
-    return dataset.dataset_mask(**options) > 127
+def _valid(dataset: Any, region: RasterioWindow, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Validity (H, W) of a part of the raster: of the pixels underneath the one in the middle decides.
+
+    Any other resampling leaves nodata values out before they are looked for: one valid pixel would do.
+    """
+    return valid_pixels(dataset, window=region, out_shape=shape, resampling=Resampling.nearest)
 
 
 def _read_warped(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> Pixels:
     """Any grid, any CRS: GDAL warps onto the overview, from the raster's overviews where it has some."""
     shape = ground_shape(ground)
     grid = {"crs": ground.crs, "transform": ground.transform, "height": shape[0], "width": shape[1]}
-    flagged = info.alpha_band is not None
     with (
         opened(info.path) as dataset,
-        WarpedVRT(dataset, **grid, resampling=Resampling.average, add_alpha=not flagged) as warped,
+        WarpedVRT(dataset, **grid, resampling=Resampling.average) as warped,
     ):
         values = warped.read(bands)
-        alpha = warped.read(info.alpha_band if flagged else warped.count)
-        return values, _finite(values) & (alpha > 127 if info.dtype == "uint8" or flagged else alpha > 0)
+        return values, _finite(values) & _warped_validity(dataset, ground)
+
+
+def _warped_validity(dataset: Any, ground: Ground) -> npt.NDArray[np.bool_]:
+    """Validity (H, W) on the overview of a raster on another grid.
+
+    By itself: GDAL's warper has its own rules, which do not put a mask band before a nodata value.
+    """
+    target = np.zeros(ground_shape(ground), np.uint8)
+    if region := _under(dataset, ground):
+        # About as many pixels as the overview has.
+        step = max(1.0, math.sqrt(region.width * region.height / target.size))
+        shape = max(1, round(region.height / step)), max(1, round(region.width / step))
+        coarser = Affine.scale(region.width / shape[1], region.height / shape[0])
+        warp.reproject(
+            _valid(dataset, region, shape).astype(np.uint8),
+            target,
+            src_transform=dataset.window_transform(region) @ coarser,
+            src_crs=dataset.crs,
+            dst_transform=ground.transform,
+            dst_crs=ground.crs,
+            resampling=Resampling.nearest,
+        )
+    return target > 0
+
+
+def _under(dataset: Any, ground: Ground) -> RasterioWindow | None:
+    """The part of a raster that lies under the overview, whole pixels and two more around; None beside it."""
+    along, end = np.linspace(0, 1, _POINTS_A_SIDE), np.ones(_POINTS_A_SIDE)
+    sides = np.array([[*along, *along, *(0 * end), *end], [*(0 * end), *end, *along, *along]])  # (2, points)
+    there = ground.transform @ (sides * [[ground.width], [ground.height]])
+    place = np.array(~dataset.transform @ np.array(warp.transform(ground.crs, dataset.crs, *there)))
+    limits = [[dataset.width], [dataset.height]]
+    left, top = np.floor(np.clip(place - 2, 0, limits)).min(axis=1)
+    right, bottom = np.ceil(np.clip(place + 2, 0, limits)).max(axis=1)
+    inside = left < right and top < bottom
+    return RasterioWindow(left, top, right - left, bottom - top) if inside else None
 
 
 def _finite(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import shapely
@@ -45,19 +44,6 @@ class CanopyBatch:
 
     def __len__(self) -> int:
         return len(self.geometry)
-
-    def to_frame(self) -> gpd.GeoDataFrame:
-        """The layer's columns: class, area, perimeter, mean probability, centre of mass and the geometry."""
-        columns = {
-            "class_id": self.class_id,
-            "class_name": self.class_name.astype(str).astype(object),
-            "area_m2": self.area_m2,
-            "perimeter_m": self.perimeter_m,
-            "mean_prob": self.mean_prob,
-            "centroid_x": self.centroid_x,
-            "centroid_y": self.centroid_y,
-        }
-        return gpd.GeoDataFrame(columns, geometry=self.geometry, crs=self.crs)
 
 
 def polygons_of(rings: Rings, transform: Affine) -> Geometries:

@@ -8,9 +8,6 @@ from typing import Literal, get_args
 
 from cropseg_geo.errors import InputError
 
-TAG = "CROPSEG_OUTLINES"
-"""The tag by which masks and layers say how the polygons of their run are drawn."""
-
 Outline = Literal["pixel", "contour"]
 Objects = Literal["touching", "split"]
 
@@ -67,24 +64,18 @@ class Outlines:
 
     @property
     def text(self) -> str:
-        """The choices as JSON, for :data:`TAG`."""
+        """The choices as JSON: masks and layers say so how the polygons of their run are drawn."""
         return json.dumps(asdict(self))
 
     @classmethod
     def of_text(cls, text: str) -> Outlines:
-        """The inverse of :attr:`text`.
-
-        Raises
-        ------
-        InputError
-            If the text is something else.
-        """
+        """The inverse of :attr:`text`. Raises InputError if the text is something else."""
         try:
             return cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError) as err:
             raise InputError(
-                f"the tag {TAG} is {text[:80]!r}; choices for outlines are expected",
-                remedy=f"remove it: gdal_edit.py -mo {TAG}= FILE",
+                f"{text[:80]!r} is no choice of outlines",
+                remedy="say how objects are drawn, or remove the mask's tag CROPSEG_OUTLINES",
             ) from err
 
     def require_probability(self, prob: object | None) -> None:

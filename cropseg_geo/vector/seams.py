@@ -99,11 +99,6 @@ class Frontier:
     def at_top(width: int) -> Frontier:
         return Frontier(np.full(width + 1, -1, np.int32), Components.concatenated([]), Spans.none())
 
-    @property
-    def n_held(self) -> int:
-        """Number of corners that wait for the rest of their component."""
-        return int(self.spans.n_corners.sum())
-
 
 def join(frontier: Frontier, parts: list[OpenPart]) -> tuple[Frontier, Closed]:
     """Joins one row of blocks to what is open above it: the next frontier, and what is complete now."""

@@ -5,6 +5,7 @@ uv run python tests/benchmarks/decisions.py
 
 from __future__ import annotations
 
+import argparse
 import os
 import tempfile
 import threading
@@ -29,6 +30,10 @@ TILE = 512
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args()
     predictor = TorchPredictor(find_model("canopy-s"))
     window = ((1000, 1000 + SIDE), (1200, 1200 + SIDE))
     with rasterio.open(SAMPLE / "field.tif") as dataset:

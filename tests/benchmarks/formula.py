@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from cropseg_geo import Workers, preflight, segment
-from cropseg_geo.console import event_listener, print_result
+from cropseg_geo.answers import of_segment
+from cropseg_geo.console import event_listener, print_event
+from cropseg_geo.events import Result
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
@@ -54,7 +56,7 @@ def main() -> None:
     with event_listener(as_json=True, quiet=False) as listener:
         workers = Workers(lanes=args.lanes)
         result = segment(args.raster, args.out, overwrite=True, workers=workers, listener=listener)
-    print_result(result, as_json=True)
+    print_event(Result("segment", of_segment(result)))
 
 
 if __name__ == "__main__":

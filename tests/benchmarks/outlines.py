@@ -9,6 +9,7 @@ in half percents.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import dataclass
@@ -122,5 +123,16 @@ def compare(window: Window, scales: tuple[int, ...] = (1, 2, 4)) -> dict[str, di
     return report
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--scales", type=int, nargs="+", default=[1, 2, 4], help="multiples of the field's GSD"
+    )
+    scales = parser.parse_args().scales
+    print(json.dumps(compare(Window(1500, 1500, 1024, 1024), tuple(scales)), indent=2))
+
+
 if __name__ == "__main__":
-    print(json.dumps(compare(Window(1500, 1500, 1024, 1024)), indent=2))
+    main()

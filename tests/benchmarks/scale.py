@@ -93,7 +93,7 @@ def measure(raster: Path, cache: Path, forward_mp_s: float, options: Sequence[st
             path.name.removeprefix(raster.stem)[1:]: path.stat().st_size for path in Path(folder).iterdir()
         }
     events = [(at, json.loads(line)) for at, line in run.lines if line.startswith("{")]
-    summary = next(event["summary"] for _, event in events if event["event"] == "done")
+    summary = next(event["summary"] for _, event in events if event["event"] == "result")
     work = run.wall_s - run.startup_s
     return {
         "gp": pixels / 1e9,

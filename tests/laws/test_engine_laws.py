@@ -1,4 +1,4 @@
-"""Laws 1–5 of the engine, through the real plan, tasks, store and blending."""
+"""Laws 1–5 of the engine, through the real plan, tasks, store and blending, for two classes and for three."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from fakes import (
     CountingPredictor,
     EchoPredictor,
     TileDependentPredictor,
+    channels_of,
+    fake_card,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cropseg_geo.engine import blend
-from cropseg_geo.engine.graph import Inference, Job
+from cropseg_geo.engine.graph import Inference, Job, run_block
 from cropseg_geo.engine.plan import make_plan
 from cropseg_geo.engine.run import run_blocks
 from cropseg_geo.engine.store import BlockStore
@@ -32,7 +34,7 @@ LAWS = settings(max_examples=25, deadline=None)
 
 @st.composite
 def scenes(draw):
-    """A small raster with random validity, and a lattice over it."""
+    """A small raster with random validity, a lattice over it, and the card of a model."""
     height, width = draw(st.integers(1, 90)), draw(st.integers(1, 90))
     tile = draw(st.sampled_from([8, 16, 24]))
     overlap = draw(st.integers(0, tile // 2))
@@ -46,32 +48,39 @@ def scenes(draw):
         valid = np.add.outer(np.arange(height), np.arange(width)) > (height + width) / 2
     elif kind == "rare":
         valid = rng.random((height, width)) < 0.002
-    return ArraySource(values, valid), tile, overlap
+    return ArraySource(values, valid), tile, overlap, fake_card(n_classes=draw(st.sampled_from([2, 3])))
 
 
 def blended(
-    source, predictor, tile, overlap, *, extent=None, side=2, lanes=1, batch_size=1, order=None
+    source, predictor, tile, overlap, *, extent=None, side=2, lanes=1, batch_size=1, ahead=None
 ) -> tuple[np.ndarray, object]:
-    """The blended steps (H, W) of the extent, and the run's tally."""
-    whole = Window(0, 0, source.height, source.width)
+    """The blended steps (C, H, W) of the extent, and the run's tally.
+
+    ``ahead`` chooses blocks that are computed before the others, in any order.
+    """
+    whole, channels = Window(0, 0, source.height, source.width), channels_of(predictor.card)
     plan = make_plan(
         shape=(source.height, source.width),
         extent=extent or whole,
         tile_px=tile,
         overlap_px=overlap,
-        channels=1,
+        channels=channels,
         identity={},
         tiles_per_side=side,
     )
     with tempfile.TemporaryDirectory() as folder:
-        store = BlockStore(folder, plan.blocks, 1, plan.fingerprint)
+        store = BlockStore(folder, plan.blocks, channels, plan.fingerprint)
         store.create()
         job = Job(source, Inference(predictor, ValueScale(0, 255), plan, batch_size), store)
+        blocks = list(plan.blocks.meeting(plan.extent))
+        if ahead is not None:
+            for block in ahead.sample(blocks, ahead.randint(0, len(blocks))):
+                run_block(job, block.i, block.j)
         tally = run_blocks(job, workers=Workers(lanes=lanes))
-        out = np.full(plan.extent.shape, 9, dtype=np.uint16)
-        kept = ((block, store.read(block)) for block in plan.blocks.meeting(plan.extent))
-        for window, steps in blend.joined(kept, plan.blocks, 1, plan.extent):
-            out[window.relative_to(plan.extent).slices] = steps[0]
+        out = np.full((channels, *plan.extent.shape), 9, dtype=np.uint16)
+        kept = ((block, store.read(block)) for block in blocks)
+        for window, steps in blend.joined(kept, plan.blocks, channels, plan.extent):
+            out[:, *window.relative_to(plan.extent).slices] = steps
     return out, tally
 
 
@@ -88,36 +97,41 @@ def test_law_1_weights_of_all_tiles_over_a_pixel_sum_to_one(length, tile, data):
 @LAWS
 @given(scenes(), st.floats(0, 1))
 def test_law_1_a_constant_model_gives_that_constant_on_every_valid_pixel(scene, value):
-    source, tile, overlap = scene
-    out, _ = blended(source, ConstantPredictor(value), tile, overlap)
-    expected = blend.to_fixed(blend.probabilities(ConstantPredictor(value).predict(np.zeros((1, 1, 1, 1)))))
-    assert (out[source.valid] == expected.item()).all()
-    assert (out[~source.valid] == blend.NODATA).all()
+    source, tile, overlap, card = scene
+    predictor = ConstantPredictor(value, card)
+    out, _ = blended(source, predictor, tile, overlap)
+    expected = blend.to_fixed(blend.probabilities(predictor.predict(np.zeros((1, 1, 1, 1)))))
+    assert (out[:, source.valid] == expected[0, :, 0]).all()
+    assert (out[:, ~source.valid] == blend.NODATA).all()
 
 
 @LAWS
 @given(scenes())
 def test_law_2_a_model_that_returns_its_input_returns_the_input(scene):
-    source, tile, overlap = scene
-    out, _ = blended(source, EchoPredictor(), tile, overlap)
-    back = np.rint(blend.from_fixed(out) * 255)
-    np.testing.assert_array_equal(back[source.valid], source.values[0][source.valid])
+    source, tile, overlap, card = scene
+    out, _ = blended(source, EchoPredictor(card), tile, overlap)
+    back = blend.from_fixed(out)[:, source.valid] * 255
+    crop = source.values[0][source.valid].astype(float)
+    rest = 255 - crop
+    expected = [crop] if len(back) == 1 else [2 / 3 * rest, crop, 1 / 3 * rest]
+    np.testing.assert_allclose(back, expected, atol=0.01)
 
 
 @LAWS
-@given(scenes(), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4))
-def test_law_3_block_size_lanes_and_batch_do_not_change_a_byte(scene, side, lanes, batch_size):
-    source, tile, overlap = scene
-    predictor = TileDependentPredictor()
+@given(scenes(), st.integers(1, 5), st.integers(1, 3), st.integers(1, 4), st.randoms())
+def test_law_3_block_size_lanes_batch_and_order_do_not_change_a_byte(scene, side, lanes, batch_size, ahead):
+    source, tile, overlap, card = scene
+    predictor = TileDependentPredictor(card)
     reference, _ = blended(source, predictor, tile, overlap, side=100)
-    other, _ = blended(source, predictor, tile, overlap, side=side, lanes=lanes, batch_size=batch_size)
+    how = {"side": side, "lanes": lanes, "batch_size": batch_size, "ahead": ahead}
+    other, _ = blended(source, predictor, tile, overlap, **how)
     np.testing.assert_array_equal(other, reference)
 
 
 @LAWS
 @given(scenes(), st.integers(1, 3))
 def test_law_4_every_tile_with_a_valid_pixel_is_inferred_exactly_once(scene, side):
-    source, tile, overlap = scene
+    source, tile, overlap, card = scene
     grid = TileGrid(source.height, source.width, tile, overlap)
     expected = sum(
         source.valid[(grid.tile(i, j) & grid.bounds).slices].any()
@@ -129,7 +143,7 @@ def test_law_4_every_tile_with_a_valid_pixel_is_inferred_exactly_once(scene, sid
     COUNTS.clear()
     _, tally = blended(
         ArraySource(named % 251 / 251 + named * 1e-4, source.valid),
-        CountingPredictor(),
+        CountingPredictor(card),
         tile,
         overlap,
         side=side,
@@ -143,15 +157,15 @@ def test_law_4_every_tile_with_a_valid_pixel_is_inferred_exactly_once(scene, sid
 @LAWS
 @given(scenes(), st.data())
 def test_law_5_an_extent_gives_the_crop_of_the_whole(scene, data):
-    source, tile, overlap = scene
+    source, tile, overlap, card = scene
     row = data.draw(st.integers(0, source.height - 1))
     col = data.draw(st.integers(0, source.width - 1))
     height = data.draw(st.integers(1, source.height - row))
     width = data.draw(st.integers(1, source.width - col))
     extent = Window(row, col, height, width)
-    whole, _ = blended(source, TileDependentPredictor(), tile, overlap)
-    part, tally = blended(source, TileDependentPredictor(), tile, overlap, extent=extent)
-    np.testing.assert_array_equal(part, whole[extent.slices])
+    whole, _ = blended(source, TileDependentPredictor(card), tile, overlap)
+    part, tally = blended(source, TileDependentPredictor(card), tile, overlap, extent=extent)
+    np.testing.assert_array_equal(part, whole[:, *extent.slices])
     if not source.valid[extent.slices].any():
         assert tally.tiles_inferred == 0
 
@@ -167,7 +181,7 @@ def test_blending_averages_neighbours_with_a_smooth_window():
 
     COUNTS.clear()
     out, tally = blended(source, LeftZeroRightOne(), 16, 8)
-    row = blend.from_fixed(out)[0]
+    row = blend.from_fixed(out)[0, 0]
     assert tally.tiles_inferred == 2
     assert (np.diff(row) >= 0).all()
     assert row[0] == pytest.approx(0, abs=1e-4)

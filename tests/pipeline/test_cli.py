@@ -9,8 +9,9 @@ import subprocess
 import sys
 from inspect import signature
 
+import numpy as np
 import pytest
-from rasters import scene, write_plots, write_raster
+from rasters import UTM, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
 import cropseg_geo as cg
@@ -42,11 +43,12 @@ def test_segment_then_stats_and_vectorize_agree(field, tmp_path):
     assert events[0] == {"event": "stage_started", "stage": "segment", "total": 500 * 520, "unit": "px"}
     assert [e["kind"] for e in events if e["event"] == "written"] == [
         "mask",
-        "probability",
+        "prob",
         "layers",
-        "plots",
+        "plots_csv",
     ]
-    assert events[-1]["event"] == "done"
+    assert (events[-1]["event"], events[-1]["task"]) == ("result", "segment")
+    assert events[-1]["files"] == {e["kind"]: e["path"] for e in events if e["event"] == "written"}
     out = tmp_path / "out"
 
     runner = CliRunner()
@@ -79,6 +81,55 @@ def test_segment_then_stats_and_vectorize_agree(field, tmp_path):
     assert left.geometry.geom_equals(right.geometry).all()
 
 
+def test_every_command_with_events_ends_with_its_result(tmp_path):
+    mask = write_raster(tmp_path / "may_mask.tif", np.eye(40, dtype=np.uint8)[None], nodata=255)
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.1, 0.1, 0.3, 0.3)], plot_id=[1])
+    layout = ["--corners", "0,0 9,0 9,9 0,9", "--crs", UTM, "--rows", 2, "--columns", 3]
+    commands = {
+        "vectorize": (["vectorize", mask, "-o", tmp_path / "v.fgb"], "n_polygons", 40),
+        "plots_stats": (["plots", "stats", mask, plots, "-o", tmp_path / "s.csv"], "n_plots", 1),
+        "plots_series": (
+            ["plots", "series", mask, "--plots", plots, "--dates", "2026-05-31", "-o", tmp_path / "l.csv"],
+            "n_plots",
+            1,
+        ),
+        "plots_make": (["plots", "make", "-o", tmp_path / "p.gpkg", *layout], "n_plots", 6),
+        "report": (["report", mask, "-o", tmp_path / "r.html"], None, None),
+    }
+    for task, (command, figure, value) in commands.items():
+        done = CliRunner().invoke(app, [*map(str, command), "--events"])
+        assert done.exit_code == 0, done.output
+        *events, last = map(json.loads, done.stdout.splitlines())
+        assert (last["event"], last["task"], last.get(figure)) == ("result", task, value)
+        assert last["files"] == {e["kind"]: e["path"] for e in events if e["event"] == "written"}
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        (["segment", "missing.tif"], "InputError"),
+        (["plots", "make", "-o", "p.gpkg", "--rows", "0", "--columns", "3"], "InputError"),
+    ],
+)
+def test_a_command_with_events_that_is_refused_ends_with_the_error(tmp_path, command, kind):
+    done = run(*command, "--events", cwd=tmp_path)
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 1
+    assert (last["event"], last["kind"]) == ("error", kind)
+    assert f"Error: {last['message']}" in done.stderr
+    assert last["remedy"] in done.stderr
+
+
+def test_a_mistake_in_a_command_with_events_is_told_too():
+    code = (
+        "import sys; from cropseg_geo import cli; sys.argv = ['cropseg', 'models', '--events'];"
+        "cli.app = lambda **_: 1 // 0; cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["kind"] == "InternalError"
+    assert "Traceback" in done.stderr
+
+
 def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
     raster, plots = field
     result = CliRunner().invoke(
@@ -89,7 +140,7 @@ def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
         assert word in result.output, word
     assert not (tmp_path / "out").exists()
     as_json = CliRunner().invoke(app, ["check", str(raster), "--events"])
-    assert json.loads(as_json.output)["tiles"] == 2
+    assert json.loads(as_json.output)["forecast"]["tiles"] == 2
 
 
 def test_check_takes_what_segment_takes_and_says_what_it_would_say(field, tmp_path):

@@ -123,7 +123,7 @@ def test_polygons_in_plots_that_overlap_get_one_of_them_and_no_polygon_twice(tmp
     path = write_raster(tmp_path / "m.tif", mask, gsd=GSD, nodata=255)
     boxes = [(0.1, 0.1, 0.5, 0.9), (0.1, 0.1, 0.55, 0.9), (0.0, 0.0, 0.05, 0.05)]
     plots = write_plots(tmp_path / "p.gpkg", boxes, plot_id=["narrow", "wide", "corner"])
-    assert cg.vectorize(path, tmp_path / "f.gpkg", plots=plots) == 2
+    assert cg.vectorize(path, tmp_path / "f.gpkg", plots=plots).n_polygons == 2
     frame = gpd.read_file(tmp_path / "f.gpkg", layer="canopy").sort_values("area_m2")
     # The small plant lies whole in both: the first of them; of the large one, the wide plot holds more.
     assert frame["plot_id"].tolist() == ["narrow", "wide"]

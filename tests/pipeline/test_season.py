@@ -260,7 +260,7 @@ def test_the_command_ends_with_a_table_and_says_by_its_exit_code_that_one_failed
     assert done.exit_code == 0, done.output
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["number"] for line in lines if line["event"] == "raster_started"] == [1, 2]
-    assert lines[-1]["event"] == "season"
+    assert lines[-1]["task"] == "segment_many"
     assert [row["state"] for row in lines[-1]["rasters"]] == ["done", "done"]
     assert sorted(p.name for p in out.glob("*_mask.tif")) == ["june_field_mask.tif", "may_field_mask.tif"]
     write_raster(folder / "may" / "plain.tif", SMALL[:1])

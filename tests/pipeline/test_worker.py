@@ -152,7 +152,9 @@ def test_vectorize_and_plot_statistics_are_those_of_the_package(mask, tmp_path):
     code, events = do(job("vectorize", mask=mask, out=str(out)))
     assert code == worker.DONE
     result = events[-1]
-    assert result["n_polygons"] == cg.vectorize(mask, ours)
+    made = cg.vectorize(mask, ours)
+    assert made.path == ours
+    assert (result["n_polygons"], result["canopy_area_m2"]) == (made.n_polygons, made.canopy_area_m2)
     assert result["files"] == {"layers": str(out)}
     import geopandas as gpd
 

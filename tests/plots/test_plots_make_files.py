@@ -171,8 +171,8 @@ def test_the_command_reads_corners_as_text_or_layer_and_tells_the_misfit(tmp_pat
     assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
     assert "Misfit of the control points: 0.00" in first.output
     event = json.loads(second.output.splitlines()[-1])
-    assert event["event"] == "plots_made"
-    assert event["width_m"] == pytest.approx(2.0, abs=0.002)
+    assert (event["event"], event["task"]) == ("result", "plots_make")
+    assert event["layout"]["width_m"] == pytest.approx(2.0, abs=0.002)
     a, b = (gpd.read_file(tmp_path / name, layer="plots") for name in ("a.gpkg", "b.gpkg"))
     assert a.geometry.geom_equals_exact(b.geometry, 1e-6).all()
     clash = command("-o", tmp_path / "c.gpkg", "--corners", layer, "--crs", "EPSG:4326", *sizes)

@@ -50,7 +50,7 @@ def polygons_of(tmp_path):
     ) -> gpd.GeoDataFrame:
         name = next(names)
         path = write_raster(tmp_path / f"{name}.tif", mask[None], transform=transform, crs=crs, nodata=255)
-        n = cg.vectorize(path, tmp_path / f"{name}.gpkg", outlines=cg.Outlines(**options))
+        n = cg.vectorize(path, tmp_path / f"{name}.gpkg", outlines=cg.Outlines(**options)).n_polygons
         frame = gpd.read_file(tmp_path / f"{name}.gpkg", layer="canopy")
         assert len(frame) == n
         return frame

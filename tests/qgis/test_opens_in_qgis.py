@@ -107,7 +107,7 @@ def three_classes(path: Path) -> Path:
 
 def test_a_vectorized_mask_opens_with_its_classes_titles_tips_and_a_readable_sld(tmp_path):
     mask, out, picture = three_classes(tmp_path / "m.tif"), tmp_path / "m.gpkg", tmp_path / "m.png"
-    n = cg.vectorize(mask, out)
+    n = cg.vectorize(mask, out).n_polygons
     canopy = seen_styled(out, picture)["canopy"]
     assert n > 30
     assert canopy["valid"]

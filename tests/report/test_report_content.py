@@ -24,7 +24,7 @@ from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
-from cropseg_geo.pipeline import report
+from cropseg_geo.pipeline import measure_plots, report
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour, rgb
@@ -78,6 +78,20 @@ def test_the_page_knows_every_statistic_by_the_table_that_describes_them():
     }
     assert units == {"coverage": "%", "coverage_per_day": "%/d", "uniformity_cv": "%", "volume_m3": "m³"}
     assert {shown[name].unit for name in ("n_objects", "exg")} == {""}
+
+
+def test_uncertain_pixels_are_those_of_the_plot_statistics(tmp_path):
+    """Threshold and margin are one thing in both; half of 254 steps lies on the margin around 0.6."""
+    mask = write_raster(tmp_path / "m.tif", np.zeros((1, 40, 50), np.uint8), nodata=255)
+    prob = write_raster(tmp_path / "p.tif", np.full((1, 40, 50), 127, np.uint8), nodata=255)
+    tag(mask, CROPSEG_THRESHOLD="0.6")
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.1, 0.1, 0.3, 0.3)], plot_id=[1])
+    assert measure_plots(mask, plots, prob=prob)["uncertain_fraction"].tolist() == [1.0]
+    with open_mask(mask, prob) as source:
+        assert gather(source, Inputs(), lambda event: None).figures.uncertain_fraction == 1
+    tag(mask, CROPSEG_THRESHOLD="6")
+    with open_mask(mask, prob) as source, pytest.raises(InputError, match="CROPSEG_THRESHOLD is '6'"):
+        gather(source, Inputs(), lambda event: None)
 
 
 def test_a_mask_without_valid_pixels_is_reported_as_such(tmp_path):

@@ -169,7 +169,7 @@ def test_two_runs_that_write_the_same_file_do_not_share_a_draft(tmp_path):
         if not refusals:
             refusals.append(in_another_thread(lambda: cg.vectorize(mask, out)))
 
-    assert cg.vectorize(mask, out, listener=second) == 1
+    assert cg.vectorize(mask, out, listener=second).n_polygons == 1
     assert isinstance(refusals[0], OutputError)
     assert "another run" in refusals[0].message
 

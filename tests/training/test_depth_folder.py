@@ -1,27 +1,38 @@
 """Depth of folders: which files, resumed after a stop, and the command from end to end."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 import typer
 from PIL import Image
+from published_depth import to_published
+from rasterio.errors import NotGeoreferencedWarning
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from cropseg_geo.errors import InputError, OutputError
 from training.commands.depth import depth as depth_command
-from training.depth.folder import IDENTITY, Job, claim_folder, plan_jobs, read_depth, run_jobs, write_depth
+from training.depth.folder import IDENTITY, Job, claim_folder, plan_jobs, run_jobs, write_depth
 from training.depth.network import DepthNet
 from training.depth.sizes import find_size
-from training.depth.weights import to_published
 
 
 def green(image):
     """Stands in for a network: green as depth."""
     return image[..., 1].astype(np.float32)
+
+
+def read_depth(path):
+    """Inverse depth (H, W) of a file that the folder's jobs wrote."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as file:
+            return file.read(1)
 
 
 def nothing():
@@ -141,12 +152,6 @@ def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write"):
         write_depth(tmp_path / "file" / "a.tif", np.ones((3, 4), np.float32))
-
-
-def test_a_damaged_depth_file_is_an_input_error(tmp_path):
-    (tmp_path / "a.tif").write_bytes(b"II*\x00 cut")
-    with pytest.raises(InputError, match="cannot read the depth"):
-        read_depth(tmp_path / "a.tif")
 
 
 def test_the_command_writes_depth_resumes_and_refuses_other_weights(tmp_path):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from published_depth import to_published
 from safetensors.torch import save_file
 
 from cropseg_geo.errors import InputError, ModelError
 from training.depth.network import DepthNet
 from training.depth.sizes import SIZES, DepthSize, find_size
-from training.depth.weights import from_published, load_depth, published_name, to_published
+from training.depth.weights import from_published, load_depth, published_name
 
 TINY = DepthSize("tiny", 16, 4, 2, 8, (4, 6, 8, 10), (0, 1, 2, 3), "Apache-2.0")
 

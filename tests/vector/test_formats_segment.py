@@ -73,4 +73,4 @@ def test_an_unknown_canopy_format_is_refused_before_any_work(field, tmp_path):
 def test_a_geopackage_holds_the_plots_too(tmp_path):
     assert Outputs.named(tmp_path, "f", with_plots=True).plots_layer is None
     kinds = [kind for kind, _ in Outputs.named(tmp_path, "f", with_plots=True, canopy_format="fgb").by_kind]
-    assert kinds == ["mask", "probability", "layers", "plots", "plots"]
+    assert kinds == ["mask", "prob", "layers", "plots_csv", "plots_layer"]

@@ -177,20 +177,6 @@ def write_depth(path: Path, depth: Floats) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_depth(path: Path) -> Floats:
-    """Inverse depth (H, W) float32 of a file that :func:`write_depth` wrote. Raises InputError."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as file:
-                depth: Floats = file.read(1)
-    except (OSError, RasterioError) as err:
-        raise InputError(
-            f"cannot read the depth {path}: {err}", remedy="make it with 'python -m training depth'"
-        ) from err
-    return depth
-
-
 def _write_tiff(path: Path, depth: Floats) -> None:
     height, width = depth.shape
     with warnings.catch_warnings():

@@ -19,7 +19,7 @@ from training.depth.sizes import SIZES, DepthSize, find_size
 
 _LOG = logging.getLogger(__name__)
 
-# Our names → the published ones. One table, read in both directions.
+# Our names → the published ones.
 _RULES = tuple(
     (re.compile(pattern), published)
     for pattern, published in (
@@ -157,12 +157,6 @@ def from_published(
     if wrong:
         raise ModelError(f"{source} has tensors of another shape: {_first_few(wrong)}", remedy=remedy)
     return {own: state[name].float() for name, (own, _) in expected.items()}
-
-
-def to_published(network: DepthNet) -> dict[str, Tensor]:
-    """The network's tensors under published names, with a mask token of zeros, as the originals have one."""
-    state = {published_name(name): tensor for name, tensor in network.state_dict().items()}
-    return {**state, _MASK_TOKEN: torch.zeros(1, network.size.dim)}
 
 
 def published_name(name: str) -> str:

@@ -51,6 +51,11 @@ def class_quantities(read_mask: ReadMask, n_classes: int) -> list[Quantity]:
     return [Quantity(class_name(k), reads(k), NODATA) for k in range(1, n_classes)]
 
 
+def near_threshold(prob: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.bool_]:
+    """Which probabilities are uncertain: within :data:`UNCERTAIN_MARGIN` of the threshold."""
+    return np.asarray(np.abs(prob - np.float32(threshold)) <= UNCERTAIN_MARGIN + _ROUNDING)
+
+
 def probability_quantities(source: MaskSource, read_mask: ReadMask, threshold: float) -> list[Quantity]:
     """Probability of valid pixels, and which of them are uncertain; nothing without probabilities."""
     if source.read_prob(Window(0, 0, 1, 1)) is None:
@@ -68,8 +73,8 @@ def probability_quantities(source: MaskSource, read_mask: ReadMask, threshold: f
 
     def read_uncertain(window: Window) -> npt.NDArray[np.uint8]:
         prob = read_prob(window)
-        is_near = np.abs(prob - np.float32(threshold)) <= UNCERTAIN_MARGIN + _ROUNDING
-        return np.where(np.isnan(prob), np.uint8(NODATA), is_near.astype(np.uint8))
+        is_near = near_threshold(prob, threshold).astype(np.uint8)
+        return np.where(np.isnan(prob), np.uint8(NODATA), is_near)
 
     return [Quantity(PROB, read_prob), Quantity(UNCERTAIN, read_uncertain, NODATA)]
 
