@@ -26,7 +26,7 @@ from cropseg_geo.grid import Window
 GRID_TOLERANCE = 0.005
 """Largest relative error of a projected grid's areas for which grid areas are reported."""
 
-_REMEDY = "assign the CRS of the survey, for example with gdal_edit.py -a_srs EPSG:32633"
+_REMEDY = "assign the CRS of the survey, for example with rio edit-info --crs EPSG:32633 FILE (a GeoTIFF)"
 
 _EARTH_RADIUS_M = 6_371_000.0
 
