@@ -62,7 +62,10 @@ def report(
     """
     final = Path(out)
     kind = _format(final, file_format)
-    with open_mask(mask, prob) as source, drafted(final, overwrite=overwrite, listener=listener) as draft:
+    with (
+        open_mask(mask, prob, listener=listener) as source,
+        drafted(final, overwrite=overwrite, listener=listener) as draft,
+    ):
         content = gather(source, Inputs(raster, plots, series, bands), listener)
         if kind == "html":
             write_text(draft, render_page(content))

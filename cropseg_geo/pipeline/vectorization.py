@@ -68,7 +68,7 @@ def vectorize(
     """
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
-    with open_mask(mask, prob) as source:
+    with open_mask(mask, prob, listener=listener) as source:
         if listed.outline == "contour" and prob is None:
             raise InputError(
                 "contours follow the probability, and none is given", remedy="add the mask's --prob raster"

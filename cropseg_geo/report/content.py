@@ -78,9 +78,7 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
         series, table = read_series(inputs.series, table)
     if table is not None and not table.statistics:
         listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
-    names = mask_classes(mask)
-    highest = int(overview.classes[overview.classes != 255].max(initial=1))
-    classes = _legend(mask, names[: max(highest + 1, len(names) if "CROPSEG_CLASSES" in tags else 0)])
+    classes = _legend(mask, mask_classes(mask))
     figures = count_mask(
         mask, n_classes=len(classes), threshold=_number(tags, "CROPSEG_THRESHOLD", 0.5), listener=listener
     )
