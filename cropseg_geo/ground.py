@@ -18,7 +18,6 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 from pyproj import CRS, Transformer
-from pyproj.enums import TransformDirection
 from pyproj.exceptions import ProjError
 
 from cropseg_geo.errors import InputError
@@ -27,7 +26,9 @@ from cropseg_geo.grid import Window
 GRID_TOLERANCE = 0.005
 """Largest relative error of a projected grid's areas for which grid areas are reported."""
 
-_REMEDY = "assign the CRS of the survey, for example with gdal_edit.py -a_srs EPSG:32633"
+_REMEDY = "assign the CRS of the survey, for example with rio edit-info --crs EPSG:32633 FILE (a GeoTIFF)"
+
+_EARTH_RADIUS_M = 6_371_000.0
 
 _PROBE_M = 10.0
 """Side of the square on which scales are probed: large enough for float64, small enough to be local."""
@@ -74,24 +75,31 @@ class Ground:
 
     @cached_property
     def unit_m(self) -> float:
-        """Metres per unit of a projected CRS (0.3048… for feet)."""
+        """Metres per unit of a projected CRS (0.3048… for feet), radians per unit of a geographic one."""
         return float(self._crs.axis_info[0].unit_conversion_factor)
 
     @cached_property
-    def _to_lonlat(self) -> Transformer:
+    def _geodetic(self) -> CRS:
         geodetic = self._crs.geodetic_crs
         if geodetic is None:
             raise InputError(f"the CRS {self._crs.name!r} has no geodetic base CRS")
+        return geodetic
+
+    @cached_property
+    def _to_geodetic(self) -> Transformer:
         try:
-            return Transformer.from_crs(self._crs, geodetic, always_xy=True)
+            return Transformer.from_crs(self._crs, self._geodetic, always_xy=True)
         except ProjError as err:
             raise InputError(
                 f"nothing leads from {self._crs.name!r} to the Earth: {err}", remedy=_REMEDY
             ) from err
 
     def _lonlat_of(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Coordinates (N, 2) in the CRS → longitude, latitude (N, 2) in degrees."""
-        return np.column_stack(self._to_lonlat.transform(xy[:, 0], xy[:, 1]))
+        """Coordinates (N, 2) in the CRS → longitude from its prime meridian, latitude (N, 2) in degrees."""
+        degrees = math.degrees(
+            self._geodetic.axis_info[0].unit_conversion_factor
+        )  # grads in some old systems
+        return degrees * np.column_stack(self._to_geodetic.transform(xy[:, 0], xy[:, 1]))
 
     @cached_property
     def is_planar(self) -> bool:
@@ -108,18 +116,14 @@ class Ground:
         if geod is None:
             raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid")
         side = math.sqrt(abs(self.transform.determinant))
-        unit = 111_000.0 if self._crs.is_geographic else self.unit_m
+        unit = self.unit_m * (_EARTH_RADIUS_M if self._crs.is_geographic else 1.0)
         half = max(0.5, 0.5 * _PROBE_M / (side * unit))
         col = window.col + window.width / 2
         row = window.row + window.height / 2
         corners = [(-half, -half), (half, -half), (half, half), (-half, half)]
         cross = [(-half, 0.0), (half, 0.0), (0.0, -half), (0.0, half)]
         xy = [self.transform @ (col + dc, row + dr) for dc, dr in corners + cross]
-        if self._crs.is_geographic:
-            lon, lat = np.array(xy).T
-        else:
-            x, y = np.array(xy).T
-            lon, lat = self._to_lonlat.transform(x, y, direction=TransformDirection.FORWARD)
+        lon, lat = self._lonlat_of(np.array(xy)).T
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             raise InputError(
                 f"the raster's corner at {xy[0]} cannot be placed on Earth in {self._crs.name!r}",
@@ -163,11 +167,8 @@ class Ground:
         geod = self._crs.get_geod()
         if geod is None:
             raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid")
-        if self._crs.is_geographic:
-            lonlat = geometries
-        else:
-            step = _PROBE_M / self.unit_m
-            dense = shapely.segmentize(geometries, step)
-            lonlat = shapely.transform(dense, self._lonlat_of)
+        is_straight = self._crs.is_geographic
+        dense = geometries if is_straight else shapely.segmentize(geometries, _PROBE_M / self.unit_m)
+        lonlat = shapely.transform(dense, self._lonlat_of)
         areas = [abs(geod.geometry_area_perimeter(shapely.orient_polygons(g))[0]) for g in np.ravel(lonlat)]
         return np.array(areas, dtype=np.float64).reshape(np.shape(geometries))

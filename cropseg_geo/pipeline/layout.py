@@ -212,7 +212,7 @@ def _with_fieldbook(
 def _snapped(
     shapes: np.ndarray, plane: Plane, mask: str | Path, facts: dict[str, Any], listener: Listener
 ) -> np.ndarray:
-    with open_mask(mask) as source:
+    with open_mask(mask, listener=listener) as source:
         found = snap(shapes, plane, source, source.info.ground)
     if found.note:
         listener(Warned(found.note))

@@ -12,7 +12,6 @@ import geopandas as gpd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted
@@ -23,12 +22,9 @@ from cropseg_geo.plots.options import StatsOptions, parse_groups
 from cropseg_geo.raster.bands import Bands, open_bands, parse_bands
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
-from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.tags import Tag, tags_of
 from cropseg_geo.vector.options import AS_TRACED, Outlines
 from cropseg_geo.vector.trace import trace
-
-_BLOCK_PX = 2048
 
 
 @dataclass(frozen=True)
@@ -172,8 +168,8 @@ def measure_survey(
     listener: Listener,
 ) -> gpd.GeoDataFrame:
     """Statistics of plots on one mask; writes nothing."""
-    with open_mask(mask, companions.prob) as source:
-        ground, classes = source.info.ground, _classes(source)
+    with open_mask(mask, companions.prob, listener=listener) as source:
+        ground, classes = source.info.ground, mask_classes(source)
         layout = read_plots(
             plots,
             ground=ground,
@@ -230,15 +226,3 @@ def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Gro
         raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
     with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground) as heights:
         yield Extras(ortho, heights)
-
-
-def _classes(source: MaskFiles) -> tuple[str, ...]:
-    """Class names by id. A mask that does not name its classes is read once for the highest that it holds."""
-    classes = mask_classes(source)
-    if source.mask.tags().get(Tag.CLASSES):
-        return classes
-    highest = 1
-    for window in Window(0, 0, source.height, source.width).split(_BLOCK_PX):
-        values = source.read_mask(window)
-        highest = max(highest, int(values[values != NODATA].max(initial=0)))
-    return classes[: highest + 1]

@@ -63,7 +63,7 @@ def report(
     listener, final = listener or ignore, Path(out)
     kind = _format(final, file_format)
     with (
-        open_mask(mask, prob) as source,
+        open_mask(mask, prob, listener=listener) as source,
         drafted(final, "report", overwrite=overwrite, listener=listener) as draft,
     ):
         content = gather(source, Inputs(raster, plots, series, bands), listener)

@@ -76,7 +76,7 @@ def vectorize(
     listener = listener or ignore
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
-    with open_mask(mask, prob) as source:
+    with open_mask(mask, prob, listener=listener) as source:
         listed.require_probability(prob)
         ground, layout = source.info.ground, None
         if lacking := shortage(ground.height * ground.width):

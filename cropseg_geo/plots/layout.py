@@ -16,6 +16,7 @@ import pandas as pd
 import shapely
 from pyproj import CRS
 
+from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
@@ -258,6 +259,8 @@ def _onto_raster(
     """Outlines in the raster's CRS; refused if none meets it, with a warning if some do not."""
     series = gpd.GeoSeries(list(geometry), crs=crs)
     moved = series if crs == CRS.from_wkt(ground.crs) else series.to_crs(ground.crs)
+    if note := doubtful_shift(crs, ground):
+        listener(Warned(note))
     geometry = np.asarray(moved.values)
     is_finite = np.isfinite(shapely.bounds(geometry)).all(axis=1)
     geometry[is_finite] = _repaired(geometry[is_finite])

@@ -89,7 +89,7 @@ class _Model:
             found = float(values[wild][0])
             raise InputError(
                 f"{self.path}: holds the value {found:g}, which is neither an elevation nor declared nodata",
-                remedy=f"declare it: gdal_edit.py -a_nodata {found:g} {self.path}",
+                remedy=f"declare it: rio edit-info --nodata {found:g} {self.path}",
             )
         return np.asarray(elevation)
 
@@ -195,7 +195,7 @@ def _unit_m(path: str, dataset: Any) -> float:
     if stated:
         raise InputError(
             f"{path}: elevations are in {stated!r}, an unknown unit",
-            remedy="state it as m or ft: gdal_edit.py -units m FILE",
+            remedy="state it as m or ft: rio edit-info --bidx 1 --units m FILE",
         )
     with rasterio.Env(GTIFF_REPORT_COMPD_CS="YES"), rasterio.open(path) as again:
         crs = CRS.from_wkt(again.crs.to_wkt())
@@ -205,7 +205,7 @@ def _unit_m(path: str, dataset: Any) -> float:
         unit = crs.axis_info[0].unit_name
         raise InputError(
             f"{path}: its CRS counts in {unit}, and whether its elevations do so too is not said",
-            remedy="state their unit: gdal_edit.py -units ft FILE (or -units m)",
+            remedy="state their unit: rio edit-info --bidx 1 --units ft FILE (or -units m)",
         )
     return 1.0
 

@@ -45,16 +45,21 @@ NAMELESS = ("undefined", "gray")
 
 _COLOURS = ("red", "green", "blue")
 
+_LISTED = ("/vsizip", "/vsitar", "/vsigzip", "/vsi7z", "/vsirar", "/vsimem", "zip", "tar", "gzip", "file:")
+"""How paths into archives, memory and this machine's folders start, which cost nothing to list."""
+
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError)
 """What reading a damaged file raises: rasterio's errors, GDAL's own where rasterio lets them through, text in
 no known encoding, numbers that no C type holds."""
 
 
 def gdal_options(path: str) -> dict[str, Any]:
-    """Options to open ``path`` with: sidecar files are looked for beside local files only."""
-    if not is_remote(path):
+    """Options to open ``path`` with: a server's folder is not listed, sidecar files are asked for by name."""
+    if not is_remote(path) or path.startswith(_LISTED):
         return GDAL_OPTIONS
-    return GDAL_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"} | endpoint_options(path)
+    # Nothing lies beside a query, and a server may answer a longer one with the raster again.
+    listing = "EMPTY_DIR" if "?" in path else "TRUE"
+    return GDAL_OPTIONS | {"GDAL_DISABLE_READDIR_ON_OPEN": listing} | endpoint_options(path)
 
 
 @contextmanager
@@ -263,6 +268,8 @@ def _light_nm(dataset: Any, band: int) -> float | None:
 
 def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:
     """Name, size and time of the raster's other files: a VRT's sources, a mask beside it."""
+    if is_remote(path):  # a server would be asked for dozens of names
+        return ()
     others = [Path(name) for name in sorted(dataset.files) if name != path]
     stats = [(other.name, other.stat()) for other in others if other.is_file()]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

@@ -62,7 +62,7 @@ def require_georeference(path: str, dataset: Any) -> None:
     if dataset.crs is None:
         raise InputError(
             f"{path}: has no coordinate reference system (CRS), so neither its GSD nor areas are known",
-            remedy="assign the one it was made in, for example: gdal_edit.py -a_srs EPSG:32633 FILE",
+            remedy=f"assign the one it was made in, for example: {_assigning(path, dataset.driver)}",
         )
     transform = dataset.transform
     if transform.is_identity or transform.is_degenerate or not _is_placed(dataset):
@@ -75,6 +75,13 @@ def require_georeference(path: str, dataset: Any) -> None:
             f"{path}: its geotransform holds {tuple(transform)[:6]}, which is no place on Earth",
             remedy="export it again with georeferencing",
         )
+
+
+def _assigning(path: str, driver: str) -> str:
+    if driver == "GTiff":
+        return "rio edit-info --crs EPSG:32633 FILE"
+    # rio, too, would write this file, but delete the world file beside a JPEG.
+    return f"save a text file {path}.aux.xml with <PAMDataset><SRS>EPSG:32633</SRS></PAMDataset>"
 
 
 def _is_placed(dataset: Any) -> bool:

@@ -79,9 +79,7 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
         series, table = read_series(inputs.series, table)
     if table is not None and not table.statistics:
         listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
-    names = mask_classes(mask)
-    highest = int(overview.classes[overview.classes != 255].max(initial=1))
-    classes = _legend(mask, names[: max(highest + 1, len(names) if Tag.CLASSES in tags else 0)])
+    classes = _legend(mask, mask_classes(mask))
     figures = count_mask(mask, n_classes=len(classes), listener=listener)
     gsd_m = mask.info.ground.gsd_m if inputs.raster is None else inspect_raster(inputs.raster).ground.gsd_m
     notes = quality_notes(figures, tags, _card(tags), table, gsd_m=gsd_m)

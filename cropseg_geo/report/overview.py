@@ -99,12 +99,9 @@ def read_overview(
     height, width = max(1, round(info.height / step)), max(1, round(info.width / step))
     transform = info.transform @ Affine.scale(info.width / width, info.height / height)
     ground = Ground(transform, info.crs, height, width)
-    try:
-        classes = mask.mask.read(1, out_shape=(height, width), resampling=Resampling.mode)
-    except RasterioError as err:
-        raise ReadError(f"{info.path}: cannot be read ({err.__cause__ or err})") from err
+    classes = mask.read_reduced(height, width)
     photo = None if raster is None else _read_photo(inspect_raster(raster), ground, bands)
-    return Overview(ground, np.asarray(classes, np.uint8), photo)
+    return Overview(ground, classes, photo)
 
 
 def _read_photo(info: RasterInfo, ground: Ground, bands: tuple[int, ...] | None) -> npt.NDArray[np.uint8]:

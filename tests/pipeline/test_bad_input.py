@@ -51,7 +51,18 @@ def refusal(kind: type[CropsegError], raster, out: Path, **options) -> CropsegEr
 def test_no_crs(tmp_path):
     err = refusal(InputError, write_raster(tmp_path / "a.tif", scene(50, 50), crs=None), tmp_path / "out")
     assert "has no coordinate reference system" in err.message
-    assert "gdal_edit.py -a_srs" in err.remedy
+    assert "rio edit-info --crs EPSG:32633 FILE" in err.remedy
+
+
+def test_the_remedy_for_an_image_without_a_crs_places_it(tmp_path):
+    path = write_raster(tmp_path / "a.png", scene(50, 50), crs=None, driver="PNG", worldfile="YES")
+    (tmp_path / "a.png.aux.xml").unlink(missing_ok=True)
+    remedy = refusal(InputError, path, tmp_path / "out").remedy
+    assert f"{path}.aux.xml" in remedy
+    (tmp_path / "a.png.aux.xml").write_text(remedy[remedy.index("<PAM") :])
+    with rasterio.open(path) as dataset:
+        assert dataset.crs == rasterio.CRS.from_epsg(32633)
+        assert not dataset.transform.is_identity
 
 
 def test_a_raster_that_is_not_rectified(tmp_path):

@@ -140,5 +140,5 @@ def test_an_undeclared_nodata_value_is_named_with_the_command_that_declares_it(m
     surface = models.surface.copy()
     surface[0, 3, 3] = -32767
     dsm = write_raster(tmp_path / "s.tif", surface, gsd=0.1)
-    with pytest.raises(InputError, match=r"gdal_edit\.py -a_nodata -32767"):
+    with pytest.raises(InputError, match=r"rio edit-info --nodata -32767"):
         read(dsm, dtm)

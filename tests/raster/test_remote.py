@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from rasters import scene, write_raster
 
 from cropseg_geo.errors import InputError
@@ -15,53 +18,33 @@ from cropseg_geo.grid import Window
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.source import GdalSource, close_handle
 
-
-class RangeHandler(BaseHTTPRequestHandler):
-    """Serves the files of ``folder``, whole or by range."""
-
-    folder = Path()
-
-    def do_HEAD(self):
-        self._answer(send_body=False)
-
-    def do_GET(self):
-        self._answer(send_body=True)
-
-    def _answer(self, *, send_body: bool) -> None:
-        path = self.folder / self.path.lstrip("/")
-        if not path.is_file():
-            self.send_error(404)
-            return
-        data, wanted = path.read_bytes(), self.headers.get("Range")
-        first, last = 0, len(data) - 1
-        if wanted:
-            start, _, stop = wanted.removeprefix("bytes=").partition("-")
-            first, last = int(start), min(last, int(stop or last))
-        body = data[first : last + 1]
-        self.send_response(206 if wanted else 200)
-        self.send_header("Accept-Ranges", "bytes")
-        if wanted:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(data)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if send_body:
-            self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+SERVER = Path(__file__).with_name("range_server.py")
 
 
 @pytest.fixture
-def address(tmp_path):
-    handler = type("Handler", (RangeHandler,), {"folder": tmp_path})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+def address(tmp_path, tmp_path_factory):
+    log = tmp_path_factory.mktemp("log") / "asked.txt"
+    server = subprocess.Popen(
+        [sys.executable, SERVER, tmp_path, log], stdout=subprocess.PIPE, encoding="ascii"
+    )
+    yield Address(f"http://127.0.0.1:{server.stdout.readline().strip()}", log)
     close_handle()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    server.kill()
+    server.communicate()
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the server is, and its record of the names that it was asked for."""
+
+    url: str
+    log: Path
+
+    def __str__(self) -> str:
+        return self.url
+
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines()
 
 
 @pytest.mark.parametrize("prefix", ["/vsicurl/", ""], ids=["vsicurl", "plain address"])
@@ -77,3 +60,54 @@ def test_a_raster_behind_an_address_reads_like_a_file(tmp_path, address, prefix)
 def test_an_address_that_holds_nothing_is_refused(address):
     with pytest.raises(InputError, match="not a raster that can be read"):
         inspect_raster(f"/vsicurl/{address}/nothing.tif")
+
+
+def masked(folder: Path) -> np.ndarray:
+    """Writes ``field.tif`` with its mask beside it, in ``field.tif.msk``; returns the mask."""
+    valid = np.ones((90, 120), dtype=bool)
+    valid[:40, :50] = False
+    write_raster(folder / "field.tif", scene(90, 120))
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(folder / "field.tif", "r+") as dataset:
+        dataset.write_mask(valid)
+    assert (folder / "field.tif.msk").is_file()
+    return valid
+
+
+def validity(path: str) -> np.ndarray:
+    return GdalSource(inspect_raster(path), (1, 2, 3), (90, 120)).read_valid(Window(0, 0, 90, 120))
+
+
+def test_a_mask_beside_a_raster_counts_behind_an_address_and_no_folder_is_listed(tmp_path, address):
+    valid = masked(tmp_path)
+    np.testing.assert_array_equal(validity(f"{address}/field.tif"), valid)
+    assert "" not in address.asked()
+    assert len(address.asked()) < 30
+
+
+def test_nothing_is_looked_for_beside_a_query(tmp_path, address):
+    masked(tmp_path)
+    assert validity(f"{address}/field.tif?token=1").all()
+    assert set(address.asked()) == {"field.tif"}
+
+
+@pytest.mark.parametrize("form", ["/vsizip/{0}/field.tif", "zip://{0}!field.tif"])
+def test_a_mask_beside_a_raster_counts_in_an_archive(tmp_path, form):
+    valid = masked(tmp_path)
+    with zipfile.ZipFile(tmp_path / "field.zip", "w") as archive:
+        for name in ("field.tif", "field.tif.msk"):
+            archive.write(tmp_path / name, name)
+    np.testing.assert_array_equal(validity(form.format(tmp_path / "field.zip")), valid)
+    close_handle()
+
+
+@pytest.mark.parametrize("place", ["zip", "address"])
+def test_an_image_is_placed_by_the_files_beside_it(tmp_path, address, place):
+    write_raster(tmp_path / "field.png", scene(90, 120), driver="PNG", worldfile="YES")
+    names = ["field.png", "field.png.aux.xml", "field.wld"]
+    expected = inspect_raster(tmp_path / "field.png")
+    with zipfile.ZipFile(tmp_path / "field.zip", "w") as archive:
+        for name in names:
+            archive.write(tmp_path / name, name)
+    remote = f"/vsizip/{tmp_path}/field.zip" if place == "zip" else address
+    found = inspect_raster(f"{remote}/field.png")
+    assert (found.crs, found.transform) == (expected.crs, expected.transform)
