@@ -20,8 +20,9 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from training.data import UNKNOWN
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
-from training.sources.masks import open_mask, read_mask, to_vegetation, white_means_unknown
+from training.sources.masks import open_mask, read_mask, to_vegetation
 from training.sources.pictures import SUFFIXES, is_turned, open_picture, same_place, shape_of
+from training.sources.white import white_means_unknown
 from training.sources.windows import SIDE_PX, cut, cut_enough, how_many, thin
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "rgb")
@@ -72,7 +73,7 @@ def prepare_pairs(
     name, licence
         Of the dataset.
     listener
-        Told if not all that is labelled is used.
+        Told what 255 in the masks was taken for, and if not all that is labelled is used.
     on_piece
         Called after each piece.
 
@@ -86,7 +87,7 @@ def prepare_pairs(
     origin = Origin("pairs", name, licence, tuple(path for pair in pairs for path in (pair.image, pair.mask)))
     shapes = require_fitting(pairs)
     _refuse_copies(pairs)
-    white_is_unknown = white_means_unknown((pair.mask, shapes[pair.key]) for pair in pairs)
+    white_is_unknown = white_means_unknown(((pair.mask, shapes[pair.key]) for pair in pairs), listener)
     pieces = _pieces(pairs, shapes, listener, white_is_unknown=white_is_unknown)
     return write_dataset(target, origin, pieces, on_piece=on_piece)
 

@@ -71,10 +71,7 @@ class RasterPicture:
             bands = _rgb_bands(self.path, dataset)
             values = dataset.read(bands, window=region)
             if "palette" in _colours(dataset):
-                table = np.zeros((256, 3), dtype=np.uint8)
-                for index, colour in dataset.colormap(1).items():
-                    table[index] = colour[:3]
-                return table[values[0]], valid
+                return palette_of(dataset)[values[0]], valid
         return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
 
 
@@ -171,6 +168,15 @@ def opened_raster(path: Path) -> Iterator[Any]:
             raise InputError(
                 f"{path}: cannot be read ({err.__cause__ or err})", remedy="copy or export the file again"
             ) from err
+
+
+def palette_of(dataset: Any) -> Pixels:
+    """Colours (256, 3) of an 8-bit rasterio dataset's indexes; black for those without one."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    for index, colour in dataset.colormap(1).items():
+        if index < len(table):
+            table[index] = colour[:3]
+    return table
 
 
 def _colours(dataset: Any) -> list[str]:
