@@ -333,16 +333,16 @@ def test_labels_of_a_soybean_trial_agree_with_its_mask(with_dtm):
 
         reproject(
             file.read(1), truth, src_transform=file.transform, src_crs=file.crs,
-            dst_transform=survey.source.transform, dst_crs=file.crs, src_nodata=255, dst_nodata=255,
+            dst_transform=survey.ortho.source.transform, dst_crs=file.crs, src_nodata=255, dst_nodata=255,
         )  # fmt: skip
     truth[~valid] = UNKNOWN
-    sizes = Sizes.on_ground(gsd_m=survey.ortho.ground.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
+    sizes = Sizes.on_ground(gsd_m=survey.ortho.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
     found = {
         colour: label_tile(image, height, sizes=sizes, valid=valid, soil=survey.soil, colour=colour)
         for colour in (False, True)
     }
     plain, sharp = (scores(found[colour].label, truth) for colour in (False, True))
-    alone = scores(depth_only(image, height, gsd_m=survey.ortho.ground.gsd_m), truth)
+    alone = scores(depth_only(image, height, gsd_m=survey.ortho.gsd_m), truth)
     print(f"soybean, DTM {with_dtm}: height {np.round(plain, 3)}, with colour {np.round(sharp, 3)}")
     print(f"  depth alone {np.round(alone, 3)}, {found[True].verdict}")
     assert plain[0] > 0.6
