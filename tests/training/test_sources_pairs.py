@@ -19,7 +19,8 @@ from cropseg_geo.grid import Window
 from training.data import MANIFEST, UNKNOWN, read_image, read_vegetation
 from training.sources import windows
 from training.sources.dataset import Origin, Piece, name_of, read_dataset, write_dataset
-from training.sources.pairs import find_pairs, groups_of, prepare_pairs
+from training.sources.finding import find_pairs
+from training.sources.pairs import groups_of, prepare_pairs
 from training.sources.split import Labels, hold_out
 from training.sources.windows import ENOUGH, cut, cut_enough, thin
 
@@ -339,6 +340,63 @@ def test_names_that_differ_in_case_or_in_how_unicode_writes_them_are_one(folder)
     assert [pair.key for pair in find_pairs(folder)] == ["dji_1", composed.lower()]
 
 
+def test_a_mask_that_carries_no_turn_beside_a_picture_that_does_is_told(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        path = folder / "images" / f"{name}.jpg"
+        Image.open(path).save(path, exif=exif)
+    notes = []
+    prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert len(notes) == 1
+    assert notes[0].startswith("2 pictures are turned as their EXIF says, and their masks have no such mark")
+
+
+def layout(folder, *parts):
+    for part in parts:
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
+        (folder / part).touch()
+
+
+def test_folders_for_training_and_validation_are_found_one_level_down(folder):
+    layout(folder, "train/images/a.jpg", "train/masks/a.png", "val/images/a.jpg", "val/masks/a.png")
+    pairs = find_pairs(folder)
+    layout(folder, "test/images/b.jpg")  # without masks: nothing to learn from
+    notes = []
+    assert find_pairs(folder, notes.append) == pairs
+    assert "b.jpg" in notes[0]
+    assert [pair.key for pair in pairs] == ["train/a", "val/a"]
+    assert pairs[1].mask == folder / "val/masks/a.png"
+    assert set(groups_of([pair.key for pair in pairs]).values()) == {"train", "val"}
+
+
+def test_the_folders_of_pascal_voc_are_found(folder):
+    layout(folder, "JPEGImages/a.jpg", "SegmentationClass/a.png")
+    assert [pair.key for pair in find_pairs(folder)] == ["a"]
+
+
+def test_an_empty_folder_of_masks_does_not_hide_a_full_one(folder):
+    layout(folder, "images/a.jpg", "labels/a.png")
+    (folder / "masks").mkdir()
+    assert [pair.mask.parent.name for pair in find_pairs(folder)] == ["labels"]
+
+
+def test_files_outside_of_the_two_folders_are_told(folder):
+    layout(folder, "images/a.jpg", "masks/a.png", "extra.jpg", "extra_mask.png")
+    notes = []
+    assert [pair.key for pair in find_pairs(folder, notes.append)] == ["a"]
+    assert notes[0].startswith("2 files are left out")
+    assert "extra.jpg" in notes[0]
+
+
+def test_a_mask_of_its_pictures_name_beside_it_is_to_be_renamed_not_taken_out(folder):
+    layout(folder, "a0.jpg", "a0.png")
+    with pytest.raises(InputError, match="have one name") as caught:
+        find_pairs(folder)
+    assert "rename it a0_mask.png" in caught.value.remedy
+
+
 def test_pictures_that_are_left_out_are_told(folder, tmp_path, monkeypatch):
     for index in range(6):
         save_pair(folder, f"p{index}", seed=index)
@@ -419,7 +477,8 @@ def test_sources_say_where_a_dataset_comes_from(folder, tmp_path):
     assert sources["held_out"] in (["a"], ["b"])
     assert sources["gsd_m"] is None
     with (tmp_path / "data" / MANIFEST).open() as file:
-        assert [row["source"] for row in csv.DictReader(file)] == ["a.jpg, a.png, b.jpg and 1 more files"] * 2
+        assert [row["source"] for row in csv.DictReader(file)] == ["a.jpg", "b.jpg"]
+    assert sources["source"] == "a.jpg, b.jpg"
 
 
 def test_files_without_a_partner_are_named(folder, tmp_path):

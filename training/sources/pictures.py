@@ -110,15 +110,16 @@ def shape_of(path: Path) -> tuple[int, int]:
         with opened_raster(path) as dataset:
             return (dataset.height, dataset.width)
     with decoding(path) as image:
-        return image.size if _lies_on_its_side(image) else (image.height, image.width)
+        is_turned = image.getexif().get(_ORIENTATION, 1) >= _ON_ITS_SIDE
+        return image.size if is_turned else (image.height, image.width)
 
 
-def is_turned(path: Path) -> bool:
-    """Whether rows and columns are swapped for viewers, as its EXIF says. Raises InputError."""
+def orientation_of(path: Path) -> int:
+    """How viewers turn or mirror a picture, as its EXIF says: 1, not at all, to 8. Raises InputError."""
     if path.suffix.lower() in RASTER_SUFFIXES:
-        return False
+        return 1
     with decoding(path) as image:
-        return _lies_on_its_side(image)
+        return int(image.getexif().get(_ORIENTATION, 1))
 
 
 def same_place(picture: Path, mask: Path) -> bool:
@@ -133,11 +134,8 @@ def same_place(picture: Path, mask: Path) -> bool:
     return bool(np.abs(shifts).max() < 0.5)
 
 
-def _lies_on_its_side(image: Image.Image) -> bool:
-    return bool(image.getexif().get(_ORIENTATION, 1) >= 5)
-
-
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap rows and columns
+_ORIENTATION = 0x0112  # EXIF tag
+_ON_ITS_SIDE = 5  # orientations from here on swap rows and columns
 
 
 @contextmanager
