@@ -216,12 +216,17 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
         )
     with counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)
-    _describe(dataset)
+    sheet = _describe(dataset, job)
     with status_line() as on_step:
         tuned = tune(dataset, job.out, job.run_folder, plan, name=job.model_name, on_step=on_step)
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
+    if after <= before:
+        note(
+            f"no better than {start.name} on what was held out: look at the labels ({sheet}), or train "
+            f"longer (these were --steps {plan.steps}), before you use it"
+        )
     _tell_of_onnx(job)
     command = shlex.join(("cropseg", "segment", str(job.example), "--model", str(job.out)))
     typer.echo(f"use it: {command}")
@@ -235,12 +240,21 @@ def _tell_of_onnx(job: _Job) -> None:
     typer.echo(f"it needs torch; for CPUs without it, and for the QGIS plugin: {command}")
 
 
-def _describe(dataset: Dataset) -> None:
+def _describe(dataset: Dataset, job: _Job) -> Path:
+    """Say what is learned from, and what is doubtful about it; returns where its labels can be looked at."""
+    from training.sources.card import in_words
+    from training.sources.doubts import SHEET, look_at
+
     labels = dataset.labels
     gsd = f", {dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else ""
     unknown = labels.unknown / (labels.known + labels.unknown)
     typer.echo(
-        f"{dataset.folder}: {dataset.pictures} pictures{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
-        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown; "
-        f"{len(dataset.held_out)} groups held out"
+        f"{dataset.folder}: {in_words(dataset)}{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
+        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown"
     )
+    sheet = job.run_folder / SHEET
+    doubted = look_at(dataset, sheet)
+    typer.echo(f"look at the labels: {sheet}")
+    if doubted:
+        note(f"{doubted}. Stop here (Ctrl-C) unless {sheet} shows that they are right")
+    return sheet
