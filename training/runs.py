@@ -16,6 +16,7 @@ import torch
 from lightning.fabric import Fabric
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.files import replace_file
 from training.data import Pair, manifest_digest
 from training.recipe import Recipe
 from training.start import start_digest
@@ -124,6 +125,4 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
         "lightning": lightning.__version__,
     }
     document = {"recipe": json.loads(recipe.to_json()), **data, "versions": versions}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    replace_file(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())

@@ -576,6 +576,13 @@ def test_masks_of_one_class_are_refused(folder, tmp_path, value, match):
         prepare(folder, tmp_path / "data")
 
 
+def test_the_numbers_of_masks_without_background_are_named(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(picture()[1].astype(np.uint8) + 1))
+    with pytest.raises(InputError, match="no mask holds 0, only 1, 2: every labelled pixel is vegetation"):
+        prepare(folder, tmp_path / "data")
+
+
 def test_what_is_held_out_is_near_a_fifth_and_like_the_whole():
     rng = np.random.default_rng(1)
     groups = {f"g{n}": Labels(*(int(v) for v in rng.integers(100, 1000, 2))) for n in range(30)}

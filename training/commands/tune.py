@@ -222,7 +222,7 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
-    if after <= before:
+    if round(100 * after, 1) <= round(100 * before, 1):
         note(
             f"no better than {start.name} on what was held out: look at the labels ({sheet}), or train "
             f"longer (these were --steps {plan.steps}), before you use it"

@@ -10,15 +10,14 @@ import numpy as np
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from training.data import MANIFEST
+from cropseg_geo.model.files import replace_file
+from training.data import MANIFEST, write_manifest
 from training.labels.colour import Pixels
 from training.labels.folder import (
     SHEET,
     Provenance,
     Tile,
     claim,
-    write_file,
-    write_manifest,
     write_pair,
     write_verdicts,
 )
@@ -117,7 +116,7 @@ def label_orthomosaic(
     outcome = Labelled(out_folder, tuple(tiles))
     title = f"{provenance.dataset} · {survey.ortho.info.stem}"
     write_verdicts(out_folder, outcome.tiles)
-    write_file(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
+    replace_file(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
     write_manifest(out_folder, [row for tile, row in zip(tiles, rows, strict=True) if tile.kept])
     return outcome
 

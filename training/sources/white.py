@@ -60,11 +60,12 @@ def white_means_unknown(
     Raises
     ------
     InputError
-        If a mask cannot be read or holds no class numbers; if 255 has soft edges, stands beside numbers
-        above it, or is vegetation in some masks and 1 in others.
+        If a mask cannot be read or holds no class numbers; if none holds 0; if 255 has soft edges, stands
+        beside numbers above it, or is vegetation in some masks and 1 in others.
     """
     # No shortcut at the first other value: every file is read before any work starts.
     seen = [_look(path, shape) for path, shape in masks]
+    _refuse_without_background(seen)
     white = [one for one in seen if one.has_white]
     if not white:
         return True
@@ -103,6 +104,17 @@ def _solid(part: MaskValues) -> Bool:
     """Where the eight neighbours have a pixel's value."""
     low, high = (find(part.values, size=3) for find in (ndimage.minimum_filter, ndimage.maximum_filter))
     return np.asarray(low == high)
+
+
+def _refuse_without_background(seen: Sequence[_Seen]) -> None:
+    """Name the numbers of masks that lack 0; masks of colours hold none."""
+    numbers = np.any([one.values for one in seen], axis=0)
+    if all(one.values.any() for one in seen) and not numbers[0]:
+        found = np.flatnonzero(numbers[:WHITE]).tolist() or [WHITE]
+        raise InputError(
+            f"no mask holds 0, only {_listed(found)}: every labelled pixel is vegetation",
+            remedy="save the background as 0 in all masks, whatever its number is now",
+        )
 
 
 def _refuse_soft(soft: Sequence[_Seen], n_masks: int) -> None:
