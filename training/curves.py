@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from cropseg_geo.model.files import replace_file
+
 _WIDTH, _HEIGHT, _RIM = 760, 300, 48
 _LOSS, _MIOU, _INK = "#b5651d", "#2e8b57", "#555"
 
@@ -31,9 +33,7 @@ def draw_curves(log: Path, target: Path) -> None:
         _text(_WIDTH / 2, _HEIGHT - 10, f"{steps} steps", _INK, "middle"),
         "</svg>",
     ]
-    part = target.with_suffix(".part")
-    part.write_text("\n".join(parts) + "\n", encoding="utf-8")
-    part.replace(target)
+    replace_file(target, ("\n".join(parts) + "\n").encode())
 
 
 def _place(x: float, y: float) -> tuple[float, float]:

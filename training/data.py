@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.files import replace_file
 
 MANIFEST = "manifest_pairs.csv"
 COLUMNS = (
@@ -104,15 +106,13 @@ def read_pairs(root: Path, *, split: str) -> tuple[Pair, ...]:
 def write_manifest(
     folder: Path, rows: Iterable[Mapping[str, str]], *, columns: Sequence[str] = COLUMNS
 ) -> Path:
-    """Write a manifest below ``folder``, whole or not at all; what a row lacks stays empty."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, part = folder / MANIFEST, folder / f"{MANIFEST}.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
-    return path
+    """Write a manifest below ``folder``; what a row lacks stays empty. Raises OutputError."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(folder / MANIFEST, text.getvalue().encode())
+    return folder / MANIFEST
 
 
 def by_dataset(pairs: Sequence[Pair]) -> dict[str, tuple[Pair, ...]]:

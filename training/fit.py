@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from cropseg_geo.model.files import replace_file
 from training.batches import Batch, batches_from
 from training.curves import draw_curves
 from training.data import CERTAIN, UNKNOWN, Pair, held_out
@@ -211,9 +212,7 @@ def _forget_after(run: Path, step: int) -> None:
     # A run that was killed while writing leaves half a line.
     kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
     if kept != lines:
-        part = log.with_suffix(".part")
-        part.write_text("".join(kept), encoding="utf-8")
-        part.replace(log)
+        replace_file(log, "".join(kept).encode())
 
 
 def _log(run: Path, entry: dict[str, float]) -> None:

@@ -6,7 +6,7 @@ import csv
 import json
 import pickle  # nosec B403 # only for the name of its error
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from lightning.fabric import Fabric
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.files import replace_file
 from training.data import Pair, manifest_digest
 from training.recipe import Recipe
 from training.start import start_digest
@@ -60,9 +61,9 @@ def require_run_of(recipe: Recipe, run: Path) -> None:
     """Raise InputError unless the folder's run is one of this recipe, whatever its data."""
     path = run / RECORD
     found = _read_record(path) if path.is_file() else {}
-    if not _same_training(found, recipe):
+    if changed := _changed_training(found, recipe):
         raise InputError(
-            f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now",
+            f"{run} holds a model, but not of the recipe {recipe.name!r} as it is now: {'; '.join(changed)}",
             remedy="move the folder away to train it again",
         )
 
@@ -77,11 +78,20 @@ def _read_record(path: Path) -> dict[str, Any]:
         ) from err
 
 
-def _same_training(found: Mapping[str, Any], recipe: Recipe) -> bool:
-    recorded = found.get("recipe", {})
-    wanted = recipe.training
+def _changed_training(found: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """What differs from a recorded recipe, with both values."""
     # What else it records was not read: a name's version, the finish of the model that came of it.
-    return {name: recorded.get(name) for name in wanted} == wanted
+    recorded = {name: value for name, value in found.get("recipe", {}).items() if name in recipe.training}
+    return list(_changes(recorded, recipe.training))
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in sorted(before.keys() | now.keys()):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from (f"{name}.{change}" for change in _changes(old, new))
+        elif old != new:
+            yield f"{name} was {old}, is {new}"
 
 
 def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
@@ -94,9 +104,14 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
     data = {"data": manifest_digest(pairs), "pairs": len(pairs), "start": start_digest(recipe)}
     if path.is_file():
         found = _read_record(path)
-        if {key: found.get(key) for key in data} != data or not _same_training(found, recipe):
+        changed = _changed_training(found, recipe)
+        if (found.get("data"), found.get("pairs")) != (data["data"], data["pairs"]):
+            changed.append(f"it was of other data ({found.get('pairs')} pictures, now {len(pairs)})")
+        if found.get("start") != data["start"]:
+            changed.append("it went on from another model")
+        if changed:
             raise InputError(
-                f"{places.run} holds a run of another recipe, of other data, or from another model",
+                f"{places.run} holds another run: {'; '.join(changed)}",
                 remedy="give another folder with --run, or delete this one",
             )
         return
@@ -110,6 +125,4 @@ def describe_run(recipe: Recipe, pairs: Sequence[Pair], places: Places) -> None:
         "lightning": lightning.__version__,
     }
     document = {"recipe": json.loads(recipe.to_json()), **data, "versions": versions}
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
+    replace_file(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())

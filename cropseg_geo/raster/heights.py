@@ -37,7 +37,7 @@ _UNITS_M = {
 }  # fmt: skip
 """Metres per unit, by the names that files use."""
 
-_LOWEST_M, _HIGHEST_M = -1_000.0, 10_000.0
+LOWEST_M, HIGHEST_M = -1_000.0, 10_000.0
 """No field lies outside; a value that does is a mark for nodata that the file does not declare."""
 
 
@@ -84,7 +84,7 @@ class _Model:
         except GDAL_ERRORS as err:
             raise ReadError(f"{self.path}: {window} cannot be read ({err.__cause__ or err})") from err
         elevation = values.astype(np.float64) * self.unit_m
-        wild = (elevation < _LOWEST_M) | (elevation > _HIGHEST_M)
+        wild = (elevation < LOWEST_M) | (elevation > HIGHEST_M)
         if wild.any():
             found = float(values[wild][0])
             raise InputError(
@@ -155,7 +155,7 @@ def _open_model(path: str, ground: Ground) -> Iterator[_Model]:
     # by bounding boxes, which blurs rotated grids.
     scale = min(1.0, info.ground.gsd_m / ground.gsd_m)
     with opened(path) as dataset:
-        unit_m = _unit_m(path, dataset)
+        unit_m = metres_per_unit(path, dataset)
         _require_overlap(path, info.ground, ground)
         if (dataset.scales[0], dataset.offsets[0]) != (1.0, 0.0):
             raise InputError(
@@ -187,8 +187,14 @@ def _warp_options(dataset: Any, ground: Ground) -> dict[str, Any]:
     return options
 
 
-def _unit_m(path: str, dataset: Any) -> float:
-    """Metres per unit of elevation: as the band says, else as a compound CRS says, else metres."""
+def metres_per_unit(path: str, dataset: Any) -> float:
+    """Metres per unit of elevation: as the band says, else as a compound CRS says, else 1.
+
+    Raises
+    ------
+    InputError
+        If the unit is unknown, or may be that of a CRS in feet.
+    """
     stated = (dataset.units[0] or "").strip().casefold()
     if stated in _UNITS_M:
         return _UNITS_M[stated]

@@ -151,7 +151,7 @@ def test_two_devices_share_every_batch_and_the_run_goes_on_with_one(root, tmp_pa
     assert fit(RECIPE, pairs, places, workers=0, device="cpu") == shared
     with pytest.raises(InputError, match="cannot be shared out to 3 devices"):
         fit(RECIPE, pairs, places, workers=0, device="cpu", devices=3)
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match="another run"):
         fit(replace(RECIPE, seed=1), pairs, places, workers=0, device="cpu", devices=2)
 
 
@@ -189,8 +189,17 @@ def test_a_run_says_what_it_was_trained_on(root, whole):
 
 
 def test_a_folder_of_another_run_is_refused(root, whole):
-    with pytest.raises(InputError, match="another recipe"):
+    with pytest.raises(InputError, match=r"holds another run: seed was \d+, is 1\n"):
         train(root, whole.parent, recipe=replace(RECIPE, seed=1))
+    nested = replace(RECIPE, augmentation=replace(RECIPE.augmentation, crop_px=96))
+    with pytest.raises(InputError, match=r"run: augmentation\.crop_px was \d+, is 96\n"):
+        train(root, whole.parent, recipe=nested)
+
+
+def test_a_run_of_other_pictures_says_so(root, whole):
+    pairs = read_pairs(root, split="train")
+    with pytest.raises(InputError, match=f"it was of other data \\({len(pairs)} pictures, now 1\\)"):
+        fit(RECIPE, pairs[:1], Places(root, whole.parent), workers=0, device="cpu")
 
 
 def test_a_damaged_checkpoint_is_named_with_what_to_do(root, whole, tmp_path):

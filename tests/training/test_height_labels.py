@@ -16,7 +16,7 @@ from training.data import default_data_root
 from training.labels import depth_only
 from training.labels.clean import UNKNOWN, clean_label, near_outline, remove_small
 from training.labels.colour import refine_with_colour
-from training.labels.height import inspect_heights, metres_per_unit, read_onto, read_window, require_overlap
+from training.labels.height import inspect_heights, read_onto, read_window, require_overlap
 from training.labels.label import Sizes, label_tile
 from training.labels.survey import open_survey
 from training.labels.threshold import (
@@ -110,7 +110,16 @@ def test_feet_become_metres_and_unknown_units_are_refused(tmp_path):
     with rasterio.open(path, "r+") as dataset:
         dataset.units = ("fathom",)
     with pytest.raises(InputError, match="fathom"):
-        metres_per_unit(path)
+        inspect_heights(path)
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("cm", 1.0), ("mm", 0.1), ("us-ft", 100 * 1200 / 3937)])
+def test_units_of_heights_are_those_that_plots_know(tmp_path, unit, metres):
+    path = write_raster(tmp_path / "d.tif", np.full((1, 8, 8), 100.0, np.float32), gsd=0.05)
+    with rasterio.open(path, "r+") as dataset:
+        dataset.units = (unit,)
+    heights = read_window(inspect_heights(path), Window(0, 0, 8, 8)).values
+    np.testing.assert_allclose(heights, metres, rtol=1e-6)
 
 
 def test_height_models_that_cannot_show_plants_are_refused(tmp_path):
@@ -333,16 +342,16 @@ def test_labels_of_a_soybean_trial_agree_with_its_mask(with_dtm):
 
         reproject(
             file.read(1), truth, src_transform=file.transform, src_crs=file.crs,
-            dst_transform=survey.source.transform, dst_crs=file.crs, src_nodata=255, dst_nodata=255,
+            dst_transform=survey.ortho.source.transform, dst_crs=file.crs, src_nodata=255, dst_nodata=255,
         )  # fmt: skip
     truth[~valid] = UNKNOWN
-    sizes = Sizes.on_ground(gsd_m=survey.ortho.ground.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
+    sizes = Sizes.on_ground(gsd_m=survey.ortho.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
     found = {
         colour: label_tile(image, height, sizes=sizes, valid=valid, soil=survey.soil, colour=colour)
         for colour in (False, True)
     }
     plain, sharp = (scores(found[colour].label, truth) for colour in (False, True))
-    alone = scores(depth_only(image, height, gsd_m=survey.ortho.ground.gsd_m), truth)
+    alone = scores(depth_only(image, height, gsd_m=survey.ortho.gsd_m), truth)
     print(f"soybean, DTM {with_dtm}: height {np.round(plain, 3)}, with colour {np.round(sharp, 3)}")
     print(f"  depth alone {np.round(alone, 3)}, {found[True].verdict}")
     assert plain[0] > 0.6

@@ -195,6 +195,14 @@ def test_a_folder_of_another_seed_is_refused(tmp_path: Path) -> None:
         write_corpus(tmp_path, count=1, seed=5, size_px=64)
 
 
+def test_a_folder_with_anything_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "mine.jpg").touch()
+    with pytest.raises(InputError, match="other things"):
+        write_corpus(tmp_path, count=1, seed=1, size_px=64)
+    assert {path.name for path in tmp_path.rglob("*")} == {"images", "mine.jpg"}
+
+
 def test_any_stretch_of_a_corpus_holds_the_kinds_in_their_shares() -> None:
     names = [kind_at(k) for k in range(300, 700)]
     total = sum(kind.share for kind in KINDS.values())

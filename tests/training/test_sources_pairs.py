@@ -19,7 +19,8 @@ from cropseg_geo.grid import Window
 from training.data import MANIFEST, UNKNOWN, read_image, read_vegetation
 from training.sources import windows
 from training.sources.dataset import Origin, Piece, name_of, read_dataset, write_dataset
-from training.sources.pairs import find_pairs, groups_of, prepare_pairs
+from training.sources.finding import find_pairs
+from training.sources.pairs import groups_of, prepare_pairs
 from training.sources.split import Labels, hold_out
 from training.sources.windows import ENOUGH, cut, cut_enough, thin
 
@@ -55,10 +56,25 @@ def prepare(folder, target):
     return prepare_pairs(folder, target, name="mine")
 
 
-def palette(plants):
-    image = Image.fromarray(plants.astype(np.uint8) * 3)
-    image.putpalette([250, 250, 250, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+def palette(*colours):
+    """A mask whose index 0 is background, in these colours; the palette is filled up with black."""
+
+    def stored(plants):
+        image = Image.fromarray(plants.astype(np.uint8) * (len(colours) - 1))
+        image.putpalette([part for colour in colours for part in colour] + [0] * (768 - 3 * len(colours)))
+        return image
+
+    return stored
+
+
+def plants_first(plants):
+    image = Image.fromarray((~plants).astype(np.uint8))
+    image.putpalette([0, 255, 0, 0, 0, 0])
     return image
+
+
+def quantized(plants):
+    return Image.fromarray(plants[..., None] * np.uint8([255, 255, 255])).quantize(4)
 
 
 @pytest.fixture
@@ -96,7 +112,10 @@ def test_masks_beside_their_pictures_are_found(folder):
         pytest.param(lambda p: Image.fromarray(p.astype(np.uint8) * 255), id="0 and 255"),
         pytest.param(Image.fromarray, id="1 bit"),
         pytest.param(lambda p: Image.fromarray(p.astype(np.uint16) * 1000), id="16 bit"),
-        pytest.param(palette, id="palette"),
+        pytest.param(palette((0, 0, 0), (9, 9, 9), (0, 0, 0), (0, 0, 0)), id="palette, all but black"),
+        pytest.param(palette((250, 250, 250), (0, 99, 0)), id="palette, white background"),
+        pytest.param(plants_first, id="palette, plants first"),
+        pytest.param(quantized, id="palette, white first"),
         pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([255, 255, 255])), id="white"),
         pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([1, 1, 1])), id="grey as RGB"),
         pytest.param(lambda p: Image.fromarray(p[..., None] * np.uint8([0, 128, 0])), id="colour"),
@@ -121,6 +140,72 @@ def test_255_is_unknown_beside_other_classes_in_any_mask_of_the_dataset(folder, 
     masks = masks_of(prepare(folder, tmp_path / "data"))
     # "b" alone would be a mask of 0 and 255; beside "a" its 255 cannot be vegetation.
     assert sum(int((mask == UNKNOWN).sum()) for mask in masks) == 20 * 90 + 70 * 30
+
+
+def test_a_geotiff_with_plants_first_in_its_colour_table_goes_by_colours(folder, tmp_path):
+    plants = picture()[1]
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        (folder / "masks" / f"{name}.png").unlink()
+        path = folder / "masks" / f"{name}.tif"
+        write_raster(path, (~plants)[None].astype(np.uint8), photometric="palette")
+        with rasterio.open(path, "r+") as file:
+            file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 0, 0, 255)})
+    assert prepare(folder, tmp_path / "data").labels.vegetation == 2 * plants.sum()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
+def test_255_is_unknown_whatever_the_width_of_the_numbers(folder, tmp_path, dtype):
+    values = picture()[1].astype(dtype)
+    values[60:] = 255
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        (folder / "masks" / f"{name}.png").unlink()
+        write_raster(folder / "masks" / f"{name}.tif", values[None])
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.labels.unknown == 2 * 10 * 90
+    assert notes == ["255 is taken as unknown in 2 masks, for there are also 1"]
+
+
+def test_255_beside_numbers_above_it_is_refused(folder, tmp_path):
+    values = picture()[1].astype(np.uint16) * 700
+    save_pair(folder, "a", mask=Image.fromarray(values))
+    save_pair(folder, "b", mask=Image.fromarray(picture()[1].astype(np.uint8) * 255))
+    with pytest.raises(InputError, match=r"b\.png holds 255, .*a\.png numbers above"):
+        prepare(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("kind", ["resized", "saved as JPEG between", "one grey pixel"])
+def test_soft_edges_are_refused_and_no_reason_to_take_255_for_unknown(folder, tmp_path, kind):
+    white = Image.fromarray(picture()[1].astype(np.uint8) * 255)
+    if kind == "resized":
+        soft = white.resize((180, 140), Image.Resampling.BILINEAR).resize((90, 70), Image.Resampling.BILINEAR)
+    elif kind == "one grey pixel":
+        soft = white.copy()
+        soft.putpixel((20, 20), 128)
+    else:
+        white.save(tmp_path / "between.jpg", quality=80)
+        soft = Image.open(tmp_path / "between.jpg")
+    save_pair(folder, "a", mask=white)
+    save_pair(folder, "b", mask=soft)
+    with pytest.raises(InputError, match=r"1 of 2 masks have soft edges .*b\.png"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_grey_levels_of_classes_are_no_soft_edges(folder, tmp_path):
+    levels = picture()[1].astype(np.uint8) * 128
+    levels[60:] = 255
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(levels))
+    assert prepare(folder, tmp_path / "data").labels.unknown == 2 * 10 * 90
+
+
+def test_vegetation_that_is_255_in_one_mask_and_1_in_another_is_refused(folder, tmp_path):
+    save_pair(folder, "a", mask=Image.fromarray(picture()[1].astype(np.uint8) * 255))
+    save_pair(folder, "b")
+    with pytest.raises(InputError, match=r"a\.png holds nothing but 0 and 255, .*b\.png other numbers"):
+        prepare(folder, tmp_path / "data")
 
 
 def test_jpeg_masks_are_cut_at_half_of_white(folder, tmp_path):
@@ -255,6 +340,63 @@ def test_names_that_differ_in_case_or_in_how_unicode_writes_them_are_one(folder)
     assert [pair.key for pair in find_pairs(folder)] == ["dji_1", composed.lower()]
 
 
+def test_a_mask_that_carries_no_turn_beside_a_picture_that_does_is_told(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        path = folder / "images" / f"{name}.jpg"
+        Image.open(path).save(path, exif=exif)
+    notes = []
+    prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert len(notes) == 1
+    assert notes[0].startswith("2 pictures are turned as their EXIF says, and their masks have no such mark")
+
+
+def layout(folder, *parts):
+    for part in parts:
+        (folder / part).parent.mkdir(parents=True, exist_ok=True)
+        (folder / part).touch()
+
+
+def test_folders_for_training_and_validation_are_found_one_level_down(folder):
+    layout(folder, "train/images/a.jpg", "train/masks/a.png", "val/images/a.jpg", "val/masks/a.png")
+    pairs = find_pairs(folder)
+    layout(folder, "test/images/b.jpg")  # without masks: nothing to learn from
+    notes = []
+    assert find_pairs(folder, notes.append) == pairs
+    assert "b.jpg" in notes[0]
+    assert [pair.key for pair in pairs] == ["train/a", "val/a"]
+    assert pairs[1].mask == folder / "val/masks/a.png"
+    assert set(groups_of([pair.key for pair in pairs]).values()) == {"train", "val"}
+
+
+def test_the_folders_of_pascal_voc_are_found(folder):
+    layout(folder, "JPEGImages/a.jpg", "SegmentationClass/a.png")
+    assert [pair.key for pair in find_pairs(folder)] == ["a"]
+
+
+def test_an_empty_folder_of_masks_does_not_hide_a_full_one(folder):
+    layout(folder, "images/a.jpg", "labels/a.png")
+    (folder / "masks").mkdir()
+    assert [pair.mask.parent.name for pair in find_pairs(folder)] == ["labels"]
+
+
+def test_files_outside_of_the_two_folders_are_told(folder):
+    layout(folder, "images/a.jpg", "masks/a.png", "extra.jpg", "extra_mask.png")
+    notes = []
+    assert [pair.key for pair in find_pairs(folder, notes.append)] == ["a"]
+    assert notes[0].startswith("2 files are left out")
+    assert "extra.jpg" in notes[0]
+
+
+def test_a_mask_of_its_pictures_name_beside_it_is_to_be_renamed_not_taken_out(folder):
+    layout(folder, "a0.jpg", "a0.png")
+    with pytest.raises(InputError, match="have one name") as caught:
+        find_pairs(folder)
+    assert "rename it a0_mask.png" in caught.value.remedy
+
+
 def test_pictures_that_are_left_out_are_told(folder, tmp_path, monkeypatch):
     for index in range(6):
         save_pair(folder, f"p{index}", seed=index)
@@ -335,7 +477,8 @@ def test_sources_say_where_a_dataset_comes_from(folder, tmp_path):
     assert sources["held_out"] in (["a"], ["b"])
     assert sources["gsd_m"] is None
     with (tmp_path / "data" / MANIFEST).open() as file:
-        assert [row["source"] for row in csv.DictReader(file)] == ["a.jpg, a.png, b.jpg and 1 more files"] * 2
+        assert [row["source"] for row in csv.DictReader(file)] == ["a.jpg", "b.jpg"]
+    assert sources["source"] == "a.jpg, b.jpg"
 
 
 def test_files_without_a_partner_are_named(folder, tmp_path):
@@ -430,6 +573,13 @@ def test_masks_of_one_class_are_refused(folder, tmp_path, value, match):
     for name in ("a", "b"):
         save_pair(folder, name, mask=Image.fromarray(np.full((70, 90), value, np.uint8)))
     with pytest.raises(InputError, match=match):
+        prepare(folder, tmp_path / "data")
+
+
+def test_the_numbers_of_masks_without_background_are_named(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(picture()[1].astype(np.uint8) + 1))
+    with pytest.raises(InputError, match="no mask holds 0, only 1, 2: every labelled pixel is vegetation"):
         prepare(folder, tmp_path / "data")
 
 

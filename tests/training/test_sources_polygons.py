@@ -9,7 +9,8 @@ from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 from cropseg_geo.errors import InputError
 from cropseg_geo.raster.scaling import ValueScale
 from training.data import UNKNOWN, read_image, read_vegetation
-from training.sources.polygons import Reading, prepare_polygons
+from training.reading import Reading
+from training.sources.polygons import prepare_polygons
 
 HEIGHT, WIDTH = 200, 300
 BOXES = [(0.20, 0.30, 0.60, 0.70), (1.00, 1.00, 1.50, 1.30), (2.00, 0.20, 2.60, 0.90), (0.3, 1.4, 0.7, 1.8)]
@@ -93,7 +94,7 @@ def test_windows_are_read_at_the_gsd_that_the_model_is_run_at(tmp_path):
     polygons = write_plots(tmp_path / "canopy.gpkg", [(0.4, 0.4, 1.2, 1.2), (1.6, 1.0, 2.6, 2.0)])
     notes = []
     dataset = prepare(ortho, polygons, tmp_path / "data", listener=notes.append)
-    working = Reading().prepare(ortho).source.ground.gsd_m
+    working = Reading().open(ortho).gsd_m
     assert working < 0.02
     assert dataset.gsd_m == pytest.approx(working)
     assert dataset.labels.vegetation * working**2 == pytest.approx(0.64 + 1.0, rel=0.03)

@@ -10,7 +10,7 @@ from PIL import Image
 from rasters import ORIGIN, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
-from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.errors import InputError, ModelError, OutputError
 from cropseg_geo.model.backends import choose_predictor, onnx_form
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.card_fields import freeze_arguments
@@ -20,6 +20,7 @@ from cropseg_geo.model.openvino_runtime import computes_bf16
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import load_state, read_card, save_weights
 from training.augment import Augmentation
+from training.commands.train import onnx
 from training.commands.tune import tune_app
 from training.data import MANIFEST, Pair
 from training.export import half_precision
@@ -105,14 +106,16 @@ def test_pairs_become_a_model_that_the_product_loads(folder, start, tmp_path):
     card = read_card(out)
     assert card.name == "my-soy"
     assert card.network == read_card(start).network
-    assert card.training_data[0].startswith("my-soy: 3 pictures of pictures with masks (north.png")
-    assert "GSD unknown, licence: CC-BY-4.0" in card.training_data[0]
+    assert card.training_data[0] == (
+        "my-soy: 3 pictures with masks (north.png, south.png, west.png; 2 trained on, 1 held out), "
+        "GSD unknown, licence: CC-BY-4.0; 2 steps"
+    )
     assert any(line.startswith("start: tiny 2, CC-BY-SA-4.0") for line in card.training_data)
     assert card.training_data[-1] == "made up, CC0-1.0"
     assert card.licence == "CC-BY-SA-4.0"
     # Measured with other weights: it would have these computed in bf16.
     assert card.bf16_agreement is None
-    assert [name for name, _ in card.scores] == ["my-soy (held out)"]
+    assert [name for name, _ in card.scores] == ["my-soy (held out)", "my-soy (held out; tiny)"]
     assert logits(out).shape == (1, 2, 64, 64)
     assert not np.array_equal(logits(out), logits(start))
     assert "boundary IoU" in result.output
@@ -236,7 +239,9 @@ def test_polygons_become_a_model_with_the_gsd_of_the_orthomosaic(start, tmp_path
     assert result.exit_code == 0, result.output
     card = read_card(out)
     assert card.gsd_m == pytest.approx(0.01)
-    assert "an orthomosaic with outlined canopy (field.tif, canopy.gpkg), 1 cm/px" in card.training_data[0]
+    assert "an orthomosaic with outlined canopy (field.tif, canopy.gpkg; " in card.training_data[0]
+    assert "windows trained on" in card.training_data[0]
+    assert "1 cm/px" in card.training_data[0]
     assert f"cropseg segment {ortho} --model {out}" in result.output
     dataset = read_dataset(tmp_path / "m-run" / "dataset")
     assert dataset.kind == "polygons"
@@ -259,10 +264,9 @@ def test_heights_alone_become_a_model(start, tmp_path):
     assert dataset.labels.cover == pytest.approx(plants.mean(), abs=0.03)
     assert {p.group for p in dataset.pairs("train")}.isdisjoint(p.group for p in dataset.pairs("test"))
     assert (tmp_path / "m-run" / "labels" / "sheet.html").is_file()
-    assert (
-        "an orthomosaic labelled by its heights (field.tif, dsm.tif, dtm.tif)"
-        in read_card(out).training_data[0]
-    )
+    card = read_card(out)
+    assert "an orthomosaic labelled by its heights (field.tif, dsm.tif, dtm.tif; " in card.training_data[0]
+    assert "m (held out, labels made from heights, unknown left out)" in dict(card.scores)
 
 
 def test_heights_beside_the_orthomosaic_are_refused(start, tmp_path):
@@ -343,6 +347,71 @@ def test_what_cannot_be_written_or_named_is_refused_before_any_work(folder, star
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         run("pairs", folder, "-o", tmp_path / "file" / "m.safetensors", "--run", tmp_path / "r", start=start)
+    assert not (tmp_path / "m-run").exists()
+
+
+def test_a_picture_that_is_cut_is_one_picture_on_the_card(start, tmp_path):
+    folder = tmp_path / "one"
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    pixels = scene(260, 300).transpose(1, 2, 0)
+    Image.fromarray(pixels).save(folder / "images" / "field.png")
+    Image.fromarray((pixels[..., 1] > 115).astype(np.uint8)).save(folder / "masks" / "field.png")
+    run("pairs", folder, "-o", tmp_path / "m.safetensors", start=start)
+    told = read_card(tmp_path / "m.safetensors").training_data[0]
+    assert told.startswith("m: a picture with its mask (field.png; 7 windows trained on, 2 held out)")
+
+
+def test_the_labels_are_drawn_to_be_looked_at(folder, start, tmp_path):
+    result = run("pairs", folder, "-o", tmp_path / "m.safetensors", start=start)
+    sheet = tmp_path / "m-run" / "labels.jpg"
+    assert f"look at the labels: {sheet}" in result.output.replace("\n", "")
+    assert "the masks look" not in result.output
+    with Image.open(sheet) as image:
+        assert image.size == (3 * 2 * 240, 240)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [(lambda mask: 1 - mask, "exchanged"), (lambda mask: mask[::-1, ::-1], "turned by 180°")],
+)
+def test_masks_that_contradict_their_pictures_are_told_before_the_training(
+    folder, start, tmp_path, change, told
+):
+    for path in (folder / "masks").iterdir():
+        # Cut so that plants do not lie where they lie turned around.
+        pixels = np.asarray(Image.open(path))[:80, :100]
+        Image.fromarray(np.ascontiguousarray(change(pixels))).save(path)
+        picture = folder / "images" / path.name
+        Image.open(picture).crop((0, 0, 100, 80)).save(picture)
+    result = run("pairs", folder, "-o", tmp_path / "m.safetensors", start=start)
+    assert f"the masks look {told}" in result.output
+
+
+def test_a_model_that_is_no_better_says_so(folder, start, tmp_path, monkeypatch):
+    import training.evaluation.run as scoring
+
+    found = {"mine": {name: {"miou": 0.5} for name in ("tiny", "mine")}}
+    monkeypatch.setattr(scoring, "evaluate_pairs", lambda *_, **__: found)
+    result = run("pairs", folder, "-o", tmp_path / "mine.safetensors", start=start)
+    assert "no better than tiny on what was held out" in result.output
+
+
+def test_an_onnx_form_is_no_start_and_what_lies_beside_it_is_named(folder, start, tmp_path):
+    graph = tmp_path / "m1.onnx"
+    graph.touch()
+    for command in (
+        lambda: run("pairs", folder, "-o", tmp_path / "m.safetensors", start=graph),
+        lambda: onnx(graph),
+    ):
+        with pytest.raises(ModelError, match=r"m1\.onnx is a model's ONNX form") as caught:
+            command()
+        assert "give the .safetensors file" in caught.value.remedy
+        graph.with_suffix(".safetensors").touch()
+        with pytest.raises(ModelError) as caught:
+            command()
+        assert str(graph.with_suffix(".safetensors")) in caught.value.remedy
+        graph.with_suffix(".safetensors").unlink()
     assert not (tmp_path / "m-run").exists()
 
 

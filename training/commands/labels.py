@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from cropseg_geo.errors import InputError
+from training.commands import tune_options as options
+from training.commands.telling import note
 
 
 def labels(
@@ -31,6 +33,10 @@ def labels(
         Path | None,
         typer.Option(help="Decisions saved from the sheet  [default: OUT/decisions.json if there]"),
     ] = None,
+    bands: options.Bands = None,
+    scale: options.Scale = None,
+    reflectance: options.Reflectance = False,
+    alpha_band: options.AlphaBand = None,
     dataset: Annotated[str, typer.Option(help="Name of the dataset in the manifest.")] = "height-labels",
     species: Annotated[str, typer.Option(help="Crop, for the manifest.")] = "",
     licence: Annotated[str, typer.Option(help="Licence of the pictures, for the manifest.")] = "",
@@ -48,8 +54,11 @@ def labels(
     path = decisions or (out / DECISIONS if (out / DECISIONS).is_file() else None)
     chosen = read_decisions(path) if path else {}
     console = Console(stderr=True)
+    opened = options.reading_of(None, bands, scale, alpha_band, reflectance=reflectance).open(ortho)
+    for text in opened.notes:
+        note(text)
     with console.status("reading heights" if dtm else "estimating the ground"):
-        survey = open_survey(ortho, dsm, dtm, max_plant_width_m=max_plant_width)
+        survey = open_survey(opened, dsm, dtm, max_plant_width_m=max_plant_width)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("labelling tiles", total=None)

@@ -88,8 +88,9 @@ def export(
 def onnx(weights: Annotated[Path, typer.Argument(help="A .safetensors model of CropSeg-Geo.")]) -> None:
     """Write the ONNX form of weights beside them, for faster work on CPUs without torch."""
     from training.onnx_form import export_onnx
+    from training.weights import find_weights
 
-    target = export_onnx(weights)
+    target = export_onnx(find_weights(weights))
     typer.echo(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -16,6 +15,7 @@ from cropseg_geo.model.onnx_file import SUFFIX
 from cropseg_geo.model.zoo import DEFAULT_MODEL
 from cropseg_geo.outputs.refusals import require_writable
 from training.commands import tune_options as options
+from training.commands.telling import counting, note, status_line
 from training.sources.tuning import KEEP, STEPS, STRENGTH, Plan, require_free_name, tune
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def pairs(
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
         return prepare_pairs(
-            folder, target, name=job.model_name, licence=licence, listener=_note, on_piece=on_piece
+            folder, target, name=job.model_name, licence=licence, listener=note, on_piece=on_piece
         )
 
     _tune(prepare, job, Plan(model, steps, keep, data, workers, device, strength, onnx))
@@ -87,18 +87,10 @@ def polygons(
     onnx: options.Onnx = True,
 ) -> None:
     """From an orthomosaic and canopy polygons, such as a corrected canopy layer of `cropseg segment`."""
-    from training.sources.polygons import Reading, prepare_polygons
+    from training.sources.polygons import prepare_polygons
 
     job = _Job(out, name, licence, run, overwrite=overwrite, onnx=onnx, example=ortho)
-    low_high = _numbers("--scale", scale, count=2)
-    rgb = _numbers("--bands", bands, count=3)
-    reading = Reading(
-        model,
-        None if rgb is None else tuple(int(band) for band in rgb),
-        None if low_high is None else (low_high[0], low_high[1]),
-        alpha_band,
-        reflectance=reflectance,
-    )
+    reading = options.reading_of(model, bands, scale, alpha_band, reflectance=reflectance)
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
         return prepare_polygons(
@@ -109,7 +101,7 @@ def polygons(
             licence=licence,
             area=area,
             reading=reading,
-            listener=_note,
+            listener=note,
             on_piece=on_piece,
         )
 
@@ -125,6 +117,10 @@ def heights(
     decisions: Annotated[
         Path | None, typer.Option(help="Decisions saved from labels/sheet.html of an earlier run.")
     ] = None,
+    bands: options.Bands = None,
+    scale: options.Scale = None,
+    reflectance: options.Reflectance = False,
+    alpha_band: options.AlphaBand = None,
     model: options.Model = DEFAULT_MODEL,
     steps: options.Steps = STEPS,
     keep: options.Keep = KEEP,
@@ -142,6 +138,7 @@ def heights(
     from training.sources.heights import prepare_heights
 
     job = _Job(out, name, licence, run, overwrite=overwrite, onnx=onnx, example=ortho)
+    reading = options.reading_of(model, bands, scale, alpha_band, reflectance=reflectance)
 
     def prepare(target: Path, on_piece: Callable[[], None]) -> Dataset:
         return prepare_heights(
@@ -152,6 +149,8 @@ def heights(
             name=job.model_name,
             licence=licence,
             decisions=decisions,
+            reading=reading,
+            listener=note,
             on_piece=on_piece,
         )
 
@@ -213,18 +212,23 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     require_free_name(job.model_name, start, kept)
     require_writable(job.out.parent)
     if plan.keep and not kept:
-        _note(
+        note(
             "the product's own training data are not here, so the model may forget crops that yours "
             "lack; --data names their folder, and a smaller --strength forgets less"
         )
-    with _counting("labelled pictures") as on_piece:
+    with counting("labelled pictures") as on_piece:
         dataset = prepare(job.run_folder / "dataset", on_piece)
-    _describe(dataset)
-    with _status() as on_step:
+    sheet = _describe(dataset, job)
+    with status_line() as on_step:
         tuned = tune(dataset, job.out, job.run_folder, plan, name=job.model_name, on_step=on_step)
     Console().print(scores_table(tuned.scores))
     before, after = (tuned.scores[dataset.name][model]["miou"] for model in (start.name, tuned.card.name))
     typer.echo(f"mIoU on what was held out: {100 * before:.1f} before, {100 * after:.1f} after")
+    if round(100 * after, 1) <= round(100 * before, 1):
+        note(
+            f"no better than {start.name} on what was held out: look at the labels ({sheet}), or train "
+            f"longer (these were --steps {plan.steps}), before you use it"
+        )
     _tell_of_onnx(job)
     command = shlex.join(("cropseg", "segment", str(job.example), "--model", str(job.out)))
     typer.echo(f"use it: {command}")
@@ -238,67 +242,21 @@ def _tell_of_onnx(job: _Job) -> None:
     typer.echo(f"it needs torch; for CPUs without it, and for the QGIS plugin: {command}")
 
 
-def _note(text: str) -> None:
-    typer.echo(f"note: {text}", err=True)
+def _describe(dataset: Dataset, job: _Job) -> Path:
+    """Say what is learned from, and what is doubtful about it; returns where its labels can be looked at."""
+    from training.sources.card import in_words
+    from training.sources.doubts import SHEET, look_at
 
-
-def _describe(dataset: Dataset) -> None:
     labels = dataset.labels
     gsd = f", {dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else ""
     unknown = labels.unknown / (labels.known + labels.unknown)
     typer.echo(
-        f"{dataset.folder}: {dataset.pictures} pictures{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
-        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown; "
-        f"{len(dataset.held_out)} groups held out"
+        f"{dataset.folder}: {in_words(dataset)}{gsd}, {labels.known / 1e6:.1f} Mpx labelled, "
+        f"{labels.cover:.0%} of it vegetation; {unknown:.0%} of all pixels unknown"
     )
-
-
-@contextmanager
-def _counting(what: str) -> Iterator[Callable[[], None]]:
-    """A counter on standard error that appears with the first call."""
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.completed} {task.description}"))
-    progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    bar = progress.add_task(what, total=None)
-
-    def advance() -> None:
-        progress.start()
-        progress.advance(bar)
-
-    try:
-        yield advance
-    finally:
-        # Stopping what never started would print an empty line.
-        if progress.live.is_started:
-            progress.stop()
-
-
-@contextmanager
-def _status() -> Iterator[Callable[[str], None]]:
-    """A line on standard error that appears with the first call: what is being done."""
-    from rich.console import Console
-
-    status = Console(stderr=True).status("")
-
-    def tell(doing: str) -> None:
-        status.update(doing)
-        status.start()
-
-    try:
-        yield tell
-    finally:
-        status.stop()
-
-
-def _numbers(flag: str, text: str | None, *, count: int) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count:
-        raise typer.BadParameter(f"{flag} {text!r}: {count} numbers separated by commas are expected")
-    return numbers
+    sheet = job.run_folder / SHEET
+    doubted = look_at(dataset, sheet)
+    typer.echo(f"look at the labels: {sheet}")
+    if doubted:
+        note(f"{doubted}. Stop here (Ctrl-C) unless {sheet} shows that they are right")
+    return sheet

@@ -1,13 +1,16 @@
-"""Arguments and options of ``python -m training tune``, each declared once."""
+"""Arguments and options of ``python -m training tune`` and ``labels``, each declared once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from training.data import DATA_VARIABLE
+
+if TYPE_CHECKING:
+    from training.reading import Reading
 
 Ortho = Annotated[Path, typer.Argument(help="Orthomosaic, a file that GDAL opens.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="The model file to write (.safetensors).")]
@@ -43,3 +46,31 @@ Bands = Annotated[str | None, typer.Option(help="Band numbers of red, green, blu
 Scale = Annotated[str | None, typer.Option(help="Stored values of black and white, e.g. 0,4000.")]
 Reflectance = Annotated[bool, typer.Option("--reflectance", help="Values are reflectance: linear in light.")]
 AlphaBand = Annotated[int | None, typer.Option(help="Band that marks valid pixels without being flagged.")]
+
+
+def reading_of(
+    model: str | None, bands: str | None, scale: str | None, alpha_band: int | None, *, reflectance: bool
+) -> Reading:
+    """How an orthomosaic is to be read, from the options' texts. Raises typer.BadParameter."""
+    from training.reading import Reading
+
+    low_high, rgb = _numbers("--scale", scale, count=2), _numbers("--bands", bands, count=3)
+    return Reading(
+        model,
+        None if rgb is None else tuple(int(band) for band in rgb),
+        None if low_high is None else (low_high[0], low_high[1]),
+        alpha_band,
+        reflectance=reflectance,
+    )
+
+
+def _numbers(flag: str, text: str | None, *, count: int) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != count:
+        raise typer.BadParameter(f"{flag} {text!r}: {count} numbers separated by commas are expected")
+    return numbers

@@ -20,6 +20,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.model.files import replace_file
 from training.data import read_image
 from training.depth.sizes import DepthSize
 
@@ -147,13 +148,7 @@ def claim_folder(out: Path, size: DepthSize, weights: Path) -> None:
                 remedy="give another folder with --out, or delete this one",
             )
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        part.write_text(json.dumps(identity, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as err:
-        raise OutputError(f"cannot write {path}: {err}", remedy=_FREE_SPACE) from err
+    replace_file(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
 
 
 def write_depth(path: Path, depth: Floats) -> None:

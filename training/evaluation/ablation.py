@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.model.files import replace_file
 from training.evaluation.run import whole_sets
 from training.evaluation.tables import MEAN, MEASURES, with_mean
 from training.evaluation.variants import Variant, unchanged
@@ -185,11 +186,8 @@ def markdown_table(summary: Summary) -> str:
 
 
 def _write_result(folder: Path, recipe: Recipe, measures: Measures) -> None:
-    """Beside, then renamed: a result that is there is whole."""
     document = {"recipe": json.loads(recipe.to_json()), "scores": measures}
-    part = folder / f".{RESULT}.part"
-    part.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(folder / RESULT)
+    replace_file(folder / RESULT, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _own_mean(run: Measures) -> Measures:

@@ -14,8 +14,9 @@ from PIL import Image
 
 from cropseg_geo.errors import OutputError
 from cropseg_geo.grid import Window
+from cropseg_geo.model.files import replace_file
 from cropseg_geo.raster.info import RasterInfo
-from training.data import COLUMNS, MANIFEST
+from training.data import COLUMNS
 from training.labels.clean import UNKNOWN, VEGETATION, Label
 from training.labels.colour import Pixels
 from training.labels.sheet import Decision
@@ -55,8 +56,8 @@ def write_pair(
     """Write picture and mask of a tile; returns the manifest's row. Raises OutputError."""
     picture, mask = (_png(pixels) for pixels in (image, label))
     image_name, mask_name = f"images/{tile.id}.png", f"masks/{tile.id}.png"
-    write_file(folder / image_name, picture)
-    write_file(folder / mask_name, mask)
+    replace_file(folder / image_name, picture)
+    replace_file(folder / mask_name, mask)
     is_decided = label != UNKNOWN
     cover = float((label == VEGETATION).sum() / max(int(is_decided.sum()), 1))
     row = {
@@ -93,12 +94,7 @@ def write_verdicts(folder: Path, tiles: tuple[Tile, ...]) -> None:
         }
         for tile in tiles
     ]
-    write_file(folder / VERDICTS, _csv_text(columns, rows).encode())
-
-
-def write_manifest(folder: Path, rows: list[dict[str, str]]) -> None:
-    """Write what is to be trained on: rows of :func:`write_pair`. Raises OutputError."""
-    write_file(folder / MANIFEST, _csv_text(COLUMNS, rows).encode())
+    replace_file(folder / VERDICTS, _csv_text(columns, rows).encode())
 
 
 def _csv_text(columns: tuple[str, ...], rows: list[dict[str, str]]) -> str:
@@ -139,17 +135,4 @@ def claim(folder: Path, identity: Mapping[str, object]) -> None:
             (folder / name).mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise OutputError(f"{folder}: cannot be made ({err.strerror})") from err
-    write_file(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write beside, then rename: a file is complete or absent. Raises OutputError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"{path}: cannot be written ({err.strerror})", remedy="free space on the disk"
-        ) from err
+    replace_file(path, (json.dumps(identity, indent=2, sort_keys=True) + "\n").encode())

@@ -15,6 +15,7 @@ from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
+from cropseg_geo.raster.heights import HIGHEST_M, LOWEST_M, metres_per_unit
 from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
 
 Heights = npt.NDArray[np.float32]
@@ -22,15 +23,9 @@ Heights = npt.NDArray[np.float32]
 COARSEST_GSD_M = 0.20
 """Above 20 cm a height pixel is wider than most crops' rows are apart, and says nothing of a plant."""
 
-_LOWEST_M, _HIGHEST_M = -1000.0, 9000.0
-"""No field lies outside; values beyond are nodata that the file does not declare (−9999, −32767, 3.4e38)."""
-
 _SOURCE_MARGIN_PX = 3  # what bilinear interpolation reaches, and rounding
 
 _EDGE_POINTS = 17
-
-_METRES = {"": 1.0, "m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0}
-_FEET = {"ft": 0.3048, "foot": 0.3048, "feet": 0.3048, "us survey foot": 1200 / 3937, "ftus": 1200 / 3937}
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,7 @@ def inspect_heights(path: str | Path) -> RasterInfo:
     info = inspect_raster(path)
     if info.count - (info.alpha_band is not None) != 1 or info.dtype == "uint8":
         raise InputError(
-            f"{path}: has {info.count} band(s) of {info.dtype}; a height model is one band of metres",
+            f"{path}: has {info.count} band(s) of {info.dtype}; a height model is one band of elevations",
             remedy="give the DSM (digital surface model) export of the photogrammetry, not a picture of it",
         )
     if info.ground.gsd_m > COARSEST_GSD_M:
@@ -70,21 +65,9 @@ def inspect_heights(path: str | Path) -> RasterInfo:
             f"{COARSEST_GSD_M * 100:g} cm/px",
             remedy="export the DSM at its full resolution",
         )
-    metres_per_unit(path)
+    with opened(info.path) as dataset:
+        metres_per_unit(info.path, dataset)
     return info
-
-
-def metres_per_unit(path: str | Path) -> float:
-    """Metres in one unit of the stored heights; 1 where the file names none. Raises InputError."""
-    with opened(str(path)) as dataset:
-        unit = (dataset.units[0] or "").strip().lower()
-    factors = _METRES | _FEET
-    if unit not in factors:
-        raise InputError(
-            f"{path}: heights in {unit!r}; expected metres or feet",
-            remedy="correct the band's unit, for example with gdal_edit.py -units m FILE",
-        )
-    return factors[unit]
 
 
 def canopy_height(dsm: Heights, dtm: Heights) -> Heights:
@@ -157,16 +140,16 @@ def read_window(info: RasterInfo, window: Window, *, shrink: int = 1) -> HeightA
     """
     shape = (-(-window.height // shrink), -(-window.width // shrink))
     region = RasterioWindow(window.col, window.row, window.width, window.height)
-    metres = metres_per_unit(info.path)
     try:
         with opened(info.path) as dataset:
+            metres = metres_per_unit(info.path, dataset)
             options = {"window": region, "out_shape": shape, "resampling": Resampling.average}
             stored = dataset.read(1, masked=True, **options)
     except RasterioError as err:
         raise ReadError(f"{info.path}: {window} cannot be read ({err.__cause__ or err})") from err
     values = np.ma.filled(stored.astype(np.float64), np.nan) * metres
     with np.errstate(invalid="ignore"):
-        values[(values < _LOWEST_M) | (values > _HIGHEST_M)] = np.nan
+        values[(values < LOWEST_M) | (values > HIGHEST_M)] = np.nan
     place = info.transform @ info.transform.translation(window.col, window.row)
     place = place @ info.transform.scale(window.width / shape[1], window.height / shape[0])
     return HeightArray(values.astype(np.float32), GeoBox(shape, place, info.crs))

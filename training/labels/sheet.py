@@ -63,9 +63,28 @@ def draw_strip(image: Pixels, height: Heights, label: Label) -> bytes:
     strip = np.full((shape[0], 3 * THUMBNAIL_PX, 3), 24, np.uint8)
     for i, panel in enumerate(panels):
         strip[:, i * THUMBNAIL_PX : i * THUMBNAIL_PX + shape[1]] = panel
-    file = io.BytesIO()
-    Image.fromarray(strip).save(file, "JPEG", quality=82)
-    return file.getvalue()
+    return _jpeg(strip)
+
+
+def draw_pairs(pairs: Sequence[tuple[Pixels, Label]], *, columns: int = 3) -> bytes:
+    """Pictures, each beside itself with its label, as JPEG; so many of these couples in a row.
+
+    Parameters
+    ----------
+    pairs
+        RGB (H, W, 3) uint8 and label (H, W) uint8 of 0, 1 and 255, of any sizes.
+    """
+    cells = []
+    for image, label in pairs:
+        step = max(label.shape) / THUMBNAIL_PX
+        shape = tuple(max(1, round(side / step)) for side in label.shape)
+        cell = np.full((THUMBNAIL_PX, 2 * THUMBNAIL_PX, 3), 24, np.uint8)
+        for i, panel in enumerate((image, overlay_label(image, label))):
+            cell[: shape[0], i * THUMBNAIL_PX : i * THUMBNAIL_PX + shape[1]] = _resized(panel, shape)
+        cells.append(cell)
+    cells += [np.full_like(cells[0], 24)] * (-len(cells) % columns)
+    rows = [np.concatenate(cells[k : k + columns], axis=1) for k in range(0, len(cells), columns)]
+    return _jpeg(np.concatenate(rows))
 
 
 def shade_height(height: Heights) -> Pixels:
@@ -141,6 +160,12 @@ def read_decisions(path: Path) -> dict[str, Decision]:
             raise InputError(f"{path}: {tile} is {decision!r}; expected accepted or rejected", remedy=remedy)
         found[tile] = decision
     return found
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=82)
+    return file.getvalue()
 
 
 def _resized(panel: Pixels, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

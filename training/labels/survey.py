@@ -10,11 +10,7 @@ import numpy.typing as npt
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.band_choice import choose_bands
-from cropseg_geo.raster.info import RasterInfo, inspect_raster
-from cropseg_geo.raster.sample import sample_raster, unflagged_alpha
-from cropseg_geo.raster.scaling import ValueScale, choose_scale
-from cropseg_geo.raster.source import GdalSource
+from cropseg_geo.raster.info import RasterInfo
 from training.labels.colour import Pixels
 from training.labels.ground import MAX_PLANT_WIDTH_M, estimate_ground
 from training.labels.height import (
@@ -29,6 +25,7 @@ from training.labels.height import (
     window_under,
 )
 from training.labels.threshold import Soil, find_soil
+from training.reading import Ortho, Reading
 
 GROUND_GSD_M = 0.05
 """Terrain is estimated at no finer than this: it is smooth, and every halving costs four times the work."""
@@ -39,8 +36,6 @@ GROUND_MAX_PX = 4096 * 4096
 TALLEST_M = 50.0
 """No canopy's median height is above; ellipsoids and geoids, feet and metres can be as far apart."""
 
-COLOURS = ("red", "green", "blue")
-
 
 @dataclass(frozen=True)
 class Survey:
@@ -48,36 +43,27 @@ class Survey:
 
     Parameters
     ----------
-    source
-        The orthomosaic's colours.
-    scale
-        From its values to 0–1.
+    ortho
+        The orthomosaic, on the grid that it is labelled on.
     dsm, dtm
         Surface and terrain models; without a terrain model ``ground`` holds the estimate.
     soil
         Level and noise of bare soil over the whole survey, in metres above ground.
     """
 
-    source: GdalSource
-    scale: ValueScale
+    ortho: Ortho
     dsm: RasterInfo
     dtm: RasterInfo | None
     soil: Soil
     ground: HeightArray | None = field(repr=False, default=None)
 
     @property
-    def ortho(self) -> RasterInfo:
-        return self.source.info
-
-    @property
     def bounds(self) -> Window:
-        return Window(0, 0, self.source.height, self.source.width)
+        return self.ortho.bounds
 
     def read(self, window: Window) -> tuple[Pixels, Heights, npt.NDArray[np.bool_]]:
         """RGB (H, W, 3) uint8, height above ground (H, W) in metres, and validity of the picture (H, W)."""
-        values, valid = self.source.read(window)
-        unit = np.nan_to_num(self.scale.apply(values))
-        image = np.ascontiguousarray(np.rint(unit * 255).astype(np.uint8).transpose(1, 2, 0))
+        image, valid = self.ortho.read(window)
         geobox = self.ortho.geobox[window.slices]
         dsm = read_onto(self.dsm, geobox)
         if self.dtm is not None:
@@ -88,7 +74,7 @@ class Survey:
 
 
 def open_survey(
-    ortho: str | Path,
+    ortho: Ortho | str | Path,
     dsm: str | Path,
     dtm: str | Path | None = None,
     *,
@@ -96,26 +82,24 @@ def open_survey(
 ) -> Survey:
     """Check an orthomosaic and its height models, estimate the terrain where there is no model of it.
 
+    The labels will lie on the grid that the orthomosaic was opened on; of a path, on that of its file.
+
     Raises
     ------
     InputError
         If a file cannot be used (no CRS, pixels above 20 cm, not heights), they do not overlap, or surface
         and terrain are of two fields, units or orders.
     """
-    info, surface = inspect_raster(ortho), inspect_heights(dsm)
+    opened = ortho if isinstance(ortho, Ortho) else Reading(model=None).open(ortho)
+    info, surface = opened.info, inspect_heights(dsm)
     terrain = inspect_heights(dtm) if dtm is not None else None
     for heights in (surface, terrain):
         if heights is not None:
             require_overlap(info, heights)
-    source = GdalSource(info, choose_bands(info, COLOURS, None), (info.height, info.width))
-    if alpha := unflagged_alpha(source):
-        source = GdalSource(info, source.bands, source.shape, alpha)
-    sample = sample_raster(source, Window(0, 0, info.height, info.width))
-    scale = choose_scale(info, source.bands, sample.values)
     coarse = _coarse_surface(info, surface)
     if not np.isfinite(coarse.values).any():
         raise InputError(
-            f"{dsm}: not one height is known where {ortho} lies",
+            f"{dsm}: not one height is known where {info.path} lies",
             remedy="check the nodata value of the DSM with gdalinfo -mm FILE",
         )
     if terrain is not None:
@@ -123,11 +107,11 @@ def open_survey(
         if not np.isfinite(above).any():
             raise InputError(f"{dtm}: not one height is known where {dsm} has some")
         _require_canopy(above, dsm, dtm)
-        return Survey(source, scale, surface, terrain, find_soil(above))
+        return Survey(opened, surface, terrain, find_soil(above))
     gsd_m = surface.ground.gsd_m * np.sqrt(_pixels_in_one(surface, coarse))
     ground = estimate_ground(coarse.values, gsd_m=float(gsd_m), max_plant_width_m=max_plant_width_m)
     soil = find_soil(canopy_height(coarse.values, ground))
-    return Survey(source, scale, surface, None, soil, HeightArray(ground, coarse.geobox))
+    return Survey(opened, surface, None, soil, HeightArray(ground, coarse.geobox))
 
 
 def _require_canopy(above_m: Heights, dsm: str | Path, dtm: str | Path | None) -> None:

@@ -10,15 +10,14 @@ import numpy as np
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from training.data import MANIFEST
+from cropseg_geo.model.files import replace_file
+from training.data import MANIFEST, write_manifest
 from training.labels.colour import Pixels
 from training.labels.folder import (
     SHEET,
     Provenance,
     Tile,
     claim,
-    write_file,
-    write_manifest,
     write_pair,
     write_verdicts,
 )
@@ -99,7 +98,7 @@ def label_orthomosaic(
     windows = tile_windows(survey.bounds, options.tile_px)
     _refuse_unknown(decisions, {tile_id(survey, window) for window in windows})
     claim(out_folder, _identity(survey, options))
-    sizes = Sizes.on_ground(gsd_m=survey.ortho.ground.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
+    sizes = Sizes.on_ground(gsd_m=survey.ortho.gsd_m, height_gsd_m=survey.dsm.ground.gsd_m)
     (out_folder / MANIFEST).unlink(missing_ok=True)
     tiles, cards, rows = [], [], []
     for done, window in enumerate(windows, start=1):
@@ -108,16 +107,16 @@ def label_orthomosaic(
             name = tile_id(survey, window)
             tile = _tile_of(name, window, labelled, decisions.get(name))
             row = write_pair(
-                out_folder, tile, image, labelled.label, ortho=survey.ortho, provenance=provenance
+                out_folder, tile, image, labelled.label, ortho=survey.ortho.info, provenance=provenance
             )
             tiles.append(tile)
             rows.append(row)
             cards.append(_card_of(tile, labelled, draw_strip(image, height, labelled.label)))
         on_tile(done, len(windows))
     outcome = Labelled(out_folder, tuple(tiles))
-    title = f"{provenance.dataset} · {survey.ortho.stem}"
+    title = f"{provenance.dataset} · {survey.ortho.info.stem}"
     write_verdicts(out_folder, outcome.tiles)
-    write_file(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
+    replace_file(out_folder / SHEET, make_sheet(title, cards, decisions).encode())
     write_manifest(out_folder, [row for tile, row in zip(tiles, rows, strict=True) if tile.kept])
     return outcome
 
@@ -129,7 +128,7 @@ def tile_windows(bounds: Window, tile_px: int) -> list[Window]:
 
 def tile_id(survey: Survey, window: Window) -> str:
     """Name of a tile, and of its files without suffix."""
-    return f"{survey.ortho.stem}_r{window.row:05d}_c{window.col:05d}"
+    return f"{survey.ortho.info.stem}_r{window.row:05d}_c{window.col:05d}"
 
 
 def _make_tile(
@@ -188,7 +187,8 @@ def _identity(survey: Survey, options: Options) -> dict[str, object]:
     """What the labels depend on."""
     return {
         "method": METHOD,
-        "ortho": survey.ortho.fingerprint,
+        "ortho": survey.ortho.info.fingerprint,
+        "reading": survey.ortho.facts,
         "dsm": survey.dsm.fingerprint,
         "dtm": survey.dtm.fingerprint if survey.dtm else None,
         "soil": asdict(survey.soil),

@@ -56,13 +56,13 @@ def write_corpus(
     Raises
     ------
     InputError
-        If the folder holds scenes of another seed or size.
+        If the folder holds scenes of another seed or size, or anything else.
     """
     if count < 1:
         raise InputError(f"a corpus of {count} scenes", remedy="ask for at least one with --count")
-    for name in ("images", "masks", "heights", "rows"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
     _claim(folder, f"seed {seed}, {size_px} px, licence Apache-2.0\n")
+    for name in ("images", "masks", "heights", "rows"):
+        (folder / name).mkdir(exist_ok=True)
     write = partial(_write_scene, folder, seed, size_px)
     missing = [index for index in range(count) if not _row_path(folder, index).is_file()]
     for index in sorted(set(range(count)) - set(missing)):
@@ -95,6 +95,12 @@ def kind_at(index: int) -> str:
 def _claim(folder: Path, description: str) -> None:
     path = folder / "CORPUS.txt"
     if not path.is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(
+                f"{folder} holds other things than a corpus of scenes",
+                remedy="give a new or empty folder with -o",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
         path.write_text(description, encoding="utf-8")
     elif (found := path.read_text(encoding="utf-8")) != description:
         raise InputError(

@@ -18,7 +18,8 @@ from training.data import UNKNOWN, Pair, Pixels, read_pairs, write_manifest
 from training.sources.split import Labels, hold_out
 
 SOURCES = "sources.json"
-FORMAT = "cropseg-dataset/1"
+FORMAT = "cropseg-dataset/2"
+"""Counts up when the same files give other pixels or other words about them."""
 _SEED = 20260
 
 Option = str | int | float | bool | None | list[str]
@@ -29,13 +30,15 @@ class Piece:
     """A labelled picture of a dataset, or a window of one.
 
     ``image`` (H, W, 3) uint8; ``mask`` (H, W) uint8: 0 background, 1 vegetation, 255 unknown. ``name`` is
-    unique; ``group`` joins what a split must not tear apart.
+    unique; ``group`` joins what a split must not tear apart; ``source`` is the user's picture that it shows,
+    where there are several.
     """
 
     name: str
     group: str
     image: Pixels
     mask: Pixels
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Origin:
         Everything else that decides on the pixels.
     gsd_m
         Metres per pixel of the pieces; None where nobody knows.
+    named
+        The inputs that a person is told of; empty for all of them.
     """
 
     kind: str
@@ -64,6 +69,7 @@ class Origin:
     inputs: tuple[Path, ...]
     options: Mapping[str, Option] = field(default_factory=dict)
     gsd_m: float | None = None
+    named: tuple[Path, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -75,7 +81,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset folder that is complete."""
+    """A dataset folder that is complete; ``pictures`` counts what it holds, windows where these are cut."""
 
     folder: Path
     identity: str
@@ -238,9 +244,9 @@ def count_labels(mask: Pixels) -> Labels:
 
 def source_of(origin: Origin) -> str:
     """The user's files in a few words; names without their folders, which are nobody else's business."""
-    names = [path.name for path in origin.inputs]
+    names = [path.name for path in origin.named or origin.inputs]
     shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more files"
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 
 
 def _save(part: Path, piece: Piece, labels: Labels, origin: Origin) -> dict[str, str]:
@@ -259,7 +265,7 @@ def _save(part: Path, piece: Piece, labels: Labels, origin: Origin) -> dict[str,
         "frac_crop": f"{labels.vegetation / piece.mask.size:.4f}",
         "frac_weed": "0.0",
         "licence": origin.licence,
-        "source": source_of(origin),
+        "source": piece.source or source_of(origin),
         "group": piece.group,
         "sha256_16": digest[:16],
     }

@@ -1,4 +1,7 @@
-"""An orthomosaic with its heights → a dataset folder: masks made from height and colour, without hands."""
+"""An orthomosaic with its heights → a dataset folder: masks made from height and colour, without hands.
+
+Tiles are read as ``cropseg segment`` would read them, and heights are brought to that grid.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from pathlib import Path
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.info import inspect_raster
 from training.data import Pair, decode, read_pairs
 from training.labels.height import inspect_heights, require_overlap
+from training.reading import Ortho, Reading
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
 from training.sources.windows import ENOUGH, LEAST_SIDE_PX
 
@@ -26,7 +29,9 @@ def prepare_heights(
     name: str,
     licence: str = "",
     decisions: Path | None = None,
+    reading: Reading | None = None,
     labeller: Labeller | None = None,
+    listener: Callable[[str], None] = lambda note: None,
     on_piece: Callable[[], None] = lambda: None,
 ) -> Dataset:
     """Make a dataset of an orthomosaic and its surface model.
@@ -42,25 +47,37 @@ def prepare_heights(
         Of the dataset.
     decisions
         A person's word on tiles, saved from the sheet of an earlier run.
+    reading
+        How to read the orthomosaic.
     labeller
         Makes the labels; :func:`training.labels.tiles.label_orthomosaic` on these files by default.
+    listener
+        Told what was decided about the orthomosaic.
     on_piece
         Called after each piece.
 
     Raises
     ------
     InputError
-        For heights that do not overlap the orthomosaic, or show no plants.
+        For heights that do not overlap the orthomosaic, or show no plants, and whatever ``cropseg segment``
+        would refuse.
     """
     inputs = tuple(path for path in (ortho, dsm, dtm, decisions) if path is not None)
-    info = inspect_raster(ortho)
+    opened = (reading or Reading()).open(ortho)
     for path in (dsm, dtm):
         if path is not None:
-            require_overlap(info, inspect_heights(path))
+            require_overlap(opened.info, inspect_heights(path))
+    for note in opened.notes:
+        listener(note)
     origin = Origin(
-        "heights", name, licence, inputs, options={"dtm": dtm is not None}, gsd_m=info.ground.gsd_m
+        "heights",
+        name,
+        licence,
+        inputs,
+        options={**opened.facts, "dtm": dtm is not None},
+        gsd_m=opened.gsd_m,
     )
-    labeller = labeller or _labeller(ortho, dsm, dtm, decisions)
+    labeller = labeller or _labeller(opened, dsm, dtm, decisions)
     return write_dataset(target, origin, _pieces(labeller, target.parent / "labels"), on_piece=on_piece)
 
 
@@ -71,7 +88,7 @@ def _pieces(labeller: Labeller, folder: Path) -> Iterator[Piece]:
         yield Piece(pair.image.stem, pair.image.stem, decoded.image, decoded.mask)
 
 
-def _labeller(ortho: Path, dsm: Path, dtm: Path | None, decisions: Path | None) -> Labeller:
+def _labeller(ortho: Ortho, dsm: Path, dtm: Path | None, decisions: Path | None) -> Labeller:
     def label(folder: Path) -> tuple[Pair, ...]:
         from training.labels.folder import SHEET
         from training.labels.sheet import read_decisions

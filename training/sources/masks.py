@@ -1,7 +1,9 @@
 """Masks of users: what a value means, by one rule for all masks of a dataset.
 
-1. Every value above 0 is vegetation, whatever its class; 0 is background. A palette's index is the value.
-2. 255 in masks of 8 bit: vegetation where the masks of the dataset hold nothing but 0 and 255, else unknown.
+1. Every value above 0 is vegetation, whatever its class; 0 is background. A palette's index is the value,
+   unless index 0 has a colour and black another index: then its colours are read by rule 3.
+2. 255: vegetation where the masks of the dataset hold nothing but 0 and 255, else unknown; see
+   :mod:`training.sources.white`.
 3. Three colours: if all are equal it is a grey mask; else black is background, other colours are vegetation.
    Transparent pixels of a picture are background.
 4. A JPEG mask, whose values blur, is cut at half of white; of colours the brightest channel counts.
@@ -10,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,16 @@ from rasterio.windows import Window as RasterioWindow
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from training.data import UNKNOWN, Pixels
-from training.sources.pictures import JPEG_SUFFIXES, RASTER_SUFFIXES, Bool, decoding, opened_raster
+from training.sources.pictures import (
+    JPEG_SUFFIXES,
+    RASTER_SUFFIXES,
+    Bool,
+    decoding,
+    opened_raster,
+    palette_of,
+)
 
-_WHITE = 255
+WHITE = 255
 _READ_PX = 2048
 
 
@@ -33,7 +42,7 @@ _READ_PX = 2048
 class MaskValues:
     """Pixels of a mask before rule 2: ``values`` (H, W), ``void`` (H, W) where nothing is said.
 
-    ``is_plain``: 8-bit numbers, for which 255 may mean unknown.
+    ``is_plain``: numbers as stored, of which 255 may mean unknown.
     """
 
     values: npt.NDArray[Any]  # integers of any width
@@ -46,9 +55,13 @@ class MaskValues:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A mask that is read by window; see the module's text for what its values mean."""
+    """A mask that is read by window; see the module's text for what its values mean.
+
+    ``by_colour``: its palette's colours count, not their indexes.
+    """
 
     path: Path
+    by_colour: bool = False
 
     def read(self, window: Window) -> MaskValues:
         """Raises InputError."""
@@ -62,13 +75,15 @@ class MaskFile:
                 void |= dataset.read(colours.index("alpha") + 1, window=region) == 0
             if dataset.nodata:
                 void |= (values == dataset.nodata).all(axis=0)
+            if self.by_colour:
+                values = _colours_of(values[0], palette_of(dataset))
         return _of_channels(self.path, values, void)
 
 
 def open_mask(path: Path) -> MaskValues | MaskFile:
     """A mask in memory, or a GeoTIFF to be read by window. Raises InputError."""
     if path.suffix.lower() in RASTER_SUFFIXES:
-        return MaskFile(path)
+        return MaskFile(path, _raster_goes_by_colour(path))
     with decoding(path) as stored:
         # Lies on its side as its picture does, if it was painted over a copy of it.
         image = ImageOps.exif_transpose(stored)
@@ -78,6 +93,10 @@ def open_mask(path: Path) -> MaskValues | MaskFile:
             # "1" decodes to booleans; anything else to numbers as stored, a palette to its indexes.
             values = np.asarray(image)[None]
             values = values.astype(np.uint8) if values.dtype == bool else values
+            if image.mode == "P":
+                table = _padded(image.getpalette() or [])
+                if _goes_by_colour(table, np.bincount(values.ravel(), minlength=256) > 0):
+                    values = _colours_of(values[0], table)
         else:
             pixels = np.asarray(image.convert("RGBA"))
             values = np.where(pixels[..., 3:] > 0, pixels[..., :3], 0).astype(np.uint8).transpose(2, 0, 1)
@@ -93,32 +112,53 @@ def to_vegetation(mask: MaskValues, *, white_is_unknown: bool) -> Pixels:
     """0 background, 1 vegetation, 255 unknown; (H, W) uint8."""
     unknown = mask.void
     if mask.is_plain and white_is_unknown:
-        unknown = unknown | (mask.values == _WHITE)
+        unknown = unknown | (mask.values == WHITE)
     return np.where(unknown, np.uint8(UNKNOWN), (mask.values > 0).astype(np.uint8))
 
 
-def white_means_unknown(masks: Iterable[tuple[Path, tuple[int, int]]]) -> bool:
-    """Rule 2: True unless all masks, of paths and shapes, hold nothing but 0 and 255. Reads all of them.
+def plain_parts(path: Path, shape: tuple[int, int]) -> Iterator[MaskValues]:
+    """The windows of a mask of numbers, of so many rows and columns; none of a mask of colours.
 
     Raises
     ------
     InputError
-        If a mask cannot be read or holds no class numbers.
+        If it cannot be read or holds no class numbers.
     """
-    # No shortcut at the first other value: every file is read before any work starts.
-    seen = np.zeros(256, dtype=bool)
-    for path, shape in masks:
-        for values in _plain_values(path, shape):
-            seen |= np.bincount(values, minlength=256) > 0
-    return bool(seen[1:_WHITE].any())
-
-
-def _plain_values(path: Path, shape: tuple[int, int]) -> Iterator[npt.NDArray[Any]]:
     mask = open_mask(path)
     for window in Window(0, 0, *shape).split(_READ_PX):
         part = read_mask(mask, window)
         if part.is_plain:
-            yield part.values[~part.void]
+            yield part
+
+
+def _raster_goes_by_colour(path: Path) -> bool:
+    with opened_raster(path) as dataset:
+        if "palette" not in [colour.name for colour in dataset.colorinterp]:
+            return False
+        table = palette_of(dataset)
+        if dataset.dtypes[0] != "uint8" or not table[0].any():
+            return False
+        used = np.zeros(256, dtype=bool)
+        for window in Window(0, 0, dataset.height, dataset.width).split(_READ_PX):
+            region = RasterioWindow(window.col, window.row, window.width, window.height)
+            used |= np.bincount(dataset.read(1, window=region).ravel(), minlength=256) > 0
+    return _goes_by_colour(table, used)
+
+
+def _goes_by_colour(table: Pixels, used: Bool) -> bool:
+    """Whether index 0 has a colour and a used one (256,) is black: palettes are filled up with black."""
+    return bool(table[0].any() and (used & ~table.any(axis=1)).any())
+
+
+def _padded(palette: list[int]) -> Pixels:
+    table = np.zeros(256 * 3, dtype=np.uint8)
+    table[: len(palette)] = palette
+    return table.reshape(256, 3)
+
+
+def _colours_of(indexes: npt.NDArray[Any], table: Pixels) -> Pixels:
+    """Colours (3, H, W) of indexes (H, W)."""
+    return np.ascontiguousarray(table[indexes].transpose(2, 0, 1))
 
 
 def _of_channels(path: Path, values: npt.NDArray[Any], void: Bool) -> MaskValues:
@@ -145,17 +185,17 @@ def _of_channels(path: Path, values: npt.NDArray[Any], void: Bool) -> MaskValues
             remedy="name it as the file's nodata value if it means unknown (gdal_edit.py -a_nodata), "
             "or save it as 0 if it means background",
         )
-    return MaskValues(only, void, is_plain=only.dtype == np.uint8)
+    return MaskValues(only, void, is_plain=True)
 
 
 def _of_jpeg(path: Path, grey: Pixels) -> MaskValues:
-    bright = grey[grey > _WHITE // 4]
+    bright = grey[grey > WHITE // 4]
     # Rims of white blur to grey, less than half of them even in small leaves; a grey class is grey all over.
-    if 2 * int((bright <= _WHITE - _WHITE // 4).sum()) > bright.size or 0 < grey.max() <= _WHITE // 2:
+    if 2 * int((bright <= WHITE - WHITE // 4).sum()) > bright.size or 0 < grey.max() <= WHITE // 2:
         raise InputError(
             f"{path}: a JPEG mask with values up to {grey.max()}, most of them not white; JPEG keeps only "
             f"black and white apart",
             remedy="save masks as PNG",
         )
-    plants = (grey > _WHITE // 2).astype(np.uint8)
+    plants = (grey > WHITE // 2).astype(np.uint8)
     return MaskValues(plants, np.zeros(grey.shape, dtype=bool), is_plain=False)

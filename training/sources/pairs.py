@@ -1,16 +1,10 @@
-"""A folder of pictures and masks → a dataset folder.
-
-Pairs are found by name: ``images/a.jpg`` with ``masks/a.png`` (also in subfolders), or ``a.jpg`` with
-``a_mask.png`` beside it. Upper and lower case, and the ways to write é in Unicode, are one.
-"""
+"""A folder of pictures and masks → a dataset folder."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -20,36 +14,18 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from training.data import UNKNOWN
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
-from training.sources.masks import open_mask, read_mask, to_vegetation, white_means_unknown
-from training.sources.pictures import SUFFIXES, is_turned, open_picture, same_place, shape_of
+from training.sources.finding import PicturePair, find_pairs, listed, natural
+from training.sources.masks import open_mask, read_mask, to_vegetation
+from training.sources.pictures import open_picture, orientation_of, same_place, shape_of
+from training.sources.white import white_means_unknown
 from training.sources.windows import SIDE_PX, cut, cut_enough, how_many, thin
 
-IMAGE_FOLDERS = ("images", "image", "imgs", "img", "rgb")
-MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "gt")
-_MASK_END = re.compile(
-    r"[ ._-](mask|masks|label|labels|gt|seg|segmentation|annotation|truth)$", re.IGNORECASE
-)
-_IMAGE_END = re.compile(r"[ ._-](image|img|rgb)$", re.IGNORECASE)
 _COUNTER = re.compile(r"[ ._-]*\d+$")
 
-LAYOUT = (
-    "put pictures into images/ and masks of the same names into masks/, "
-    "or name them a.jpg and a_mask.png side by side"
-)
 LEAST_PX = 32
 """The network's stride: smaller pictures are less than one cell of its coarsest map."""
 
-_NAMED = 5
 _RUNS = 5
-
-
-@dataclass(frozen=True)
-class PicturePair:
-    """A picture and its mask; ``key`` is their name in lower case, without suffix, with its subfolders."""
-
-    key: str
-    image: Path
-    mask: Path
 
 
 def prepare_pairs(
@@ -72,7 +48,8 @@ def prepare_pairs(
     name, licence
         Of the dataset.
     listener
-        Told if not all that is labelled is used.
+        Told what 255 in the masks was taken for, if not all that is there is used, and of pictures that are
+        turned by their EXIF.
     on_piece
         Called after each piece.
 
@@ -82,46 +59,15 @@ def prepare_pairs(
         If a picture or mask has no partner, a pair differs in size or place, a picture is there twice, or a
         file cannot be read; names some. Nothing of the dataset is left then.
     """
-    pairs = find_pairs(folder)
-    origin = Origin("pairs", name, licence, tuple(path for pair in pairs for path in (pair.image, pair.mask)))
+    pairs = find_pairs(folder, listener)
+    inputs = tuple(path for pair in pairs for path in (pair.image, pair.mask))
+    origin = Origin("pairs", name, licence, inputs, named=tuple(pair.image for pair in pairs))
     shapes = require_fitting(pairs)
     _refuse_copies(pairs)
-    white_is_unknown = white_means_unknown((pair.mask, shapes[pair.key]) for pair in pairs)
+    _tell_of_turned(pairs, listener)
+    white_is_unknown = white_means_unknown(((pair.mask, shapes[pair.key]) for pair in pairs), listener)
     pieces = _pieces(pairs, shapes, listener, white_is_unknown=white_is_unknown)
     return write_dataset(target, origin, pieces, on_piece=on_piece)
-
-
-def find_pairs(folder: Path) -> tuple[PicturePair, ...]:
-    """The pairs of a folder, in natural order of their names.
-
-    Raises
-    ------
-    InputError
-        If there are none, a picture or mask has no partner, or two files claim one name.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder} is no folder", remedy=LAYOUT)
-    image_folder, mask_folder = _subfolder(folder, IMAGE_FOLDERS), _subfolder(folder, MASK_FOLDERS)
-    if (image_folder is None) != (mask_folder is None):
-        there = image_folder or mask_folder
-        raise InputError(f"{there} is there, but not the other of images/ and masks/", remedy=LAYOUT)
-    if image_folder and mask_folder:
-        images = _by_key(image_folder, _files(image_folder), _IMAGE_END)
-        masks = _by_key(mask_folder, _files(mask_folder), _MASK_END)
-    else:
-        files = _files(folder)
-        images = _by_key(folder, [f for f in files if not _MASK_END.search(f.stem)], _IMAGE_END)
-        masks = _by_key(folder, [f for f in files if _MASK_END.search(f.stem)], _MASK_END)
-    if not images or not masks:
-        raise InputError(f"{folder}: {len(images)} pictures and {len(masks)} masks found", remedy=LAYOUT)
-    lonely = [str(images[key]) for key in images.keys() - masks.keys()]
-    lonely += [str(masks[key]) for key in masks.keys() - images.keys()]
-    if lonely:
-        raise InputError(
-            f"{len(lonely)} of {len(images) + len(masks)} files have no partner: {_listed(lonely)}",
-            remedy=f"{LAYOUT}; take out pictures without a mask",
-        )
-    return tuple(PicturePair(key, images[key], masks[key]) for key in sorted(images, key=natural))
 
 
 def require_fitting(pairs: Sequence[PicturePair]) -> dict[str, tuple[int, int]]:
@@ -144,7 +90,9 @@ def require_fitting(pairs: Sequence[PicturePair]) -> dict[str, tuple[int, int]]:
         shapes[pair.key] = shape
         if shape != mask_shape:
             sizes = f"{shape[1]} × {shape[0]}, its mask {mask_shape[1]} × {mask_shape[0]} px"
-            aside = "; it is turned as its EXIF says, the mask is not" if is_turned(pair.image) else ""
+            aside = (
+                "; it is turned as its EXIF says, the mask is not" if orientation_of(pair.image) != 1 else ""
+            )
             wrong.append(f"{pair.image}: {sizes}{aside if shape == mask_shape[::-1] else ''}")
         elif min(shape) < LEAST_PX:
             wrong.append(f"{pair.image}: {shape[1]} × {shape[0]} px; a network needs {LEAST_PX} px a side")
@@ -152,7 +100,7 @@ def require_fitting(pairs: Sequence[PicturePair]) -> dict[str, tuple[int, int]]:
             wrong.append(f"{pair.image}: lies at other coordinates than its mask")
     if wrong:
         raise InputError(
-            f"{len(wrong)} of {len(pairs)} pairs cannot be used: {_listed(wrong)}",
+            f"{len(wrong)} of {len(pairs)} pairs cannot be used: {listed(wrong)}",
             remedy="a mask has one pixel for each of its picture; export these again or take them out",
         )
     return shapes
@@ -169,8 +117,18 @@ def _refuse_copies(pairs: Sequence[PicturePair]) -> None:
             copies.append(f"{pair.image} is {first[digest]}")
     if copies:
         raise InputError(
-            f"{len(copies)} of {len(pairs)} pictures are there twice: {_listed(copies)}",
+            f"{len(copies)} of {len(pairs)} pictures are there twice: {listed(copies)}",
             remedy="keep one of each, with its mask: a copy of what is held out would be trained on",
+        )
+
+
+def _tell_of_turned(pairs: Sequence[PicturePair], listener: Callable[[str], None]) -> None:
+    """Say which pictures are turned and their masks are not, though both have one size: nobody can tell."""
+    turned = [p.image for p in pairs if orientation_of(p.image) not in (1, orientation_of(p.mask))]
+    if turned:
+        listener(
+            f"{len(turned)} pictures are turned as their EXIF says, and their masks have no such mark: these "
+            f"are taken to be painted over the turned picture; the first is {turned[0]}"
         )
 
 
@@ -195,12 +153,6 @@ def groups_of(keys: Sequence[str]) -> dict[str, str]:
             number = min(index // run, max(0, len(names) // run - 1))
             groups[key] = f"{series} {number + 1}" if too_long else series
     return groups
-
-
-def natural(key: str) -> tuple[tuple[int, str], ...]:
-    """Sorts numbers within names by value: a2 before a10."""
-    parts = re.split(r"(\d+)", key.lower())
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in parts if part)
 
 
 def _series(key: str) -> str:
@@ -232,46 +184,11 @@ def _pieces(
                 groups[pair.key] if len(pairs) > 1 else f"r{window.row}_c{window.col}",
                 pixels,
                 np.where(valid, labels, np.uint8(UNKNOWN)),
+                # With its subfolders, in which other pictures may have the same name.
+                "/".join((*pair.key.split("/")[:-1], pair.image.name)),
             )
 
 
 def _windows(shape: tuple[int, int], n_pairs: int) -> tuple[Window, ...]:
     whole = Window(0, 0, *shape)
     return cut(whole, SIDE_PX) if n_pairs > 1 else cut_enough(whole, lambda _: True)
-
-
-def _subfolder(folder: Path, names: Iterable[str]) -> Path | None:
-    there = {path.name.lower(): path for path in folder.iterdir() if path.is_dir()}
-    return next((there[name] for name in names if name in there), None)
-
-
-def _files(folder: Path) -> list[Path]:
-    """Pictures at any depth; hidden files, such as macOS makes beside others, are none."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-
-
-def _by_key(folder: Path, files: Iterable[Path], ending: re.Pattern[str]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in files:
-        name = path.relative_to(folder).with_name(ending.sub("", path.stem) or path.stem).as_posix()
-        # macOS stores letters and their accents apart, others together: the same name to whoever reads it.
-        key = unicodedata.normalize("NFC", name).lower()
-        if key in found:
-            raise InputError(
-                f"{found[key]} and {path} have one name",
-                remedy="keep one of them, or rename it and its partner",
-            )
-        found[key] = path
-    return found
-
-
-def _listed(entries: Sequence[str]) -> str:
-    shown = "\n  ".join(sorted(entries)[:_NAMED])
-    more = f"\n  and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    return f"\n  {shown}{more}"

@@ -71,10 +71,7 @@ class RasterPicture:
             bands = _rgb_bands(self.path, dataset)
             values = dataset.read(bands, window=region)
             if "palette" in _colours(dataset):
-                table = np.zeros((256, 3), dtype=np.uint8)
-                for index, colour in dataset.colormap(1).items():
-                    table[index] = colour[:3]
-                return table[values[0]], valid
+                return palette_of(dataset)[values[0]], valid
         return np.ascontiguousarray(values.transpose(1, 2, 0)), valid
 
 
@@ -113,15 +110,16 @@ def shape_of(path: Path) -> tuple[int, int]:
         with opened_raster(path) as dataset:
             return (dataset.height, dataset.width)
     with decoding(path) as image:
-        return image.size if _lies_on_its_side(image) else (image.height, image.width)
+        is_turned = image.getexif().get(_ORIENTATION, 1) >= _ON_ITS_SIDE
+        return image.size if is_turned else (image.height, image.width)
 
 
-def is_turned(path: Path) -> bool:
-    """Whether rows and columns are swapped for viewers, as its EXIF says. Raises InputError."""
+def orientation_of(path: Path) -> int:
+    """How viewers turn or mirror a picture, as its EXIF says: 1, not at all, to 8. Raises InputError."""
     if path.suffix.lower() in RASTER_SUFFIXES:
-        return False
+        return 1
     with decoding(path) as image:
-        return _lies_on_its_side(image)
+        return int(image.getexif().get(_ORIENTATION, 1))
 
 
 def same_place(picture: Path, mask: Path) -> bool:
@@ -136,11 +134,8 @@ def same_place(picture: Path, mask: Path) -> bool:
     return bool(np.abs(shifts).max() < 0.5)
 
 
-def _lies_on_its_side(image: Image.Image) -> bool:
-    return bool(image.getexif().get(_ORIENTATION, 1) >= 5)
-
-
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 swap rows and columns
+_ORIENTATION = 0x0112  # EXIF tag
+_ON_ITS_SIDE = 5  # orientations from here on swap rows and columns
 
 
 @contextmanager
@@ -171,6 +166,15 @@ def opened_raster(path: Path) -> Iterator[Any]:
             raise InputError(
                 f"{path}: cannot be read ({err.__cause__ or err})", remedy="copy or export the file again"
             ) from err
+
+
+def palette_of(dataset: Any) -> Pixels:
+    """Colours (256, 3) of an 8-bit rasterio dataset's indexes; black for those without one."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    for index, colour in dataset.colormap(1).items():
+        if index < len(table):
+            table[index] = colour[:3]
+    return table
 
 
 def _colours(dataset: Any) -> list[str]:

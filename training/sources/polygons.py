@@ -8,7 +8,6 @@ that area and where the orthomosaic is not valid.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,38 +15,14 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.grid import Window
-from cropseg_geo.options import Options
-from cropseg_geo.preflight import Preflight, prepare
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
-from training.data import UNKNOWN, Pixels
+from training.data import UNKNOWN
+from training.reading import Ortho, Reading
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
 from training.sources.windows import LEAST_SIDE_PX, cut_enough, how_many, thin
 
 CANOPY_LAYER = "canopy"
 _LAYER_MARK = "|layername="
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How an orthomosaic is read; as the options of ``cropseg segment``. None finds it out."""
-
-    model: str | Path = "canopy-s"
-    bands: tuple[int, ...] | None = None
-    scale: tuple[float, float] | None = None
-    alpha_band: int | None = None
-    reflectance: bool = False
-
-    def prepare(self, ortho: str | Path) -> Preflight:
-        """Facts and decisions about the orthomosaic. Raises InputError, ModelError."""
-        options = Options(
-            model=self.model,
-            bands=self.bands,
-            scale=self.scale,
-            reflectance=self.reflectance,
-            alpha_band=self.alpha_band,
-        )
-        return prepare(ortho, options)
 
 
 def prepare_polygons(
@@ -89,29 +64,21 @@ def prepare_polygons(
     InputError
         For polygons without a CRS or beside the orthomosaic, and whatever ``cropseg segment`` would refuse.
     """
-    reading = reading or Reading()
-    ready = reading.prepare(ortho)
-    for note in ready.notes:
+    opened = (reading or Reading()).open(ortho)
+    for note in opened.notes:
         listener(note)
-    canopy = _read(polygons, ready)
-    labelled = hull_of(canopy) if area is None else _read(area, ready)
+    canopy = _read(polygons, opened)
+    labelled = hull_of(canopy) if area is None else _read(area, opened)
     files = [Path(str(source).partition(_LAYER_MARK)[0]) for source in (polygons, area) if source is not None]
     origin = Origin(
         "polygons",
         name,
         licence,
         (Path(ortho), *files),
-        options={
-            "bands": str(ready.source.bands),
-            "alpha_band": reading.alpha_band,
-            "scale": str(ready.scale),
-            "shape": str(ready.source.shape),
-            "polygons": canopy.digest,
-            "area": labelled.digest,
-        },
-        gsd_m=ready.source.ground.gsd_m,
+        options={**opened.facts, "polygons": canopy.digest, "area": labelled.digest},
+        gsd_m=opened.gsd_m,
     )
-    return write_dataset(target, origin, _pieces(ready, canopy, labelled, listener), on_piece=on_piece)
+    return write_dataset(target, origin, _pieces(opened, canopy, labelled, listener), on_piece=on_piece)
 
 
 def hull_of(area: AreaOfInterest) -> AreaOfInterest:
@@ -122,33 +89,23 @@ def hull_of(area: AreaOfInterest) -> AreaOfInterest:
 
 
 def _pieces(
-    ready: Preflight, canopy: AreaOfInterest, labelled: AreaOfInterest, listener: Callable[[str], None]
+    ortho: Ortho, canopy: AreaOfInterest, labelled: AreaOfInterest, listener: Callable[[str], None]
 ) -> Iterator[Piece]:
-    whole = Window(0, 0, ready.source.height, ready.source.width)
     # A narrow strip takes in what lies beside it: unknown there, but a picture of a size to learn from.
-    strip = labelled.window(whole)
-    region = strip.grown(max(0, (LEAST_SIDE_PX - min(strip.shape) + 1) // 2)) & whole
+    strip = labelled.window(ortho.bounds)
+    region = strip.grown(max(0, (LEAST_SIDE_PX - min(strip.shape) + 1) // 2)) & ortho.bounds
     windows = cut_enough(region, lambda window: bool(labelled.mask(window).any()))
     for window in thin(windows, how_many(windows, listener)):
-        image, valid = read_rgb(ready, window)
+        image, valid = ortho.read(window)
         known = valid & labelled.mask(window)
         mask = np.where(known, canopy.mask(window).astype(np.uint8), np.uint8(UNKNOWN))
         place = f"r{window.row}_c{window.col}"
         yield Piece(place, place, image, mask)
 
 
-def read_rgb(
-    ready: Preflight, window: Window
-) -> tuple[Pixels, np.ndarray[tuple[int, ...], np.dtype[np.bool_]]]:
-    """A window as the network sees it, (H, W, 3) uint8, invalid pixels black; and its validity (H, W)."""
-    values, valid = ready.source.read(window)
-    unit = ready.scale.apply(values).transpose(1, 2, 0)
-    return np.where(valid[..., None], unit * 255.0 + 0.5, 0.0).astype(np.uint8), valid
-
-
-def _read(path: str | Path, ready: Preflight) -> AreaOfInterest:
+def _read(path: str | Path, ortho: Ortho) -> AreaOfInterest:
     """Polygons in pixels of the working grid."""
-    return read_aoi(_with_layer(path), ready.info.ground).scaled(ready.source.pixel)
+    return read_aoi(_with_layer(path), ortho.info.ground).scaled(ortho.source.pixel)
 
 
 def _with_layer(path: str | Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -14,10 +14,14 @@ from cropseg_geo.model.card_fields import freeze_scores
 from cropseg_geo.model.onnx_file import SUFFIX, copy_onnx
 from cropseg_geo.model.predictor import TorchPredictor
 from cropseg_geo.model.weights import load_state, read_card, save_weights
-from cropseg_geo.model.zoo import DEFAULT_MODEL, find_model
+from cropseg_geo.model.zoo import DEFAULT_MODEL
 from training.data import MANIFEST, Pair, default_data_root, read_pairs
+from training.evaluation.run import Scores
 from training.recipe import CANOPY_M, CANOPY_S, CLASSES, RECIPES, Recipe
+from training.sources.card import card_scores, tuned_card
 from training.sources.dataset import Dataset
+from training.sources.windows import thin
+from training.weights import find_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,15 +39,6 @@ _OTHER_SHARE = 0.2
 
 _ROUNDED = 40
 """Pictures at most that the effect of bf16 is measured on."""
-
-_SOURCES = {
-    "pairs": "pictures with masks",
-    "polygons": "an orthomosaic with outlined canopy",
-    "heights": "an orthomosaic labelled by its heights",
-}
-
-Scores = dict[str, dict[str, dict[str, float]]]
-"""Test set → method → measure → value."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +94,8 @@ class Plan:
 
     @property
     def start(self) -> Path:
-        return find_model(self.model).resolve()
+        """The weights file to start from. Raises ModelError."""
+        return find_weights(self.model).resolve()
 
     @property
     def card(self) -> ModelCard:
@@ -169,7 +165,7 @@ def tune(
         If ``name`` is no model's name.
     """
     from training.evaluation.precision import bf16_agreement
-    from training.evaluation.run import evaluate_pairs, scores_of
+    from training.evaluation.run import evaluate_pairs
     from training.evaluation.sets import pair_sets
     from training.fit import fit
     from training.onnx_form import export_onnx
@@ -195,22 +191,17 @@ def tune(
     scores = evaluate_pairs(
         models, held_out, on_picture=lambda: on_step(f"scored {next(scored)} of {len(held_out)} pictures")
     )
-    own = freeze_scores({f"{row} (held out)": found for row, found in scores_of(name, scores).items()})
     graph = None
     if plan.onnx:
         on_step("writing the ONNX form")
         graph = export_onnx(candidate)
-        pictures = pair_sets(_spread((*dataset.pairs("train"), *held_out), _ROUNDED))
+        pictures = pair_sets(thin((*dataset.pairs("train"), *held_out), _ROUNDED))
         card = replace(card, bf16_agreement=bf16_agreement(graph, pictures))
-    card = save_weights(target, state, replace(card, scores=own))
+    both = freeze_scores(card_scores(scores, dataset, tuned=name, start=start))
+    card = save_weights(target, state, replace(card, scores=both))
     if graph is not None:
         copy_onnx(graph, target.with_suffix(SUFFIX), card)
     return Tuned(card, scores)
-
-
-def _spread(pairs: Sequence[Pair], most: int) -> tuple[Pair, ...]:
-    """At most so many of the pairs, from all over."""
-    return tuple(pairs[:: -(-len(pairs) // most)])
 
 
 def tuned_state(plan: Plan, checkpoint: Path) -> dict[str, Tensor]:
@@ -286,40 +277,6 @@ def mixed_shares(own: str, kept: tuple[Pair, ...], *, keep: float) -> dict[str, 
         return {own: 1.0}
     total = sum(weights.values())
     return {own: 1.0 - keep} | {name: keep * weight / total for name, weight in weights.items()}
-
-
-def tuned_card(
-    start: ModelCard, dataset: Dataset, recipe: Recipe, *, keep: float, strength: float
-) -> ModelCard:
-    """The start model's card for the tuned weights: their origin, and the GSD of the data where it is known.
-
-    The licence stays the start model's, whose weights these are adapted from; the licence of the user's
-    pictures is named with them.
-    """
-    stated = f"licence: {dataset.licence}" if dataset.licence else "licence not stated"
-    gsd = f"{dataset.gsd_m * 100:.3g} cm/px" if dataset.gsd_m else "GSD unknown"
-    origin = f"{dataset.pictures} pictures of {_SOURCES[dataset.kind]} ({dataset.source}), {gsd}, {stated}"
-    mixed = (f"{keep:.0%} of the crops from the start model's own data",) if keep else ()
-    way = f"; weights {strength:.0%} of the way from there" if strength < 1.0 else ""
-    finest, coarsest = start.gsd_range_m
-    return replace(
-        start,
-        name=recipe.name,
-        version=recipe.version,
-        summary=recipe.summary,
-        gsd_m=min(max(dataset.gsd_m or start.gsd_m, finest), coarsest),
-        weights_digest="0" * 64,
-        training_data=(
-            f"{dataset.name}: {origin}",
-            *mixed,
-            f"start: {start.name} {start.version}, {start.licence}, weights {start.weights_digest[:12]}{way}",
-            *start.training_data,
-        ),
-        scores=(),
-        # The start model's was fitted to its own logits, and measured with its own weights.
-        temperature=None,
-        bf16_agreement=None,
-    )
 
 
 def _base(start: ModelCard) -> Recipe:
