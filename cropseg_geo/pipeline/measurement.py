@@ -16,6 +16,7 @@ from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.quantities import Extras
 from cropseg_geo.plots.measuring.stats import plot_stats
@@ -117,6 +118,7 @@ def measure_plots(
     settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs)
     if out is None:
         return measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)
+    refuse_inputs([Path(out)], mask, plots, prob, raster, dsm, dtm)
     # Drafted first: a file that may not be written is refused before the work, not after.
     with drafted(Path(out), overwrite=overwrite, listener=listener) as draft:
         table = measure_survey(mask, plots, settings, Companions(prob, raster, dsm, dtm), listener)

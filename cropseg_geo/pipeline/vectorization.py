@@ -10,6 +10,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
 from cropseg_geo.vector.files.formats import require_format
@@ -68,6 +69,7 @@ def vectorize(
     """
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
+    refuse_inputs([final], mask, prob, plots, dsm, dtm)
     with open_mask(mask, prob) as source:
         if listed.outline == "contour" and prob is None:
             raise InputError(
