@@ -8,9 +8,10 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pytest
+from pyproj import Transformer
 from rasters import scene, write_raster
 from shapely.geometry import MultiPoint
-from toolboxes import ROOT, answering, dying, write_engine, write_wheel
+from toolboxes import ROOT, answering, dying, repeating, write_engine, write_wheel
 
 from cropseg_geo.plots.making.numbering import Numbering
 from cropseg_geo.plots.making.site import Site
@@ -152,6 +153,9 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
     BOOK.to_csv(folder / "Feldbuch ä.csv", index=False, sep=";", decimal=",")
     book = {"FIELD_BOOK": str(folder / "Feldbuch ä.csv")}
     bare = {name: point.partition(" ")[0] for name, point in LINE.items()}
+    to_degrees = Transformer.from_crs(32632, 4326, always_xy=True).transform
+    ends = {"POINT_A": to_degrees(LEFT, BOTTOM), "POINT_B": to_degrees(RIGHT, BOTTOM)}
+    elsewhere = {name: f"{x!r},{y!r} [EPSG:4326]" for name, (x, y) in ends.items()}
     cornered = {"ROWS": 2, "COLUMNS": 3, "CORNERS": str(folder / "corners.gpkg")}
     stays = {"TEMPLATE": PLOTS, "MASK": str(SAMPLE / "field_truth.tif")}
 
@@ -165,6 +169,7 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
         ("put up with", "run", made("tight", **cornered, LENGTH=3.6, TOLERANCE=1.5)),
         ("field book", "run", made("book", **SIZES, **LINE, **NUMBERS, **book)),
         ("snapped", "run", made("snapped", **SIZES, **LINE, MASK=mask)),
+        ("snapped from elsewhere", "run", made("elsewhere", **SIZES, **elsewhere, MASK=mask)),
         ("template", "run", made("template", TEMPLATE=PLOTS, **LINE)),
         ("template in memory", "with_memory_layer", [*made("from memory", **LINE), "TEMPLATE", PLOTS]),
         ("template that stays", "run", made("stays", **stays)),
@@ -188,10 +193,12 @@ def engines(folder: Path, mask: str) -> list[Scenario]:
         "killed": dying("SIGKILL"),
         "crashed": dying("SIGSEGV"),
     }
+    twice = write_engine(folder / "twice" / "python", repeating("the light changes"))
     pythons = {name: write_engine(folder / name / "python", code) for name, code in broken.items()}
     return [
         ("installed", "run", ["installengine", {"ACCELERATOR": "cpu", "WHEELS": str(folder / "wheels"),
                                                 "FOLDER": str(folder / "my engine")}]),
+        ("warned", "with_engine", [str(twice), "check", {"INPUT": FIELD}]),
         *[(name, "with_engine", [str(python), "vectorize", vectorize])
           for name, python in {**pythons, "missing": folder / "nowhere"}.items()],
     ]  # fmt: skip

@@ -91,7 +91,10 @@ class MakePlotsAlgorithm(EngineAlgorithm):
         )
         self.add(
             QgsProcessingParameterRasterLayer(MASK, tr("Fit to the canopy of"), optional=True),
-            tr("A mask: the plots are moved and turned a little so that the canopy lies inside."),
+            tr(
+                "A mask: the plots are moved and turned a little so that the canopy lies inside; they come "
+                "in its CRS."
+            ),
             is_advanced=True,
         )
         self.add(

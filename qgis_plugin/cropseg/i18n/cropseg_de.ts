@@ -232,8 +232,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Anpassen an den Bestand von</translation>
     </message>
     <message>
-      <source>A mask: the plots are moved and turned a little so that the canopy lies inside.</source>
-      <translation>Eine Maske: die Parzellen werden ein wenig verschoben und gedreht, bis der Bestand in ihnen liegt.</translation>
+      <source>A mask: the plots are moved and turned a little so that the canopy lies inside; they come in its CRS.</source>
+      <translation>Eine Maske: die Parzellen werden ein wenig verschoben und gedreht, bis der Bestand in ihnen liegt; sie kommen in deren KBS.</translation>
     </message>
     <message>
       <source>Template</source>
