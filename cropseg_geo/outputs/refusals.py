@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import stat
 import tempfile
+from collections.abc import Iterable
 from contextlib import closing
+from os import PathLike
 from pathlib import Path
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.paths import existing_parent, is_there
+from cropseg_geo.paths import existing_parent, is_there, path_text
 
 
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
@@ -29,6 +31,20 @@ def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[
     for path in existing:
         require_unprotected(path)
         require_unused(path)
+
+
+def refuse_inputs(outputs: Iterable[Path], *inputs: object) -> None:
+    """Raise OutputError if an output would replace a file that the work reads.
+
+    ``inputs`` are paths, perhaps with ``|layername=…``; what is none, such as a frame, is passed over.
+    """
+    files = [path_text(given).partition("|")[0] for given in inputs if isinstance(given, str | PathLike)]
+    for path in outputs:
+        if is_there(path) and any(is_there(file) and path.samefile(file) for file in files):
+            raise OutputError(
+                f"{path}: is read by this run, and its result would replace it",
+                remedy="give the result another name, or choose another --out",
+            )
 
 
 def require_unprotected(path: Path) -> None:

@@ -15,7 +15,7 @@ from cropseg_geo.locks import refuse_locked
 from cropseg_geo.options import Options
 from cropseg_geo.outputs.names import Outputs, require_nameable
 from cropseg_geo.outputs.rasters import output_ground
-from cropseg_geo.outputs.refusals import refuse_existing, require_writable
+from cropseg_geo.outputs.refusals import refuse_existing, refuse_inputs, require_writable
 from cropseg_geo.paths import is_remote, path_text
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.heights import maybe_heights
@@ -91,6 +91,7 @@ def decide(
     page = folder / f"{stem}_report.html" if report else None
     decided = Decided(stem, ready, None, final, page)
     refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
+    refuse_inputs(decided.files, raster, plots, dsm, dtm, asked.aoi)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     require_writable(folder, make=make_folder)
     if store is not None:

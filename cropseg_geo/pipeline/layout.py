@@ -16,6 +16,7 @@ from cropseg_geo import __version__
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.plots.making.control import Fit
 from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
 from cropseg_geo.plots.making.numbering import Numbering, number_plots, text_map
@@ -98,6 +99,7 @@ def make_plots(
     listener = listener or ignore
     if out is not None:
         require_format(out)
+        refuse_inputs([Path(out)], template and template.plots, fieldbook, snap_to)
     facts: dict[str, Any] = {}
     if trial is not None and template is None:
         plane, table, shapes = _from_trial(site, trial, numbering, facts, listener)

@@ -15,6 +15,7 @@ from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.quantities import Extras
 from cropseg_geo.plots.measuring.stats import plot_stats
@@ -132,6 +133,7 @@ def measure_plots(
     beside = Companions(prob, raster, dsm, dtm)
     if out is None:
         return measure_survey(mask, plots, settings, beside, listener)
+    refuse_inputs([Path(out)], mask, plots, prob, raster, dsm, dtm)
     # Drafted first: a file that may not be written is refused before the work, not after.
     with drafted(Path(out), "plots", overwrite=overwrite, listener=listener) as draft:
         table = measure_survey(mask, plots, settings, beside, listener)

@@ -9,6 +9,7 @@ import geopandas as gpd
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.outputs.publishing import drafted, write_text
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.content import Inputs, gather
 from cropseg_geo.report.page import render_page
@@ -62,6 +63,7 @@ def report(
     """
     listener, final = listener or ignore, Path(out)
     kind = _format(final, file_format)
+    refuse_inputs([final], mask, prob, raster, plots, series)
     with (
         open_mask(mask, prob, listener=listener) as source,
         drafted(final, "report", overwrite=overwrite, listener=listener) as draft,

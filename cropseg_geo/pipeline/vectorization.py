@@ -11,6 +11,7 @@ from cropseg_geo.arguments import require_kind
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import mask_classes, open_mask, read_once
 from cropseg_geo.raster.tags import Tag, tags_of
@@ -76,6 +77,7 @@ def vectorize(
     listener = listener or ignore
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
+    refuse_inputs([final], mask, prob, plots, dsm, dtm)
     with open_mask(mask, prob, listener=listener) as source:
         listed.require_probability(prob)
         ground, layout = source.info.ground, None

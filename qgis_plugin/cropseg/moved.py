@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qgis.core import Qgis, QgsColorRampShader, QgsProcessing, QgsProcessingParameterDefinition
+from qgis.core import Qgis, QgsColorRampShader, QgsFields, QgsProcessing, QgsProcessingParameterDefinition
 
 if hasattr(Qgis, "ProcessingSourceType"):
     POLYGONS = Qgis.ProcessingSourceType.VectorPolygon
@@ -14,6 +14,10 @@ else:
     ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced  # type: ignore[attr-defined]
 
 # Moved later than the others, in 3.38.
+if hasattr(Qgis, "FieldOrigin"):
+    FROM_PROVIDER = Qgis.FieldOrigin.Provider
+else:
+    FROM_PROVIDER = QgsFields.FieldOrigin.OriginProvider  # type: ignore[attr-defined]
 if hasattr(Qgis, "ShaderInterpolationMethod"):
     INTERPOLATED = Qgis.ShaderInterpolationMethod.Linear
 else:

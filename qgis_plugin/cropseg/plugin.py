@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qgis.core import Qgis, QgsApplication, QgsProject
 from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QDesktopServices, QIcon
-from qgis.PyQt.QtWidgets import QAction, QDockWidget, QPushButton
+from qgis.PyQt.QtWidgets import QAction, QDialog, QDockWidget, QPushButton
 
 from . import sample_project
 from .provider import CropSegProvider
@@ -40,7 +40,7 @@ class CropSegPlugin:
         self.options: OptionsFactory | None = None
         self.welcome: WelcomeDialog | None = None
         self.invitation: QgsMessageBarItem | None = None
-        self.sample_layers: dict[str, str] = {}
+        self.dialogs: list[QDialog] = []
         self.translator = load_translator(QgsApplication.locale())
 
     def initProcessing(self) -> None:  # noqa: N802 (QGIS's name)
@@ -55,7 +55,7 @@ class CropSegPlugin:
         self.initProcessing()
         icon = QIcon(str(ICON))
         self._add_action(tr("Orthomosaic to plot coverage …"), self.open_pipeline, icon, on_toolbar=True)
-        self._add_action(tr("Check before a run …"), lambda: self.open_algorithm("check", self._sample()))
+        self._add_action(tr("Check before a run …"), lambda: self.open_algorithm("check", _sample()))
         self._add_action(tr("Open the sample field"), self.open_default_sample)
         self._add_action(tr("Welcome and installation …"), self.show_welcome)
         self._add_action(tr("Settings …"), self.show_options)
@@ -69,6 +69,8 @@ class CropSegPlugin:
         """Take everything back."""
         if self.welcome is not None:
             self.welcome.close()
+        for dialog in list(self.dialogs):
+            dialog.close()
         self._withdraw_invitation()
         for action in self.actions:
             self.iface.removePluginRasterMenu(MENU, action)
@@ -90,14 +92,19 @@ class CropSegPlugin:
         import processing
 
         dialog = processing.createAlgorithmDialog(f"{self.provider.id()}:{name}", parameters or {})
+        # QGIS does not keep it, and without its Python half it opens, but its buttons do nothing.
+        self.dialogs.append(dialog)
+        dialog.destroyed.connect(lambda: self.dialogs.remove(dialog))
         dialog.show()
 
     def open_pipeline(self) -> None:
         """Open the dialog of the whole job; with the sample field open, it is filled in."""
-        self.open_algorithm("pipeline", self._sample())
+        self.open_algorithm("pipeline", _sample())
 
     def open_sample(self, folder: Path) -> bool:
         """Open the sample field as a project; False if the user wants to keep the present one.
+
+        One that was saved in the folder is opened as it was left.
 
         Raises
         ------
@@ -107,12 +114,18 @@ class CropSegPlugin:
         sample_project.copy_sample(folder)
         if not self.iface.newProject(True):
             return False
-        project = QgsProject.instance()
-        self.sample_layers = sample_project.fill_project(project, folder)
-        canvas = self.iface.mapCanvas()
-        canvas.setDestinationCrs(project.crs())
-        canvas.setExtent(project.mapLayer(self.sample_layers["INPUT"]).extent())
+        saved = folder / sample_project.PROJECT
+        if saved.exists():
+            return self.iface.addProject(str(saved))
+        project, canvas = QgsProject.instance(), self.iface.mapCanvas()
+        field = sample_project.fill_project(project, folder)
+        canvas.setDestinationCrs(field.crs())
+        # Left to itself, QGIS does it when the project is saved already, and zooms: that would be a change.
+        self.iface.layerTreeCanvasBridge().setCanvasLayers()
+        canvas.setExtent(field)
         canvas.refresh()
+        # Now, for it is saved with what the map shows.
+        project.write(str(saved))
         return True
 
     def open_default_sample(self) -> None:
@@ -164,12 +177,6 @@ class CropSegPlugin:
             self.iface.addToolBarIcon(action)
         self.actions.append(action)
 
-    def _sample(self) -> dict[str, str]:
-        """The sample's layers, as long as they are in the project."""
-        project = QgsProject.instance()
-        there = all(project.mapLayer(layer) is not None for layer in self.sample_layers.values())
-        return dict(self.sample_layers) if there else {}
-
     def _invite(self) -> None:
         bar = self.iface.messageBar()
         self.invitation = bar.createMessage(
@@ -193,3 +200,8 @@ class CropSegPlugin:
         if self.welcome is not None:
             self.welcome.deleteLater()
             self.welcome = None
+
+
+def _sample() -> dict[str, str]:
+    """The sample's layers, as long as they are in the project."""
+    return sample_project.find_layers(QgsProject.instance())

@@ -19,6 +19,7 @@ from qgis.core import (
     QgsRasterLayer,
     QgsRasterShader,
     QgsSingleBandPseudoColorRenderer,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtGui import QColor
 
@@ -95,25 +96,44 @@ def load(context: QgsProcessingContext, source: str, name: str, arrival: Arrival
     context.addLayerToLoadOnCompletion(source, details)
 
 
-def reload_layers(project: QgsProject, sources: Iterable[str]) -> None:
+def reload_layers(project: QgsProject, sources: Iterable[str]) -> list[str]:
     """Have layers show files that were replaced: until they are reloaded, they hold on to those before.
 
-    In the main thread only.
+    In the main thread only. What a replaced file has no more is marked as missing, as QGIS marks it when a
+    project is opened.
 
     Parameters
     ----------
     sources
         Files that were written, with the names of layers in them or without.
+
+    Returns
+    -------
+    list of str
+        The names of layers whose files do not hold them any more.
     """
     # Not Path.resolve, which Windows's Python 3.9 ends with an error where a layer is no file.
     written = {os.path.realpath(source.partition("|")[0]) for source in sources}
+    lost = []
     for layer in project.mapLayers().values():
-        if _file_of(layer) in written:
+        if file_of(layer) not in written:
+            continue
+        if isinstance(layer, QgsVectorLayer) and not _is_there(layer):
+            # Reloaded, it would pass for valid without a provider that is, and QGIS would crash over it.
+            layer.setDataSource(layer.source(), layer.name(), layer.providerType())
+            lost.append(layer.name())
+        else:
             layer.reload()
-            layer.triggerRepaint()
+        layer.triggerRepaint()
+    return lost
 
 
-def _file_of(layer: QgsMapLayer) -> str:
+def _is_there(layer: QgsVectorLayer) -> bool:
+    """True if a layer can be opened from where it comes from."""
+    return QgsVectorLayer(layer.source(), layer.name(), layer.providerType()).isValid()
+
+
+def file_of(layer: QgsMapLayer) -> str:
     """The file that a layer shows; empty where it shows none."""
     parts = QgsProviderRegistry.instance().decodeUri(layer.providerType(), layer.source())
     return os.path.realpath(parts["path"]) if parts.get("path") else ""

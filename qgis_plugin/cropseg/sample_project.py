@@ -12,6 +12,7 @@ from qgis.core import (
     QgsPalLayerSettings,
     QgsProject,
     QgsRasterLayer,
+    QgsReferencedRectangle,
     QgsSingleSymbolRenderer,
     QgsTextBufferSettings,
     QgsTextFormat,
@@ -21,6 +22,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QStandardPaths
 from qgis.PyQt.QtGui import QColor
 
+from .results import file_of
 from .translation import tr
 
 SOURCE = Path(__file__).resolve().parent / "sample"
@@ -53,14 +55,8 @@ def copy_sample(folder: Path) -> None:
             part.replace(target)
 
 
-def fill_project(project: QgsProject, folder: Path) -> dict[str, str]:
-    """Put the sample's layers, styled, into an empty project and save it beside them.
-
-    Returns
-    -------
-    dict
-        Parameter of ``cropseg:pipeline`` → id of its layer.
-    """
+def fill_project(project: QgsProject, folder: Path) -> QgsReferencedRectangle:
+    """Put the sample's layers, styled, into an empty project; returns where the field lies."""
     rasters = {key: QgsRasterLayer(str(folder / name), _title(key)) for key, name in RASTERS.items()}
     plots = QgsVectorLayer(f"{folder / PLOTS}|layername=plots", tr("Plots"), "ogr")
     style_plots(plots)
@@ -73,8 +69,23 @@ def fill_project(project: QgsProject, folder: Path) -> dict[str, str]:
     root.addLayer(plots)
     root.addLayer(rasters["INPUT"])
     _add_heights(root.addGroup(tr("Heights")), [rasters["DSM"], rasters["DTM"]])
-    project.write(str(folder / PROJECT))
-    return {key: layer.id() for key, layer in layers.items()}
+    return QgsReferencedRectangle(rasters["INPUT"].extent(), project.crs())
+
+
+def find_layers(project: QgsProject) -> dict[str, str]:
+    """The sample's layers in a project, known by their files.
+
+    Returns
+    -------
+    dict
+        Parameter of ``cropseg:pipeline`` → id of its layer; empty where one of them is missing.
+    """
+    ids = {Path(file_of(layer)): layer.id() for layer in project.mapLayers().values()}
+    names = {**RASTERS, "PLOTS": PLOTS}
+    for folder in {path.parent for path in ids}:
+        if all(folder / name in ids for name in names.values()):
+            return {key: ids[folder / name] for key, name in names.items()}
+    return {}
 
 
 def style_plots(layer: QgsVectorLayer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -221,6 +222,18 @@ def test_an_existing_output_is_refused_before_any_work_and_replaced_when_asked(f
     assert (tmp_path / "field_mask.tif").read_bytes() == b"mine"
     cg.segment(field[0], tmp_path, overwrite=True)
     assert read(tmp_path / "field_mask.tif").shape == (HEIGHT, WIDTH)
+
+
+def test_an_output_that_is_an_input_is_refused_before_any_work(field, tmp_path):
+    """Under another path, too: a link leads to the same file."""
+    raster = tmp_path / "field_mask.tif"
+    shutil.copy(field[0], raster)
+    before = raster.read_bytes()
+    (tmp_path / "link.tif").symlink_to(raster)
+    for same in (raster, tmp_path / "link.tif"):
+        with pytest.raises(OutputError, match="is read by this run"):
+            cg.segment(same, tmp_path, stem="field", overwrite=True)
+    assert raster.read_bytes() == before
 
 
 def test_a_failed_tile_stops_the_run_names_itself_and_loses_nothing(done, field, tmp_path, monkeypatch):

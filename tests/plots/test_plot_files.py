@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
-from cropseg_geo.pipeline import measure_plots
+from cropseg_geo.pipeline import measure_plots, report, vectorize
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS, columns_help, columns_markdown
 from cropseg_geo.vector.options import Outlines
 from sample_tiles.varieties import VARIETIES
@@ -259,6 +259,15 @@ def test_what_cannot_be_measured_is_refused_and_the_earlier_file_stays(survey):
         measure(survey, out, stats="rows,magic", overwrite=True)
     assert out.read_text() == "earlier"
     assert not list(survey.glob(".out*"))
+    plots = survey / "plots.gpkg"
+    before = plots.read_bytes()
+    with pytest.raises(OutputError, match="is read by this run"):
+        measure_plots(survey / "mask.tif", f"{plots}|layername=plots", plots, overwrite=True)
+    with pytest.raises(OutputError, match="is read by this run"):
+        vectorize(survey / "mask.tif", plots, plots=plots, overwrite=True)
+    with pytest.raises(OutputError, match="is read by this run"):
+        report(survey / "mask.tif", survey / "mask.tif", file_format="png", overwrite=True)
+    assert plots.read_bytes() == before
 
 
 def test_a_folder_that_takes_no_files_is_refused_before_any_work(survey):

@@ -66,6 +66,8 @@ def test_a_refused_run_leaves_the_earlier_file_untouched(tmp_path):
         make_plots(path, site=SITE, trial=TRIAL)
     with pytest.raises(InputError):
         make_plots(path, site=SITE, trial=TRIAL, fieldbook=tmp_path / "none.csv", overwrite=True)
+    with pytest.raises(OutputError, match="is read by this run"):
+        make_plots(path, site=SITE, template=Template(path), overwrite=True)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["plots.gpkg"]
     with pytest.raises(InputError, match="no format"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scenarios import BBOX, MIN_AREA, PLOTS, SAMPLE, engines, makeplots, on_layers, whole_job
+from scenarios import BBOX, MIN_AREA, PLOTS, SAMPLE, engines, makeplots, on_layers, onto_inputs, whole_job
 from toolboxes import ask_toolbox, new_home, qgis_version
 
 import cropseg_geo as cg
@@ -29,5 +29,10 @@ def told(folder):
         pytest.skip("QGIS with Python bindings is not installed")
     out = folder / "theirs"
     mask = str(out / "field_mask.tif")
-    asked = [*whole_job(folder, out), *on_layers(folder, mask), *makeplots(folder, mask)]
+    asked = [
+        *whole_job(folder, out),
+        *on_layers(folder, mask),
+        *makeplots(folder, mask),
+        *onto_inputs(folder),
+    ]
     return ask_toolbox(new_home(folder / "home"), [*asked, *engines(folder, mask)])

@@ -8,9 +8,10 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pytest
+from pyproj import Transformer
 from rasters import scene, write_raster
 from shapely.geometry import MultiPoint
-from toolboxes import ROOT, answering, dying, write_engine, write_wheel
+from toolboxes import ROOT, answering, dying, repeating, write_engine, write_wheel
 
 from cropseg_geo.plots.making.numbering import Numbering
 from cropseg_geo.plots.making.site import Site
@@ -66,8 +67,8 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
          ["vectorize", *[{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / "replaced.gpkg")}
                          for area in (0, 0.05)]]),
         ("stands", "stands",
-         [{**RUN, "OUTPUT": str(folder / "stands"), "LOAD": False, "MAKE_REPORT": False},
-          {"OVERWRITE": True, "THRESHOLD": 0.95, "MIN_AREA": 0.05}]),
+         [{**RUN, "PLOTS": PLOTS, "OUTPUT": str(folder / "stands"), "LOAD": False, "MAKE_REPORT": False},
+          {"PLOTS": None, "OVERWRITE": True, "THRESHOLD": 0.95, "MIN_AREA": 0.05}]),
         ("batch", "batch",
          ["vectorize", [{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / f"from {area}.gpkg")}
                         for area in (0, 0.05)]]),
@@ -76,6 +77,7 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
 
 def on_layers(folder: Path, mask: str) -> list[Scenario]:
     """The same plots and mask as layers of every kind, in a project with and without a CRS."""
+    prob = mask.replace("_mask.tif", "_prob.tif")
     stats = {"INPUT": mask, "STATISTICS": ["coverage"]}
     traced = {"MIN_AREA": MIN_AREA}
     placeless = gpd.read_file(SAMPLE / "plots.gpkg").set_crs(None, allow_override=True)
@@ -84,12 +86,17 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
     # QGIS writes to a GeoPackage that it edits, even where nothing is saved.
     shutil.copy(SAMPLE / "plots.gpkg", folder / "plots.gpkg")
     copied = f"{folder / 'plots.gpkg'}|layername=plots"
+    numbered = gpd.read_file(SAMPLE / "plots.gpkg").assign(fid="the same").to_crs(4326)
+    numbered.to_file(folder / "fid.geojson")
     table = f"ogr:dbname='{folder / 'plots.gpkg'}' table=\"canopy\" (geom)"
     kinds = [
         ("selected", copied, "selected", SELECTED),
         ("filtered", copied, "filtered", SELECTED),
         ("edited", copied, "edited", SELECTED),
         ("memory", copied, "memory", "EPSG:4326"),
+        ("shifted by a grid", copied, "memory", "EPSG:31467"),
+        ("with a column fid", str(folder / "fid.geojson"), "as it is", ""),
+        ("joined", copied, "joined", []),
         ("assigned plots", f"{folder / 'placeless.gpkg'}|layername=Parzellen ß", "assigned", "EPSG:32632"),
     ]
     return [
@@ -102,9 +109,40 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
         ("memory output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": "memory:"}]),
         ("database output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": table}]),
         ("no suffix", "run", ["segment", {**RUN, "OUTPUT": str(folder / "m.tif"), "CANOPY": "canopy"}]),
+        ("probability", "run", ["vectorize", {"INPUT": prob, "OUTPUT": str(folder / "never.gpkg")}]),
+        ("more no data", "source_with_nodata", [FIELD]),
+        ("origins", "origins", [mask]),
         ("extent", "extent_in", ["7.94,7.95,51.49,51.50 [EPSG:4326]", FIELD, ""]),
         ("bare extent", "extent_in", [EXTENT.partition(" ")[0], FIELD, ""]),
         ("bare extent in a project", "extent_in", [EXTENT.partition(" ")[0], FIELD, "EPSG:4326"]),
+    ]  # fmt: skip
+
+
+def onto_inputs(folder: Path) -> list[Scenario]:
+    """Results that would replace what they are made of, or what lies beside them in a file."""
+    place = folder / "own"
+    place.mkdir()
+    field, truth = str(place / "field.tif"), str(place / "truth.tif")
+    plots, heap = str(place / "field.gpkg"), str(place / "heap.gpkg")
+    virtual = str(place / "truth.vrt")
+    shutil.copy(FIELD, field)
+    shutil.copy(SAMPLE / "field_truth.tif", truth)
+    shutil.copy(SAMPLE / "plots.gpkg", plots)
+    shutil.copy(SAMPLE / "plots.gpkg", heap)
+    gpd.read_file(plots).to_file(heap, layer="ditches")
+    stats = {"INPUT": truth, "PLOTS": f"{plots}|layername=plots"}
+    run = {**RUN, "INPUT": field}
+    return [
+        ("onto the field", "guarded", [[field], "segment", {**run, "OUTPUT": field}]),
+        ("probability onto the field", "guarded",
+         [[field], "segment", {**run, "OUTPUT": str(place / "m.tif"), "PROBABILITY": field}]),
+        ("onto the plots", "guarded", [[plots], "plotstats", {**stats, "OUTPUT": plots}]),
+        ("among others", "guarded", [[heap], "plotstats", {**stats, "OUTPUT": heap}]),
+        ("canopy onto plots", "guarded", [[plots], "vectorize", {"INPUT": truth, "OUTPUT": plots}]),
+        ("folder of the plots", "guarded",
+         [[plots], "pipeline",
+          {**run, "PLOTS": f"{plots}|layername=plots", "OUTPUT": str(place), "OVERWRITE": True}]),
+        ("onto a member", "onto_a_member", [truth, virtual]),
     ]  # fmt: skip
 
 
@@ -115,6 +153,9 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
     BOOK.to_csv(folder / "Feldbuch ä.csv", index=False, sep=";", decimal=",")
     book = {"FIELD_BOOK": str(folder / "Feldbuch ä.csv")}
     bare = {name: point.partition(" ")[0] for name, point in LINE.items()}
+    to_degrees = Transformer.from_crs(32632, 4326, always_xy=True).transform
+    ends = {"POINT_A": to_degrees(LEFT, BOTTOM), "POINT_B": to_degrees(RIGHT, BOTTOM)}
+    elsewhere = {name: f"{x!r},{y!r} [EPSG:4326]" for name, (x, y) in ends.items()}
     cornered = {"ROWS": 2, "COLUMNS": 3, "CORNERS": str(folder / "corners.gpkg")}
     stays = {"TEMPLATE": PLOTS, "MASK": str(SAMPLE / "field_truth.tif")}
 
@@ -128,6 +169,7 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
         ("put up with", "run", made("tight", **cornered, LENGTH=3.6, TOLERANCE=1.5)),
         ("field book", "run", made("book", **SIZES, **LINE, **NUMBERS, **book)),
         ("snapped", "run", made("snapped", **SIZES, **LINE, MASK=mask)),
+        ("snapped from elsewhere", "run", made("elsewhere", **SIZES, **elsewhere, MASK=mask)),
         ("template", "run", made("template", TEMPLATE=PLOTS, **LINE)),
         ("template in memory", "with_memory_layer", [*made("from memory", **LINE), "TEMPLATE", PLOTS]),
         ("template that stays", "run", made("stays", **stays)),
@@ -151,10 +193,12 @@ def engines(folder: Path, mask: str) -> list[Scenario]:
         "killed": dying("SIGKILL"),
         "crashed": dying("SIGSEGV"),
     }
+    twice = write_engine(folder / "twice" / "python", repeating("the light changes"))
     pythons = {name: write_engine(folder / name / "python", code) for name, code in broken.items()}
     return [
         ("installed", "run", ["installengine", {"ACCELERATOR": "cpu", "WHEELS": str(folder / "wheels"),
                                                 "FOLDER": str(folder / "my engine")}]),
+        ("warned", "with_engine", [str(twice), "check", {"INPUT": FIELD}]),
         *[(name, "with_engine", [str(python), "vectorize", vectorize])
           for name, python in {**pythons, "missing": folder / "nowhere"}.items()],
     ]  # fmt: skip

@@ -30,13 +30,53 @@ def test_edits_that_are_not_saved_count_and_stay_edits(told):
     assert told["edited"]["still edited"]
 
 
-@pytest.mark.parametrize(("how", "close"), [("memory", 1e-4), ("assigned plots", 1e-6)])
+@pytest.mark.parametrize(
+    ("how", "close"),
+    [("memory", 1e-4), ("shifted by a grid", 1e-4), ("with a column fid", 1e-4), ("assigned plots", 1e-6)],
+)
 def test_a_layer_in_memory_or_with_a_crs_of_the_users_gives_the_same_plots(told, ours, how, close):
-    assert told[how]["provider"] == ("memory" if how == "memory" else "ogr")
+    assert told[how]["provider"] == ("memory" if how in ("memory", "shifted by a grid") else "ogr")
     coverage = measured(told[how])
     mine = ours.plots.set_index("plot_id")["coverage"].astype(float)
     assert sorted(coverage.index) == sorted(mine.index)
     np.testing.assert_allclose(coverage, mine[coverage.index], atol=close)
+
+
+def test_joined_and_computed_columns_count(told):
+    table = pd.read_csv(results(told["joined"])["OUTPUT"])
+    assert set(table["dose"]) == {1.5}
+    assert list(table["label"]) == [f"plot {name}" for name in table["plot_id"]]
+
+
+@pytest.mark.parametrize(
+    "name", ["onto the field", "probability onto the field", "onto the plots", "folder of the plots"]
+)
+def test_a_result_that_would_replace_an_input_is_refused_before_the_work(told, name):
+    assert "is read by this run" in told[name].get("error", ""), told[name]
+    assert told[name]["untouched"]
+
+
+def test_the_members_of_a_virtual_raster_are_inputs(told, folder):
+    assert told["onto a member"]["files"] == [str(folder / "own" / f"truth.{end}") for end in ("tif", "vrt")]
+
+
+@pytest.mark.parametrize(("name", "lost"), [("among others", "ditches"), ("canopy onto plots", "plots")])
+def test_a_package_with_other_layers_is_not_replaced(told, name, lost):
+    assert f"also holds {lost}, which would be lost" in told[name].get("error", ""), told[name]
+    assert told[name]["untouched"]
+
+
+def test_a_probability_raster_is_no_mask(told):
+    assert any("looks like a probability raster" in line for line in told["probability"]["said"])
+    assert not told["probability"]["done"]
+
+
+def test_values_that_a_user_calls_no_data_do_not_count_without_a_word(told):
+    assert "additional no data" in "".join(told["more no data"]["said"])
+
+
+def test_results_within_a_model_are_called_after_the_orthomosaic(told):
+    assert told["origins"] == ["mine", "field"]
 
 
 def test_a_virtual_raster_is_as_good_as_its_file(told):

@@ -52,7 +52,11 @@ def test_a_field_book_adds_its_columns_whatever_its_letters(told):
 
 def test_plots_are_fitted_to_the_canopy_of_a_mask(told, folder):
     mask = folder / "theirs" / "field_mask.tif"
-    assert_same(written(told["snapped"]), make_plots(site=SITE, trial=TRIAL, snap_to=mask))
+    snapped = written(told["snapped"])
+    assert_same(snapped, make_plots(site=SITE, trial=TRIAL, snap_to=mask))
+    elsewhere = written(told["snapped from elsewhere"])
+    assert elsewhere.crs == snapped.crs
+    np.testing.assert_allclose(elsewhere.get_coordinates(), snapped.get_coordinates(), atol=0.002)
 
 
 @pytest.mark.parametrize("name", ["template", "template in memory"])

@@ -146,8 +146,8 @@ def test_a_refusal_of_the_engine_names_parameters_of_the_toolbox(told):
 
 
 def test_a_raster_without_a_crs_is_refused_with_a_remedy(told):
-    assert "CRS" in told["placeless"]["error"]
-    assert "→" in told["placeless"]["error"]
+    assert not told["placeless"]["done"]
+    assert any("→ right-click the layer › Layer CRS" in line for line in told["placeless"]["said"])
 
 
 def test_a_batch_gives_each_row_its_own_result(told):
@@ -161,6 +161,12 @@ def test_cancel_leaves_no_file_and_takes_less_than_two_seconds(told, folder):
     assert told["stopped"]["seconds_after_cancel"] < 2
     left = [p for p in (folder / "stopped").rglob("*") if p.is_file() and "blocks.zarr" not in p.parts]
     assert not left
+    is_kept = any("blocks.zarr" in p.parts for p in (folder / "stopped").rglob("*"))
+    assert any("finished are kept" in line for line in told["stopped"]["said"]) == is_kept
+
+
+def test_a_warning_is_given_once(told):
+    assert told["warned"].get("said", []).count("the light changes") == 1, told["warned"]
 
 
 def test_a_layer_is_taken_by_its_file_and_with_the_crs_that_the_user_gave_it(told, folder):
@@ -187,3 +193,11 @@ def test_layers_of_a_run_that_loads_nothing_show_the_new_files(told):
     stands = told["stands"]
     assert stands.get("after") == stands["written"], stands
     assert all(before != after for before, after in zip(stands["before"], stands["after"], strict=True))
+
+
+def test_a_layer_that_a_replaced_file_has_no_more_is_marked_as_missing_and_named(told):
+    stands = told["stands"]
+    assert stands.get("plots are valid") is False, stands
+    said = "\n".join(stands["said"])
+    assert "layer of plots goes" in said
+    assert "my plots" in said

@@ -224,6 +224,11 @@ def test_the_chosen_engine_comes_first_then_the_plugins_own_then_the_path(home):
     chosen = write_engine(home / "env" / "bin" / "python", answering("0.1.1"))
     assert find_engine(str(home / "env")) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
     assert find_engine(str(chosen)) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
+    write_engine(home / "env" / "bin" / "cropseg", "")
+    # As a file dialog, a shell and Windows's "Copy as path" give it.
+    for also in (home / "env" / "bin", home / "env" / "bin" / "cropseg", f'"{chosen}"', f" '{chosen}' "):
+        assert find_engine(str(also)) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
+    assert find_engine('""') == find_engine(None)
     # A user who chose one that does not answer does not get another one unasked.
     assert find_engine(str(home / "nowhere")) is None
 
@@ -262,8 +267,9 @@ def test_an_engine_that_lacks_a_package_says_which(home):
             "SyntaxError: invalid syntax",
         ),
         ("sys.exit(3)", "exit code 3"),
+        ("sys.exit('SyntaxError: bad\\n    ^^^^')", "SyntaxError: bad"),
     ],
-    ids=["another Python", "an old Python", "mute"],
+    ids=["another Python", "an old Python", "mute", "underlined"],
 )
 def test_an_engine_that_does_not_answer_is_quoted(home, code, said):
     python = write_engine(python_in(managed_folder()), code)
@@ -310,10 +316,11 @@ def test_finished_blocks_and_nothing_else_stay_after_a_stop(tmp_path, done, keep
     def work_until_stopped() -> None:
         with workspace(destination, keep_blocks=keep) as work:
             write_blocks(work, done=done)
-            raise KeyboardInterrupt
+            raise Cancelled
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Cancelled) as stopped:
         work_until_stopped()
+    assert stopped.value.keeps_blocks == (done and keep)
     left = [p for p in tmp_path.rglob("*") if p.is_file()]
     assert bool(left) == (done and keep)
     assert all("blocks.zarr" in p.parts for p in left)

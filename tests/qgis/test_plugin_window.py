@@ -62,6 +62,24 @@ def test_one_click_opens_the_sample_and_leads_to_the_next_step(seen):
     assert seen["return key"] == ["Run the whole job"]
 
 
+def test_the_saved_sample_shows_the_field_and_is_known_again(seen):
+    assert not seen["changed by opening"]
+    assert seen["field in view"]
+    assert 0.9 < seen["view to field"] < 5
+    assert seen["dialog is filled in with"] == ["DSM", "DTM", "INPUT", "PLOTS"]
+
+
+def test_a_sample_that_the_user_saved_is_opened_as_it_was_left(seen):
+    assert seen["opened again"]
+    assert "mine" in seen["layers again"]
+    assert "Canopy" in seen["layers again"]
+
+
+def test_the_plugins_own_dialog_runs_and_is_kept_as_long_as_it_is_open(seen):
+    assert seen["run button"] == "Run"
+    assert (seen["dialogs held"], seen["dialogs held after"]) == (1, 0)
+
+
 def test_options_are_kept_and_diagnostics_are_copied(seen):
     assert seen["device setting"] == "cpu"
     assert f"Plugin      {package.version()}" in seen["diagnostics"]

@@ -11,6 +11,7 @@ Usage: python3 toolbox.py SCENARIOS.json ANSWERS.json ENGINE_PYTHON
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -23,6 +24,8 @@ from osgeo import gdal  # noqa: E402
 from qgis.core import (  # noqa: E402 - QGIS's plugins are found only now
     QgsApplication,
     QgsCoordinateReferenceSystem,
+    QgsFeature,
+    QgsField,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
@@ -32,11 +35,15 @@ from qgis.core import (  # noqa: E402 - QGIS's plugins are found only now
     QgsProcessingModelChildParameterSource,
     QgsProcessingModelOutput,
     QgsProcessingOutputLayerDefinition,
+    QgsProcessingUtils,
     QgsProject,
     QgsRasterLayer,
+    QgsRasterRange,
     QgsSettings,
     QgsVectorLayer,
+    QgsVectorLayerJoinInfo,
 )
+from qgis.PyQt.QtCore import QVariant  # noqa: E402
 
 
 class Listening(QgsProcessingFeedback):
@@ -119,6 +126,28 @@ def run_in_project(crs, name, parameters):
         project.setCrs(before)
 
 
+def guarded(files, name, parameters):
+    """The answer of a run that might replace what it reads, and whether the files are as they were."""
+    before = [Path(file).read_bytes() for file in files]
+    answer = run_and_catch(name, parameters)
+    return {**answer, "untouched": before == [Path(file).read_bytes() for file in files]}
+
+
+def onto_a_member(raster, path):
+    """Files that a run reads, where its raster is a virtual one."""
+    from cropseg.algorithms.sources import input_files
+
+    gdal.BuildVRT(path, [raster]).FlushCache()
+    return {"files": sorted(input_files(algorithm("vectorize"), {"INPUT": path}, QgsProcessingContext()))}
+
+
+def run_and_catch(name, parameters):
+    try:
+        return run(name, parameters)
+    except QgsProcessingException as err:
+        return {"error": str(err)}
+
+
 def in_memory(source, crs=None):
     """A copy of a layer that lives in memory only, perhaps in another CRS."""
     import processing
@@ -152,12 +181,33 @@ def stats_of(parameters, plots, how, value):
         layer.deleteSelectedFeatures()
     elif how == "assigned":
         layer.setCrs(QgsCoordinateReferenceSystem(value))
+    elif how == "joined":
+        join_sizes(layer)
     try:
         answer = run("plotstats", {**parameters, "PLOTS": source})
         return {**answer, "provider": layer.dataProvider().name(), "still edited": layer.isModified()}
     finally:
         layer.rollBack()
         QgsProject.instance().removeMapLayer(layer.id())
+
+
+def join_sizes(layer):
+    """A column of another layer's, by the plots' names, and one that is computed."""
+    sizes = QgsVectorLayer("None?field=plot:string&field=dose:double", "sizes", "memory")
+    sizes.startEditing()
+    for feature in layer.getFeatures():
+        row = QgsFeature(sizes.fields())
+        row.setAttributes([feature["plot_id"], 1.5])
+        sizes.addFeature(row)
+    sizes.commitChanges()
+    QgsProject.instance().addMapLayer(sizes)
+    join = QgsVectorLayerJoinInfo()
+    join.setJoinLayer(sizes)
+    join.setJoinFieldName("plot")
+    join.setTargetFieldName("plot_id")
+    join.setPrefix("")
+    layer.addJoin(join)
+    layer.addExpressionField("'plot ' || \"plot_id\"", QgsField("label", QVariant.String))
 
 
 def virtual_raster(raster, path, parameters):
@@ -193,9 +243,28 @@ def source_with_crs(raster, crs):
 
     layer = QgsRasterLayer(raster, "raster")
     layer.setCrs(QgsCoordinateReferenceSystem(crs))
-    source = raster_source(layer)
+    source = raster_source(layer, Listening())
     seen = QgsRasterLayer(source, "seen")
     return {"source": source, "crs": seen.dataProvider().crs().authid()}
+
+
+def source_with_nodata(raster):
+    """What is said of a layer for which the user named a value that is no data."""
+    from cropseg.algorithms.sources import raster_source
+
+    layer, feedback = QgsRasterLayer(raster, "raster"), Listening()
+    layer.dataProvider().setUserNoDataValue(1, [QgsRasterRange(0, 3)])
+    raster_source(layer, feedback)
+    return {"said": feedback.said}
+
+
+def origins(mask):
+    """What results are called after, made of a mask and of its copy that is a model's own."""
+    from cropseg.algorithms.base import origin_of
+
+    temporary = QgsProcessingUtils.generateTempFilename("OUTPUT.tif")
+    shutil.copy(mask, temporary)
+    return [origin_of(QgsRasterLayer(path, name)) for path, name in ((mask, "mine"), (temporary, "OUTPUT"))]
 
 
 def chain(parameters):
@@ -259,14 +328,20 @@ def stands(first, second):
     project.clear()
     before = run("pipeline", first)["results"]
     canopy, mask = QgsVectorLayer(before["CANOPY"], "canopy", "ogr"), QgsRasterLayer(before["MASK"], "mask")
-    project.addMapLayers([canopy, mask])
+    plots = QgsVectorLayer(before["PLOT_STATS"], "my plots", "ogr")
+    project.addMapLayers([canopy, mask, plots])
     shown = [canopy.featureCount(), pixels(mask)]
-    after = run("pipeline", {**first, **second})["results"]
+    answer = run("pipeline", {**first, **second})
+    after = answer["results"]
     afresh = pixels(QgsRasterLayer(after["MASK"], "afresh"))
     return {
         "before": shown,
         "after": [canopy.featureCount(), pixels(mask)],
         "written": [after["N_POLYGONS"], afresh],
+        "said": answer["said"],
+        "plots are valid": plots.isValid(),
+        # QGIS crashes here over a layer that is valid and has no provider that is.
+        "extent of the plots": plots.extent().isEmpty(),
     }
 
 

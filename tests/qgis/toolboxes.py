@@ -107,6 +107,18 @@ def answering(version: str, **more: object) -> str:
     return f"print(json.dumps({facts}))"
 
 
+def repeating(warning: str) -> str:
+    """Code of an engine that says its version, and does a check with the same warning twice."""
+    forecast = {"tiles": 1, "memory_bytes": 1, "disk_bytes": 1, "seconds": 1, "notes": []}
+    told = {"event": "warning", "message": warning}
+    done = {"event": "result", "task": "check", "forecast": forecast, "lines": [["Tiles", "1"]]}
+    return (
+        "job = json.loads(sys.stdin.readline())\n"
+        f"if job['task'] == 'version':\n    {answering('0.1.0')}\n    sys.exit()\n"
+        f"for event in ({told}, {told}, {done}):\n    print(json.dumps(event))"
+    )
+
+
 def dying(name: str) -> str:
     """Code of an engine that says its version, and ends every other job by a signal."""
     return (

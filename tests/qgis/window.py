@@ -6,6 +6,7 @@ copy), ``dialogs`` (names of algorithms) and ``job`` (parameters of ``cropseg:pi
 seen is written to ``seen.json`` in ``out``.
 """
 
+import gc
 import json
 import os
 import time
@@ -13,9 +14,10 @@ import traceback
 from pathlib import Path
 
 import qgis.utils
-from qgis.core import QgsApplication, QgsProject, QgsSettings
+from qgis.core import QgsApplication, QgsProject, QgsRasterLayer, QgsRectangle, QgsSettings
+from qgis.gui import QgsProcessingAlgorithmDialogBase
 from qgis.PyQt.QtCore import QCoreApplication, QTimer
-from qgis.PyQt.QtWidgets import QDialogButtonBox, QDockWidget, QPushButton, QToolButton, QWidget
+from qgis.PyQt.QtWidgets import QApplication, QDialogButtonBox, QDockWidget, QPushButton, QToolButton, QWidget
 from qgis.utils import iface
 
 ORDER = json.loads(Path(os.environ["CROPSEG_WINDOW"]).read_text())
@@ -36,10 +38,12 @@ def main():
 def visit(seen):
     plugin = install(seen)
     welcome(plugin, seen)
+    seen["sample layers"] = layer_names()
+    open_saved_sample(seen)
     options(plugin, seen)
-    seen["sample layers"] = sorted(layer.name() for layer in QgsProject.instance().mapLayers().values())
-    algorithm_dialogs(plugin, seen)
+    algorithm_dialogs(seen)
     run_job(plugin, seen)
+    sample_again(plugin, seen)
     unload(plugin, seen)
 
 
@@ -110,6 +114,31 @@ def installation(page, seen):
     picture(page.window(), "welcome-installed")
 
 
+def open_saved_sample(seen):
+    """The project as the sample was saved, opened as a file."""
+    seen["changed by opening"] = QgsProject.instance().isDirty()
+    path = QgsProject.instance().fileName()
+    iface.newProject(promptToSaveFlag=False)
+    iface.mapCanvas().setExtent(QgsRectangle(0, 0, 1, 1))
+    iface.addProject(path)
+    drawn()
+    seen["dialog is filled in with"] = sorted(sample())
+    field = QgsProject.instance().mapLayer(sample()["INPUT"]).extent()
+    seen["field in view"] = iface.mapCanvas().extent().contains(field.center())
+    seen["view to field"] = iface.mapCanvas().extent().width() / field.width()
+    picture(iface.mainWindow(), "sample-saved")
+
+
+def sample_again(plugin, seen):
+    """The sample is opened anew after the user added a layer and saved."""
+    project = QgsProject.instance()
+    folder = Path(ORDER["sample"])
+    project.addMapLayer(QgsRasterLayer(str(folder / "field_dtm.tif"), "mine"))
+    project.write()
+    seen["opened again"] = plugin.open_sample(folder)
+    seen["layers again"] = layer_names()
+
+
 def options(plugin, seen):
     """The options page as QGIS shows it; the dialog is modal, so that the visit is a timer's."""
 
@@ -147,12 +176,12 @@ def guarded(act, seen):
             modal.close()
 
 
-def algorithm_dialogs(plugin, seen):
+def algorithm_dialogs(seen):
     """The dialogs of the algorithms, filled in from the sample."""
     import processing
 
     for name in ORDER["dialogs"]:
-        parameters = plugin.sample_layers if name == "pipeline" else {}
+        parameters = sample() if name == "pipeline" else {}
         dialog = processing.createAlgorithmDialog(f"cropseg:{name}", parameters)
         dialog.show()
         dialog.resize(980, 760)
@@ -163,13 +192,23 @@ def algorithm_dialogs(plugin, seen):
 
 
 def run_job(plugin, seen):
-    """The whole job on the sample, its results on the canvas."""
+    """The whole job on the sample by the plugin's own button, its results on the canvas."""
     if not ORDER["job"]:
         return
-    import processing
-
-    parameters = {**plugin.sample_layers, **ORDER["job"]}
-    processing.runAndLoadResults("cropseg:pipeline", parameters)
+    plugin.actions[0].trigger()
+    # Nobody but the plugin may hold the dialog: QGIS does not, and a user presses what is on the screen.
+    gc.collect()
+    pipeline_dialog().setParameters({**sample(), **ORDER["job"]})
+    wait(0.5)
+    seen["run button"] = pipeline_dialog().runButton().text()
+    pipeline_dialog().runButton().click()
+    until(lambda: QgsProject.instance().layerTreeRoot().findGroup("CropSeg: Orthomosaic"), seconds=300)
+    until(lambda: pipeline_dialog().runButton().isEnabled())
+    picture(pipeline_dialog(), "dialog-ran")
+    seen["dialogs held"] = len(plugin.dialogs)
+    pipeline_dialog().close()
+    wait(0.5)
+    seen["dialogs held after"] = len(plugin.dialogs)
     drawn()
     seen["layers"] = {
         layer.name(): getattr(layer.renderer(), "type", lambda: "")()
@@ -179,6 +218,23 @@ def run_job(plugin, seen):
     seen["in the group"] = [node.name() for node in group.children()]
     seen["groups"] = [group.name() for group in QgsProject.instance().layerTreeRoot().findGroups()]
     picture(iface.mainWindow(), "result")
+
+
+def pipeline_dialog():
+    """The dialog of the whole job that is on the screen."""
+    windows = QApplication.topLevelWidgets()
+    return next(w for w in windows if isinstance(w, QgsProcessingAlgorithmDialogBase) and w.isVisible())
+
+
+def sample():
+    """The sample's layers by the parameters that they are for."""
+    from cropseg import sample_project
+
+    return sample_project.find_layers(QgsProject.instance())
+
+
+def layer_names():
+    return sorted(layer.name() for layer in QgsProject.instance().mapLayers().values())
 
 
 def unload(plugin, seen):

@@ -1,7 +1,7 @@
 """What every algorithm shares: the engine check before the work, and a job with progress, log and cancel.
 
-An algorithm reads its parameters in ``prepareAlgorithm``, which runs in the main thread where layers live,
-and keeps one job; ``processAlgorithm`` gives the job to the engine and needs no layer.
+An algorithm reads its parameters in ``read``, which runs in the main thread where layers live, and keeps
+one job; ``processAlgorithm`` gives the job to the engine and needs no layer.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from osgeo import gdal
 from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
@@ -19,6 +20,7 @@ from qgis.core import (
     QgsProcessingParameterEnum,
     QgsProcessingParameterNumber,
     QgsProcessingUtils,
+    QgsRasterLayer,
     QgsSettings,
 )
 from qgis.PyQt.QtCore import QUrl
@@ -31,8 +33,9 @@ from ..engine.protocol import Job, Unknown, Warned, Written
 from ..engine.words import in_toolbox_words
 from ..engine.workspace import PlaceError
 from ..moved import ADVANCED
-from ..results import reload_layers
+from ..results import file_of, reload_layers
 from ..translation import tr
+from .sources import input_files
 
 ENGINE_KEY = "cropseg/engine_python"
 DEVICE_KEY = "cropseg/device"
@@ -141,14 +144,28 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             return False, str(err)
         return True, ""
 
+    def prepareAlgorithm(  # noqa: N802
+        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> bool:
+        self.inputs = input_files(self, parameters, context)
+        self.read(parameters, context, feedback)
+        return True
+
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
+        """Read the parameters; called in the main thread, before the work."""
+
     def processAlgorithm(  # noqa: N802
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         self._written: list[str] = []
         try:
             results = self.work(parameters, context, feedback)
-        except Cancelled:
-            feedback.pushInfo(tr("Stopped. Finished blocks of a permanent result are kept for the next run."))
+        except Cancelled as stopped:
+            feedback.pushInfo(
+                tr("Stopped. The blocks that were finished are kept for the next run.")
+                if stopped.keeps_blocks
+                else tr("Stopped.")
+            )
             return {}
         except (EngineError, PlaceError, OSError) as err:
             raise QgsProcessingException(in_toolbox_words(str(err))) from err
@@ -161,7 +178,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
     ) -> dict[str, Any]:
         # Layers live in the main thread, and so does this; the run itself does not.
         if (project := context.project()) is not None:
-            reload_layers(project, self._written)
+            for name in reload_layers(project, self._written):
+                feedback.pushWarning(
+                    tr("The file of the layer {} was replaced by one that does not hold it.").format(name)
+                )
         return {}
 
     def work(
@@ -176,6 +196,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         feedback.pushInfo(tr("Engine {} ({})").format(engine.version, engine.python))
         feedback.pushDebugInfo(job.to_json())
         progress, shown = Progress(job.task), ""
+        warned: set[str] = set()
 
         def show(event: object) -> None:
             nonlocal shown
@@ -184,7 +205,10 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
                 shown = progress.stage
                 feedback.setProgressText(tr(LABELS.get(shown, shown)))
             if isinstance(event, Warned):
-                feedback.pushWarning(event.message)
+                # Its report reads what the run has read, and says the same of it.
+                if event.message not in warned:
+                    feedback.pushWarning(event.message)
+                warned.add(event.message)
             elif isinstance(event, Unknown):
                 feedback.pushConsoleInfo(event.line)
             elif isinstance(event, Written):
@@ -200,6 +224,18 @@ def usable_engine() -> Engine:
     if engine is None or not fit.is_ok:
         raise QgsProcessingException(str(fit))
     return engine
+
+
+def origin_of(layer: QgsRasterLayer) -> str:
+    """What the results of a raster are called after: its name, or what a temporary mask was made of.
+
+    Within a model, a mask has the name of the parameter that it was the result of.
+    """
+    path = file_of(layer)
+    if not is_temporary(path) or (mask := gdal.OpenEx(path)) is None:
+        return layer.name()
+    source = mask.GetMetadataItem("CROPSEG_SOURCE")
+    return Path(source).stem if source else layer.name()
 
 
 def is_temporary(path: str) -> bool:

@@ -83,16 +83,13 @@ class CheckAlgorithm(EngineAlgorithm):
         for name, label in labels.items():
             self.addOutput(QgsProcessingOutputNumber(name, label))
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
         # Results are written somewhere else each time; the disk of the home folder is a fair guess.
         self._arguments = {
             **model_arguments(self, parameters, context, feedback),
             "out": str(Path.home()),
             "overwrite": True,
         }
-        return True
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+from osgeo import gdal
 from qgis.core import (
-    QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingParameterVectorDestination,
@@ -16,6 +17,8 @@ from qgis.core import (
 
 from ..engine.workspace import place
 from ..translation import tr
+from .base import EngineAlgorithm
+from .sources import write_layer
 
 ENGINE_FORMATS = (".gpkg", ".fgb", ".geojson", ".parquet")
 """What the engine writes outlines and plots as."""
@@ -25,11 +28,12 @@ _OTHER_STORE = re.compile("[A-Za-z]{2,}:")
 
 
 def destination(
-    algorithm: QgsProcessingAlgorithm,
+    algorithm: EngineAlgorithm,
     parameters: dict,
     name: str,
     context: QgsProcessingContext,
     *suffixes: str,
+    layer: str = "",
 ) -> str | None:
     """Where an output goes, as QGIS spells it; None where it is not wanted.
 
@@ -39,11 +43,14 @@ def destination(
     ----------
     suffixes
         What the engine writes. A vector layer may have any other suffix that QGIS converts to.
+    layer
+        The layer that is written, where it is one.
 
     Raises
     ------
     QgsProcessingException
-        If it is no file, or has a suffix that nothing writes.
+        If it is no file, has a suffix that nothing writes, is a file that the algorithm reads, or holds other
+        layers, which would be lost.
     """
     path = algorithm.parameterAsOutputLayer(parameters, name, context)
     if not path:
@@ -60,7 +67,43 @@ def destination(
         raise QgsProcessingException(
             tr("{} is not a name for this result.\n→ let it end in {}").format(path, " / ".join(suffixes))
         )
+    refuse_input(path, algorithm.inputs)
+    refuse_loss(path, {layer})
     return path
+
+
+def refuse_input(path: str | Path, inputs: Iterable[str]) -> None:
+    """Raise QgsProcessingException if a result would replace a file that it is made of."""
+    target = Path(path)
+    if target.exists() and any(Path(other).exists() and target.samefile(other) for other in inputs):
+        raise QgsProcessingException(
+            tr(
+                "{} is read by this run and would be replaced by its result.\n→ choose another name or folder"
+            ).format(path)
+        )
+
+
+def refuse_loss(path: str | Path, own: set[str]) -> None:
+    """Raise QgsProcessingException if a GeoPackage that would be replaced holds other layers than these."""
+    if others := layers_in(path) - own:
+        raise QgsProcessingException(
+            tr("{} also holds {}, which would be lost.\n→ choose another name or folder").format(
+                path, ", ".join(sorted(others))
+            )
+        )
+
+
+def layers_in(path: str | Path) -> set[str]:
+    """The layers of a GeoPackage, without their styles; none for any other file."""
+    if Path(path).suffix.lower() != ".gpkg" or not Path(path).exists():
+        return set()
+    try:
+        package = gdal.OpenEx(str(path), gdal.OF_VECTOR | gdal.OF_RASTER)
+    except RuntimeError:  # as GDAL says it where another plugin had it use exceptions
+        package = None
+    if package is None:
+        return set()
+    return {package.GetLayer(i).GetName() for i in range(package.GetLayerCount())} - {"layer_styles"}
 
 
 def engine_suffix(target: str) -> str:
@@ -77,12 +120,6 @@ def deliver(source: Path, target: str | None, *, context: QgsProcessingContext, 
     if path.suffix.lower() == source.suffix.lower():
         place(source, path)
         return
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = QgsVectorFileWriter.driverForExtension(path.suffix)
-    options.fileEncoding = "UTF-8"
     made = QgsVectorLayer(f"{source}|layername={layer}", layer, "ogr")
-    error, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(
-        made, target, context.transformContext(), options
-    )
-    if error != QgsVectorFileWriter.WriterError.NoError:
+    if message := write_layer(made, target, context):
         raise QgsProcessingException(tr("{} cannot be written: {}").format(target, message))

@@ -24,7 +24,7 @@ from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm
 from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
-from .sources import absolute, raster_source, vector_source
+from .sources import absolute, mask_source, vector_source
 from .trial_options import (
     add_line_options,
     add_numbering_options,
@@ -91,7 +91,10 @@ class MakePlotsAlgorithm(EngineAlgorithm):
         )
         self.add(
             QgsProcessingParameterRasterLayer(MASK, tr("Fit to the canopy of"), optional=True),
-            tr("A mask: the plots are moved and turned a little so that the canopy lies inside."),
+            tr(
+                "A mask: the plots are moved and turned a little so that the canopy lies inside; they come "
+                "in its CRS."
+            ),
             is_advanced=True,
         )
         self.add(
@@ -100,28 +103,27 @@ class MakePlotsAlgorithm(EngineAlgorithm):
             is_advanced=True,
         )
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
-        has_template = self.given(parameters, TEMPLATE)
-        template = vector_source(self, parameters, TEMPLATE, context, feedback) if has_template else None
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
         mask = self.parameterAsRasterLayer(parameters, MASK, context)
+        # What is fitted to a mask is brought to it by QGIS.
+        crs = mask.crs() if mask else None
+        has_template = self.given(parameters, TEMPLATE)
+        template = vector_source(self, parameters, TEMPLATE, context, feedback, crs) if has_template else None
         book = self.parameterAsFile(parameters, FIELD_BOOK, context)
         self._arguments = {
-            "site": site_arguments(self, parameters, context),
+            "site": site_arguments(self, parameters, context, feedback, crs),
             "trial": None if template else trial_arguments(self, parameters, context),
             "numbering": numbering_arguments(self, parameters, context),
             "template": {"plots": template} if template else None,
             "fieldbook": absolute(book) if book else None,
             "fieldbook_by": self.text(parameters, FIELD_BOOK_BY, context),
-            "snap_to": raster_source(mask) if mask else None,
+            "snap_to": mask_source(mask, feedback) if mask else None,
         }
-        return True
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS)
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS, layer="plots")
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"plots{engine_suffix(target)}"
             job = Job("plots_make", {**self._arguments, "out": str(out), "overwrite": True})

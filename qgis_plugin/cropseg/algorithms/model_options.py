@@ -172,12 +172,14 @@ def model_arguments(
 ) -> dict[str, Any]:
     """The job's arguments for all of the parameters above."""
     layer = raster_layer(algorithm, parameters, INPUT, context)
-    has_area = algorithm.given(parameters, AREA)
+    area = None
+    if algorithm.given(parameters, AREA):
+        area = vector_source(algorithm, parameters, AREA, context, feedback, layer.crs())
     lanes = algorithm.whole(parameters, LANES, context)
     return {
-        "raster": raster_source(layer),
+        "raster": raster_source(layer, feedback),
         "bbox": extent_of(algorithm, parameters, EXTENT, context, layer.crs()),
-        "aoi": vector_source(algorithm, parameters, AREA, context, feedback) if has_area else None,
+        "aoi": area,
         "bands": algorithm.parameterAsInts(parameters, BANDS, context) or None,
         "alpha_band": algorithm.whole(parameters, ALPHA_BAND, context),
         "scale": _scale(algorithm.text(parameters, SCALE, context)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from ..engine.workspace import place, workspace
 from ..results import Arrival, load
 from ..translation import tr
 from .base import EngineAlgorithm, is_temporary
+from .delivery import layers_in, refuse_input, refuse_loss
 from .model_options import INPUT, add_model_options, add_raster_options, model_arguments
 from .outline_options import add_outline_options, outline_arguments
 from .segment import cover_in_words, number_labels, numbers
+from .sources import raster_layer
 from .stats_options import (
     DSM,
     DTM,
@@ -96,18 +99,16 @@ class PipelineAlgorithm(EngineAlgorithm):
         for name, label in number_labels().items():
             self.addOutput(QgsProcessingOutputNumber(name, label))
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
+        layer = raster_layer(self, parameters, INPUT, context)
         self._arguments = {
             **model_arguments(self, parameters, context, feedback),
-            **raster_arguments(self, parameters, context, {"dsm": DSM, "dtm": DTM}),
+            **raster_arguments(self, parameters, context, feedback, {"dsm": DSM, "dtm": DTM}),
             "outlines": outline_arguments(self, parameters, context),
             "report": self.parameterAsBool(parameters, MAKE_REPORT, context),
-            **plots_arguments(self, parameters, context, feedback),
+            **plots_arguments(self, parameters, context, feedback, layer.crs()),
         }
-        self._origin = self.parameterAsRasterLayer(parameters, INPUT, context).name()
-        return True
+        self._origin = layer.name()
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
@@ -115,7 +116,11 @@ class PipelineAlgorithm(EngineAlgorithm):
         target = Path(self.parameterAsString(parameters, OUTPUT, context))
         overwrite = self.parameterAsBool(parameters, OVERWRITE, context)
         stem = Path(self._arguments["raster"]).stem
-        _refuse_existing(target, stem, overwrite=overwrite)
+        _refuse_existing(target, stem, self.inputs, overwrite=overwrite)
+        if "plots" not in self._arguments and "plots" in layers_in(target / f"{stem}.gpkg"):
+            feedback.pushWarning(
+                tr("The earlier results' layer of plots goes: this run has no PLOTS and replaces its file.")
+            )
         target.mkdir(parents=True, exist_ok=True)
         try:
             with workspace(target / stem, keep_blocks=not is_temporary(str(target))) as folder:
@@ -159,8 +164,8 @@ class PipelineAlgorithm(EngineAlgorithm):
                 load(context, results[name], label, Arrival(kind, self._origin))
 
 
-def _refuse_existing(folder: Path, stem: str, *, overwrite: bool) -> None:
-    """Raise before the work if results lie there already and may not be replaced."""
+def _refuse_existing(folder: Path, stem: str, inputs: Iterable[str], *, overwrite: bool) -> None:
+    """Raise before the work if results lie there already and may not be replaced, or others' files do."""
     names = (
         f"{stem}_mask.tif",
         f"{stem}_prob.tif",
@@ -175,6 +180,9 @@ def _refuse_existing(folder: Path, stem: str, *, overwrite: bool) -> None:
                 folder, ", ".join(existing)
             )
         )
+    for name in existing:
+        refuse_input(folder / name, inputs)
+        refuse_loss(folder / name, {"canopy", "plots"})
 
 
 def _remove_if_empty(folder: Path) -> None:

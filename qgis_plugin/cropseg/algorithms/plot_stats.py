@@ -18,9 +18,9 @@ from ..engine.workspace import workspace
 from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
-from .base import EngineAlgorithm
+from .base import EngineAlgorithm, origin_of
 from .delivery import deliver, destination
-from .sources import raster_layer, raster_source
+from .sources import mask_source, raster_layer, raster_source
 from .stats_options import add_plots_options, add_stats_options, plots_arguments, stats_arguments
 
 INPUT, PROBABILITY, OUTPUT = "INPUT", "PROBABILITY", "OUTPUT"
@@ -67,24 +67,21 @@ class PlotStatsAlgorithm(EngineAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("N_PLOTS", tr("Number of plots")))
         self.addOutput(QgsProcessingOutputNumber("COVERAGE", tr("Mean coverage of the plots")))
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
         mask = raster_layer(self, parameters, INPUT, context)
         probability = self.parameterAsRasterLayer(parameters, PROBABILITY, context)
         self._arguments = {
-            "mask": raster_source(mask),
-            "prob": raster_source(probability) if probability else None,
-            **plots_arguments(self, parameters, context, feedback),
-            **stats_arguments(self, parameters, context),
+            "mask": mask_source(mask, feedback),
+            "prob": raster_source(probability, feedback) if probability else None,
+            **plots_arguments(self, parameters, context, feedback, mask.crs()),
+            **stats_arguments(self, parameters, context, feedback),
         }
-        self._origin = mask.name()
-        return True
+        self._origin = origin_of(mask)
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv")
+        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv", layer="plots")
         suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"plots{suffix}"

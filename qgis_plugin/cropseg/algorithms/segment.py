@@ -77,20 +77,17 @@ class SegmentAlgorithm(EngineAlgorithm):
         for name, label in number_labels().items():
             self.addOutput(QgsProcessingOutputNumber(name, label))
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
         arguments = model_arguments(self, parameters, context, feedback)
         self._arguments = {**arguments, "outlines": outline_arguments(self, parameters, context)}
         self._origin = self.parameterAsRasterLayer(parameters, INPUT, context).name()
-        return True
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         mask = destination(self, parameters, OUTPUT, context, ".tif", ".tiff")
         probability = destination(self, parameters, PROBABILITY, context, ".tif", ".tiff")
-        canopy = destination(self, parameters, CANOPY, context, ".gpkg")
+        canopy = destination(self, parameters, CANOPY, context, ".gpkg", layer="canopy")
         with workspace(Path(mask), keep_blocks=not is_temporary(mask)) as folder:
             values = self.run_job(self._job(folder), feedback)
             files = {kind: Path(path) for kind, path in values["files"].items()}

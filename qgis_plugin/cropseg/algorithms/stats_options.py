@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qgis.core import (
+    QgsCoordinateReferenceSystem,
     QgsProcessingContext,
     QgsProcessingFeedback,
     QgsProcessingParameterEnum,
@@ -95,12 +96,15 @@ def _numbers() -> list[tuple[str, str, float | None, float, str]]:
 
 
 def stats_arguments(
-    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext
+    algorithm: EngineAlgorithm,
+    parameters: dict,
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
 ) -> dict[str, Any]:
     """The job's arguments for all of the parameters above."""
     rasters = {"raster": ORTHOMOSAIC, "dsm": DSM, "dtm": DTM}
     return {
-        **raster_arguments(algorithm, parameters, context, rasters),
+        **raster_arguments(algorithm, parameters, context, feedback, rasters),
         "stats": algorithm.parameterAsEnumStrings(parameters, STATISTICS, context) or None,
         "buffer_m": algorithm.number(parameters, BUFFER, context),
         "min_valid": algorithm.number(parameters, MIN_VALID, context),
@@ -115,19 +119,24 @@ def plots_arguments(
     parameters: dict,
     context: QgsProcessingContext,
     feedback: QgsProcessingFeedback,
+    crs: QgsCoordinateReferenceSystem,
 ) -> dict[str, Any]:
-    """The plots and the column of their names; nothing where no plots are given."""
+    """The plots, in a CRS, and the column of their names; nothing where no plots are given."""
     if not algorithm.given(parameters, PLOTS):
         return {}
     return {
-        "plots": vector_source(algorithm, parameters, PLOTS, context, feedback),
+        "plots": vector_source(algorithm, parameters, PLOTS, context, feedback, crs),
         "plot_id": algorithm.text(parameters, PLOT_ID, context),
     }
 
 
 def raster_arguments(
-    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext, names: dict[str, str]
+    algorithm: EngineAlgorithm,
+    parameters: dict,
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+    names: dict[str, str],
 ) -> dict[str, Any]:
     """Optional rasters: argument → parameter becomes argument → source, None where it is left empty."""
     layers = {arg: algorithm.parameterAsRasterLayer(parameters, name, context) for arg, name in names.items()}
-    return {argument: raster_source(layer) if layer else None for argument, layer in layers.items()}
+    return {argument: raster_source(layer, feedback) if layer else None for argument, layer in layers.items()}

@@ -6,9 +6,12 @@ from typing import Any
 
 from qgis.core import (
     QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCsException,
     QgsFeatureSource,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeedback,
     QgsProcessingParameterBoolean,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterPoint,
@@ -18,6 +21,7 @@ from qgis.core import (
 from ..moved import ANY_GEOMETRY
 from ..translation import tr
 from .base import EngineAlgorithm
+from .sources import transformation
 
 CORNERS, POINT_A, POINT_B = "CORNERS", "POINT_A", "POINT_B"
 SIDE, TURN, TOLERANCE = "SIDE", "TURN", "TOLERANCE"
@@ -168,23 +172,45 @@ def numbering_arguments(
 
 
 def site_arguments(
-    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext
+    algorithm: EngineAlgorithm,
+    parameters: dict,
+    context: QgsProcessingContext,
+    feedback: QgsProcessingFeedback,
+    crs: QgsCoordinateReferenceSystem | None,
 ) -> dict[str, Any] | None:
-    """Where the trial lies; None where nothing says it. Raises QgsProcessingException."""
+    """Where the trial lies, in a CRS if one is given, else in that of its points; None where nothing says it.
+
+    Raises QgsProcessingException.
+    """
     side = algorithm.parameterAsEnumString(parameters, SIDE, context)
-    turn = {"rotate_deg": algorithm.parameterAsDouble(parameters, TURN, context)}
+    turn: dict[str, Any] = {"rotate_deg": algorithm.parameterAsDouble(parameters, TURN, context)}
     if (tolerance := algorithm.number(parameters, TOLERANCE, context)) is not None:
         turn["tolerance_m"] = tolerance
     if algorithm.given(parameters, CORNERS):
         source = algorithm.parameterAsSource(parameters, CORNERS, context)
         if source is None:
             raise QgsProcessingException(algorithm.invalidSourceError(parameters, CORNERS))
-        return {"crs": crs_text(source.sourceCrs()), "corners": corners_of(source), **turn}
-    if algorithm.given(parameters, POINT_A) and algorithm.given(parameters, POINT_B):
-        crs = algorithm.parameterAsPointCrs(parameters, POINT_A, context)
-        points = [algorithm.parameterAsPoint(parameters, name, context, crs) for name in (POINT_A, POINT_B)]
-        return {"crs": crs_text(crs), "ab": [[p.x(), p.y()] for p in points], "side": side, **turn}
-    return None
+        own, points, how = source.sourceCrs(), corners_of(source), "corners"
+    elif algorithm.given(parameters, POINT_A) and algorithm.given(parameters, POINT_B):
+        own, how = algorithm.parameterAsPointCrs(parameters, POINT_A, context), "ab"
+        line = [algorithm.parameterAsPoint(parameters, name, context, own) for name in (POINT_A, POINT_B)]
+        points = [[point.x(), point.y()] for point in line]
+        turn["side"] = side
+    else:
+        return None
+    if crs is not None and own.isValid() and own != crs:
+        points = _transformed(points, transformation(own, crs, context, feedback))
+        own = crs
+    return {"crs": crs_text(own), how: points, **turn}
+
+
+def _transformed(points: list[list[float]], transform: QgsCoordinateTransform) -> list[list[float]]:
+    """The same places in another CRS. Raises QgsProcessingException."""
+    try:
+        moved = [transform.transform(x, y) for x, y in points]
+    except QgsCsException as err:
+        raise QgsProcessingException(str(err)) from err
+    return [[point.x(), point.y()] for point in moved]
 
 
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:

@@ -18,10 +18,10 @@ from ..engine.workspace import workspace
 from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
-from .base import EngineAlgorithm
+from .base import EngineAlgorithm, origin_of
 from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .outline_options import add_outline_options, outline_arguments
-from .sources import raster_layer, raster_source
+from .sources import mask_source, raster_layer, raster_source
 
 INPUT, PROBABILITY, OUTPUT = "INPUT", "PROBABILITY", "OUTPUT"
 
@@ -65,23 +65,20 @@ class VectorizeAlgorithm(EngineAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("N_POLYGONS", tr("Number of outlines")))
         self.addOutput(QgsProcessingOutputNumber("CANOPY_AREA", tr("Canopy area (m²)")))
 
-    def prepareAlgorithm(  # noqa: N802
-        self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> bool:
+    def read(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> None:
         mask = raster_layer(self, parameters, INPUT, context)
         probability = self.parameterAsRasterLayer(parameters, PROBABILITY, context)
         self._arguments = {
-            "mask": raster_source(mask),
-            "prob": raster_source(probability) if probability else None,
+            "mask": mask_source(mask, feedback),
+            "prob": raster_source(probability, feedback) if probability else None,
             "outlines": outline_arguments(self, parameters, context),
         }
-        self._origin = mask.name()
-        return True
+        self._origin = origin_of(mask)
 
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS)
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS, layer="canopy")
         with workspace(Path(target), keep_blocks=False) as folder:
             out = folder / f"canopy{engine_suffix(target)}"
             values = self.run_job(

@@ -77,18 +77,18 @@ def find_engine(chosen: str | None) -> Engine | None:
     Parameters
     ----------
     chosen
-        What the settings say (``cropseg/engine_python``): a Python, or the folder of an environment. Where it
-        says something, nothing else is tried: a user who chose one does not want another.
+        What the settings say (``cropseg/engine_python``): a Python, the folder of an environment or of its
+        programs, or the ``cropseg`` in it. Where it says something, nothing else is tried: a user who chose
+        one does not want another.
 
     Returns
     -------
     Engine or None
         The chosen one, else the plugin's own, else that of a ``cropseg`` on the PATH; None if none answers.
     """
-    python = expected_python(chosen)
-    if chosen and chosen.strip():
+    if python := _chosen_python(chosen):
         return probe(python, "chosen")
-    if python and (engine := probe(python, "managed")):
+    if (python := expected_python(None)) and (engine := probe(python, "managed")):
         return engine
     beside = _python_beside_script()
     return probe(beside, "path") if beside else None
@@ -96,10 +96,20 @@ def find_engine(chosen: str | None) -> Engine | None:
 
 def expected_python(chosen: str | None) -> Path | None:
     """The Python that ought to hold the engine: the chosen one, else the plugin's own where that was made."""
-    if chosen and chosen.strip():
-        path = Path(chosen.strip()).expanduser()
-        return python_in(path) if path.is_dir() else path
-    return python_in(managed_folder()) if managed_folder().exists() else None
+    return _chosen_python(chosen) or (python_in(managed_folder()) if managed_folder().exists() else None)
+
+
+def _chosen_python(chosen: str | None) -> Path | None:
+    """The Python that the settings mean; None where they say nothing."""
+    # Windows copies paths with quotes around them.
+    text = (chosen or "").strip().strip("\"'")
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _python_among(path) or python_in(path)
+    beside = _python_beside(path) if path.stem == "cropseg" else None
+    return beside or path
 
 
 def judge(engine: Engine | None, expected: Path | None) -> Fit:
@@ -120,14 +130,19 @@ def look(chosen: str | None) -> tuple[Engine | None, Fit]:
 def _python_beside_script() -> Path | None:
     """The Python next to a ``cropseg`` on the PATH."""
     script = shutil.which("cropseg")
-    if not script:
-        return None
-    # A script may be a link into the environment (uv tool, pipx); its Python lies beside the target.
-    for folder in (Path(script).parent, Path(script).resolve().parent):
-        for name in ("python.exe", "python", "python3"):
-            if (folder / name).is_file():
-                return folder / name
-    return None
+    return _python_beside(Path(script)) if script else None
+
+
+def _python_beside(script: Path) -> Path | None:
+    """The Python next to a script of its environment."""
+    # It may be a link into the environment (uv tool, pipx); its Python lies beside the target.
+    return _python_among(script.parent) or _python_among(script.resolve().parent)
+
+
+def _python_among(folder: Path) -> Path | None:
+    """The Python in a folder of programs."""
+    names = ("python.exe", "python", "python3")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
 _answers: dict[str, tuple[float, Engine | None]] = {}
@@ -179,6 +194,7 @@ def _ask(python: Path, kind: str) -> Engine | None:
                 python, str(values["version"]), kind, str(values.get("python", "")), packages, missing
             )
     said = done.stderr.decode("utf-8", errors="replace").split("\n")
-    last = next((line.strip() for line in reversed(said) if line.strip()), "")
+    # Underlines of tracebacks say nothing alone.
+    last = next((line.strip() for line in reversed(said) if any(map(str.isalpha, line))), "")
     _complaints[python] = last or tr("exit code {}").format(done.returncode)
     return None

@@ -60,7 +60,9 @@ class EngineError(Exception):
 
 
 class Cancelled(Exception):  # noqa: N818 - no error: the user asked for it
-    """The job was stopped because ``is_cancelled`` said so."""
+    """The job was stopped because ``is_cancelled`` said so; whether finished blocks of it are kept."""
+
+    keeps_blocks = False
 
 
 def run(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .language import tr
+from .process import Cancelled
 
 _BLOCKS = "blocks.zarr"
 _CLAIM = "claimed"
@@ -40,8 +41,10 @@ def workspace(destination: Path, *, keep_blocks: bool) -> Iterator[Path]:
     with _claimed(work, destination):
         try:
             yield work
-        except BaseException:
+        except BaseException as stopped:
             tidy(work, keep_blocks=keep_blocks)
+            if isinstance(stopped, Cancelled):
+                stopped.keeps_blocks = holds_blocks(work)
             raise
         tidy(work, keep_blocks=False)
 

@@ -4,8 +4,16 @@
   <context>
     <name>cropseg</name>
     <message>
-      <source>Stopped. Finished blocks of a permanent result are kept for the next run.</source>
-      <translation>Angehalten. Fertige Blöcke eines dauerhaften Ergebnisses bleiben für den nächsten Lauf erhalten.</translation>
+      <source>Stopped. The blocks that were finished are kept for the next run.</source>
+      <translation>Angehalten. Die fertigen Blöcke bleiben für den nächsten Lauf erhalten.</translation>
+    </message>
+    <message>
+      <source>Stopped.</source>
+      <translation>Angehalten.</translation>
+    </message>
+    <message>
+      <source>The file of the layer {} was replaced by one that does not hold it.</source>
+      <translation>Die Datei des Layers {} wurde durch eine ersetzt, die ihn nicht enthält.</translation>
     </message>
     <message>
       <source>Engine {} ({})</source>
@@ -86,6 +94,18 @@
 → let it end in {}</source>
       <translation>{} ist kein Name für dieses Ergebnis.
 → er soll auf {} enden</translation>
+    </message>
+    <message>
+      <source>{} is read by this run and would be replaced by its result.
+→ choose another name or folder</source>
+      <translation>{} wird von diesem Lauf gelesen und würde durch sein Ergebnis ersetzt.
+→ einen anderen Namen oder Ordner wählen</translation>
+    </message>
+    <message>
+      <source>{} also holds {}, which would be lost.
+→ choose another name or folder</source>
+      <translation>{} enthält auch {}; das ginge verloren.
+→ einen anderen Namen oder Ordner wählen</translation>
     </message>
     <message>
       <source>{} cannot be written: {}</source>
@@ -212,8 +232,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Anpassen an den Bestand von</translation>
     </message>
     <message>
-      <source>A mask: the plots are moved and turned a little so that the canopy lies inside.</source>
-      <translation>Eine Maske: die Parzellen werden ein wenig verschoben und gedreht, bis der Bestand in ihnen liegt.</translation>
+      <source>A mask: the plots are moved and turned a little so that the canopy lies inside; they come in its CRS.</source>
+      <translation>Eine Maske: die Parzellen werden ein wenig verschoben und gedreht, bis der Bestand in ihnen liegt; sie kommen in deren KBS.</translation>
     </message>
     <message>
       <source>Template</source>
@@ -496,6 +516,10 @@ Die Dateien liegen in einem Ordner und heißen nach dem Orthomosaik. Jederzeit a
       <translation>Bericht</translation>
     </message>
     <message>
+      <source>The earlier results' layer of plots goes: this run has no PLOTS and replaces its file.</source>
+      <translation>Der Parzellen-Layer der früheren Ergebnisse entfällt: dieser Lauf hat keine PLOTS und ersetzt dessen Datei.</translation>
+    </message>
+    <message>
       <source>{} already holds {}.
 → tick OVERWRITE to replace them, or choose another folder</source>
       <translation>{} enthält schon {}.
@@ -600,8 +624,32 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
 → in ein GeoTIFF exportieren und dieses nehmen</translation>
     </message>
     <message>
+      <source>{} has no CRS, and none is guessed.
+→ right-click the layer › Layer CRS › Set Layer CRS …, or write it into the file: gdal_edit.py -a_srs EPSG:&lt;code&gt; &lt;file&gt;</source>
+      <translation>{} hat kein KBS, und es wird keines geraten.
+→ Rechtsklick auf den Layer › Layer-KBS › Layer-KBS setzen …, oder es in die Datei schreiben: gdal_edit.py -a_srs EPSG:&lt;Nummer&gt; &lt;Datei&gt;</translation>
+    </message>
+    <message>
+      <source>{}: the additional no data values of the layer do not count here; write them into the file, or limit the work to an area.</source>
+      <translation>{}: Die zusätzlichen Leerwerte des Layers zählen hier nicht; sie in die Datei schreiben oder die Arbeit auf eine Fläche beschränken.</translation>
+    </message>
+    <message>
+      <source>{} holds no class numbers; it looks like a probability raster.
+→ give the mask, whose name ends in _mask.tif</source>
+      <translation>{} enthält keine Klassennummern; es sieht nach einem Wahrscheinlichkeitsraster aus.
+→ die Maske angeben, deren Name auf _mask.tif endet</translation>
+    </message>
+    <message>
       <source>{} cannot be given the CRS of its layer ({})</source>
       <translation>{} kann das KBS seines Layers nicht erhalten ({})</translation>
+    </message>
+    <message>
+      <source>From {} to {} places may be off by metres: QGIS lacks the grid {}.</source>
+      <translation>Von {} nach {} können Orte um Meter abweichen: QGIS fehlt das Gitter {}.</translation>
+    </message>
+    <message>
+      <source>{} cannot be brought into {}: {}</source>
+      <translation>{} kann nicht nach {} gebracht werden: {}</translation>
     </message>
     <message>
       <source>The extent is empty, or has no place in the raster's CRS.</source>
