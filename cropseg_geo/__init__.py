@@ -13,10 +13,24 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CropsegError",
+    "CropsegWarning",
+    "InferenceError",
+    "InputError",
     "ModelCard",
+    "ModelError",
+    "Numbering",
     "Outlines",
+    "OutputError",
+    "ReadError",
+    "ResourceError",
+    "SegmentResult",
+    "Site",
+    "Template",
+    "Trial",
     "Workers",
     "check",
+    "make_plots",
+    "make_report",
     "measure_plots",
     "plot_series",
     "predict",
@@ -29,11 +43,23 @@ __all__ = [
 
 if TYPE_CHECKING:
     from cropseg_geo.engine.workers import Workers
-    from cropseg_geo.errors import CropsegError
+    from cropseg_geo.errors import (
+        CropsegError,
+        InferenceError,
+        InputError,
+        ModelError,
+        OutputError,
+        ReadError,
+        ResourceError,
+    )
+    from cropseg_geo.events import CropsegWarning
     from cropseg_geo.model.card import ModelCard
     from cropseg_geo.model.own import save_model
     from cropseg_geo.pipeline import (
+        SegmentResult,
         check,
+        make_plots,
+        make_report,
         measure_plots,
         plot_series,
         predict,
@@ -42,12 +68,27 @@ if TYPE_CHECKING:
         tune,
         vectorize,
     )
+    from cropseg_geo.pipeline.layout import Template
+    from cropseg_geo.plots.making.numbering import Numbering
+    from cropseg_geo.plots.making.site import Site
+    from cropseg_geo.plots.making.trial import Trial
     from cropseg_geo.vector.options import Outlines
 
 _HOMES = {
     "CropsegError": "errors",
+    "CropsegWarning": "events",
+    "InferenceError": "errors",
+    "InputError": "errors",
     "ModelCard": "model.card",
+    "ModelError": "errors",
+    "Numbering": "plots.making.numbering",
     "Outlines": "vector.options",
+    "OutputError": "errors",
+    "ReadError": "errors",
+    "ResourceError": "errors",
+    "Site": "plots.making.site",
+    "Template": "pipeline.layout",
+    "Trial": "plots.making.trial",
     "Workers": "engine.workers",
     "save_model": "model.own",
 }

@@ -26,6 +26,7 @@ from cropseg_geo.events import (
     Ending,
     Event,
     Listener,
+    Noted,
     RasterFinished,
     RasterStarted,
     StageAdvanced,
@@ -106,6 +107,8 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
                     bars.advance(tasks[stage], amount)
                 case StageFinished(stage):
                     bars.update(tasks[stage], completed=totals[stage])
+                case Noted(message):
+                    console.print(escape(message), highlight=False)
                 case Warned(message):
                     console.print(f"[yellow]![/] {escape(message)}", highlight=False)
                 case Written():

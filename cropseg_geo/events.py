@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,6 +47,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that was found out, and is no reason to worry."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Written:
     """An output file is complete under its final name."""
 
@@ -70,7 +79,9 @@ class RasterFinished:
     message: str
 
 
-Event = RasterStarted | RasterFinished | StageStarted | StageAdvanced | StageFinished | Warned | Written
+Event = (
+    RasterStarted | RasterFinished | StageStarted | StageAdvanced | StageFinished | Noted | Warned | Written
+)
 
 
 @dataclass(frozen=True)
@@ -93,17 +104,38 @@ class Failed:
 Ending = Result | Failed
 Listener = Callable[[Event], None]
 
+_NOT_THE_USERS = frozenset({"cropseg_geo", "contextlib"})
+
 _NAMES = {
     RasterStarted: "raster_started",
     RasterFinished: "raster_finished",
     StageStarted: "stage_started",
     StageAdvanced: "stage_advanced",
     StageFinished: "stage_finished",
+    Noted: "note",
     Warned: "warning",
     Written: "written",
     Result: "result",
     Failed: "error",
 }
+
+
+class CropsegWarning(UserWarning):
+    """Something the user should know that does not stop the work; see :func:`warn`."""
+
+
+def warn(event: Event) -> None:
+    """The listener where none was given: what a front end would show as a warning is one of Python's."""
+    if isinstance(event, Warned):
+        warnings.warn(event.message, CropsegWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    """How far above :func:`warn` the first frame is that is the user's, as ``warnings.warn`` counts."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _NOT_THE_USERS:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def ignore(event: Event) -> None:

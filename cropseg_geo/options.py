@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.model.zoo import DEFAULT_MODEL
@@ -100,6 +100,27 @@ class Options:
             raise InputError(f"--grid {self.grid!r} is unknown", remedy=f"choose one of {', '.join(GRIDS)}")
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"--batch-size {self.batch_size} holds no tile", remedy="give 1 or more")
+
+
+class OptionFields(TypedDict, total=False):
+    """The fields of :class:`Options` as keywords, for signatures that pass them on."""
+
+    model: str | Path
+    bands: tuple[int, ...] | None
+    scale: tuple[float, float] | None
+    reflectance: bool
+    alpha_band: int | None
+    gsd_m: float | Literal["auto"] | None
+    grid: str
+    bbox: tuple[float, float, float, float] | None
+    aoi: str | Path | gpd.GeoDataFrame | gpd.GeoSeries | shapely.Geometry | None
+    threshold: float | None
+    tile_px: int | None
+    overlap_px: int | None
+    batch_size: int | None
+    backend: str
+    device: str
+    precision: str
 
 
 def _numbers(name: str, value: Any, count: int | None, kind: type[int] | type[float]) -> Any:

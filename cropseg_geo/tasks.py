@@ -66,8 +66,8 @@ def _plots_make(arguments: Arguments, listener: Listener) -> Values:
 def _report(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
 
-    bound = bind(pipeline.report, arguments)
-    return answers.of_report(pipeline.report(**bound, listener=listener))
+    bound = bind(pipeline.make_report, arguments)
+    return answers.of_report(pipeline.make_report(**bound, listener=listener))
 
 
 def _models(arguments: Arguments, listener: Listener) -> Values:

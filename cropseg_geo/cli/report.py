@@ -47,7 +47,7 @@ def report(
     if out is None:
         out = Path(f"{Path(mask).stem.removesuffix('_mask')}_report.{(file_format or 'html').lower()}")
     with event_listener(as_json=events, quiet=quiet) as listener:
-        path = pipeline.report(
+        path = pipeline.make_report(
             mask,
             out,
             raster=raster,

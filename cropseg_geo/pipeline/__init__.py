@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cropseg_geo.pipeline.layout import make_plots
     from cropseg_geo.pipeline.measurement import measure_plots
     from cropseg_geo.pipeline.prediction import predict
-    from cropseg_geo.pipeline.reporting import report
+    from cropseg_geo.pipeline.reporting import make_report
     from cropseg_geo.pipeline.season import segment_many
     from cropseg_geo.pipeline.segmentation import SegmentResult, Summary, check, segment
     from cropseg_geo.pipeline.series import plot_series
@@ -22,10 +22,10 @@ __all__ = [
     "VectorizeResult",
     "check",
     "make_plots",
+    "make_report",
     "measure_plots",
     "plot_series",
     "predict",
-    "report",
     "segment",
     "segment_many",
     "tune",
@@ -41,7 +41,7 @@ _HOMES = {
     "measure_plots": "measurement",
     "plot_series": "series",
     "predict": "prediction",
-    "report": "reporting",
+    "make_report": "reporting",
     "segment": "segmentation",
     "segment_many": "season",
     "tune": "tuning",

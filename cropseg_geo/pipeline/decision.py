@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from cropseg_geo.arguments import require_kind
 from cropseg_geo.engine.places import require_usable
@@ -12,7 +12,7 @@ from cropseg_geo.engine.warming import warm_up_lanes
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
-from cropseg_geo.options import Options
+from cropseg_geo.options import OptionFields, Options
 from cropseg_geo.outputs.names import Outputs, require_nameable
 from cropseg_geo.outputs.rasters import output_ground
 from cropseg_geo.outputs.refusals import refuse_existing, refuse_inputs, require_writable
@@ -62,7 +62,7 @@ def decide(
     workers: Workers | None = None,
     listener: Listener | None = None,
     make_folder: bool = True,
-    **options: Any,
+    **options: Unpack[OptionFields],
 ) -> Decided:
     """Refuse what :func:`segment` would refuse with the same arguments, as far as no tile is inferred.
 

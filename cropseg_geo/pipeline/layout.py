@@ -14,7 +14,7 @@ import shapely
 
 from cropseg_geo import __version__
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, warn
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.plots.making.control import Fit
@@ -96,7 +96,7 @@ def make_plots(
     CropsegError
         For whatever cannot be laid out, joined or written.
     """
-    listener = listener or ignore
+    listener = listener or warn
     if out is not None:
         require_format(out)
         refuse_inputs([Path(out)], template and template.plots, fieldbook, snap_to)

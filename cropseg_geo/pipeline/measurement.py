@@ -11,7 +11,7 @@ from pathlib import Path
 import geopandas as gpd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, ignore, warn
 from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted
@@ -118,7 +118,7 @@ def measure_plots(
     CropsegError
         If mask or plots cannot be used or the file cannot be written.
     """
-    listener = listener or ignore
+    listener = listener or warn
     if out is not None and Path(out).suffix.lower() not in (".csv", ".gpkg"):
         raise InputError(f"{out}: plot statistics are written as .csv or .gpkg", remedy="choose one of them")
     options = StatsOptions(

@@ -7,7 +7,7 @@ from pathlib import Path
 import geopandas as gpd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, warn
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.raster.mask import open_mask
@@ -19,7 +19,7 @@ _FORMATS = ("html", "png", "pdf")
 _LARGE_PAGE_BYTES = 10_000_000
 
 
-def report(
+def make_report(
     mask: str | Path,
     out: str | Path,
     *,
@@ -61,7 +61,7 @@ def report(
     CropsegError
         If a file cannot be used or the report cannot be written; an earlier report then stays as it was.
     """
-    listener, final = listener or ignore, Path(out)
+    listener, final = listener or warn, Path(out)
     kind = _format(final, file_format)
     refuse_inputs([final], mask, prob, raster, plots, series)
     with (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cropseg_geo.errors import CropsegError, InputError
-from cropseg_geo.events import Event, Listener, RasterFinished, RasterStarted, Warned, ignore
+from cropseg_geo.events import Event, Listener, RasterFinished, RasterStarted, Warned, ignore, warn
 from cropseg_geo.options import Options
 from cropseg_geo.outputs.refusals import require_writable
 from cropseg_geo.paths import is_remote, several_paths
@@ -88,7 +88,7 @@ def segment_many(
     CropsegError
         If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
     """
-    listener = listener or ignore
+    listener = listener or warn
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
     stems = distinct_stems(paths)

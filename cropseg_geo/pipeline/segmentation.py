@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from cropseg_geo.engine.workers import Workers
-from cropseg_geo.events import Listener, Warned, ignore, one_at_a_time
+from cropseg_geo.events import Listener, Warned, one_at_a_time, warn
 from cropseg_geo.forecast import Forecast, make_forecast
 from cropseg_geo.locks import locked
 from cropseg_geo.memory import memory_returned
+from cropseg_geo.options import OptionFields
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.publishing import publish
 from cropseg_geo.outputs.rasters import output_ground
@@ -75,7 +76,7 @@ def segment(
     store: str | None = None,
     workers: Workers | None = None,
     listener: Listener | None = None,
-    **options: Any,
+    **options: Unpack[OptionFields],
 ) -> SegmentResult:
     """Segment an orthomosaic into mask, probability, canopy polygons and per-plot coverage.
 
@@ -99,7 +100,7 @@ def segment(
         ``"gpkg"``: polygons and plots in one GeoPackage; ``"fgb"``, ``"parquet"`` or ``"geojson"``: polygons
         in a file of that format, plots in ``<stem>_plots.gpkg``.
     report
-        Also write ``<stem>_report.html``; see :func:`cropseg_geo.pipeline.report`.
+        Also write ``<stem>_report.html``; see :func:`cropseg_geo.pipeline.make_report`.
     overwrite
         Replace existing outputs; without it they are refused.
     stem
@@ -111,9 +112,11 @@ def segment(
         Where to compute; by default as many threads of this process as :func:`tune` found best, or one a
         core.
     listener
-        Called with progress events.
+        Called with progress events; without one, what should be known is a ``CropsegWarning`` of Python's.
     options
-        Fields of :class:`cropseg_geo.options.Options` (``model``, ``gsd_m``, ``bbox``, ``threshold`` …).
+        Fields of :class:`cropseg_geo.options.Options`: ``model``, ``bands``, ``scale``, ``reflectance``,
+        ``alpha_band``, ``gsd_m``, ``grid``, ``bbox``, ``aoi``, ``threshold``, ``tile_px``, ``overlap_px``,
+        ``batch_size``, ``backend``, ``device``, ``precision``.
 
     Returns
     -------
@@ -126,7 +129,7 @@ def segment(
         Anything that stands in the way, before the work starts where it can be known. Finished blocks of
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
-    listener = listener or ignore
+    listener = listener or warn
     decided = decide(
         raster,
         out,
@@ -184,9 +187,9 @@ def _write_report(
     page: Path, ready: Preflight, final: Outputs, table: gpd.GeoDataFrame | None, listener: Listener
 ) -> None:
     """The page of a run whose files are finished; its colours are the bands that the model saw."""
-    from cropseg_geo.pipeline.reporting import report
+    from cropseg_geo.pipeline.reporting import make_report
 
-    report(
+    make_report(
         final.mask,
         page,
         raster=ready.info.path,
@@ -231,13 +234,13 @@ def check(
     store: str | None = None,
     workers: Workers | None = None,
     listener: Listener | None = None,
-    **options: Any,
+    **options: Unpack[OptionFields],
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise; write nothing.
 
     Files that are there already stand in its way, too, unless ``overwrite`` is given.
     """
-    listener = listener or ignore
+    listener = listener or warn
     decided = decide(
         raster,
         out,

@@ -12,7 +12,7 @@ import geopandas as gpd
 import pandas as pd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Listener, Warned, ignore
+from cropseg_geo.events import Event, Listener, Warned, warn
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import (
@@ -86,7 +86,7 @@ def plot_series(
         If a mask or the plots cannot be used, dates are missing, ambiguous or repeated, or a file cannot
         be written.
     """
-    listener = listener or ignore
+    listener = listener or warn
     for path, suffix in ((out, ".csv"), (chart, ".svg")):
         if path is not None and Path(path).suffix.lower() != suffix:
             raise InputError(f"{path}: a series is written as {suffix} here", remedy=f"end it in {suffix}")

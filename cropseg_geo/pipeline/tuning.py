@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cropseg_geo.engine import tuning
 from cropseg_geo.engine.tuning import Tuned
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Noted, warn
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.zoo import DEFAULT_MODEL
 from cropseg_geo.options import Options
@@ -38,9 +38,9 @@ def tune(
     CropsegError
         If the model cannot be used, or the user's cache cannot be written.
     """
-    listener = listener or ignore
+    listener = listener or warn
     local = with_local_model(Options(model=model), listener).model
     predictor = choose_predictor(local, backend=backend, device=device, precision=precision)
     tuned = tuning.tune(predictor, listener)
-    listener(Warned(f"tuned: {tuned}"))
+    listener(Noted(f"tuned: {tuned}"))
     return tuned

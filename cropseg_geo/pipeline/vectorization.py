@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cropseg_geo.arguments import require_kind
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, warn
 from cropseg_geo.layers import CanopyOptions, write_layers
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.outputs.refusals import refuse_inputs
@@ -74,7 +74,7 @@ def vectorize(
         If the mask cannot be read or the file cannot be written. What was there before is untouched then.
     """
     require_kind("outlines", outlines, Outlines)
-    listener = listener or ignore
+    listener = listener or warn
     final, listed = Path(out), outlines or Outlines()
     require_format(final)
     refuse_inputs([final], mask, prob, plots, dsm, dtm)

@@ -46,3 +46,7 @@ def test_type_checkers_see_every_name_that_is_loaded_when_it_is_first_used(packa
     (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
     assert {alias.name for line in guarded.body for alias in line.names} == set(package.__all__)
     assert all(getattr(package, name) is not None for name in package.__all__)
+
+
+def test_every_sentence_is_public():
+    assert {name for name in pipeline.__all__ if name[0].islower()} <= set(cropseg_geo.__all__)

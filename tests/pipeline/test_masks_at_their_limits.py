@@ -19,7 +19,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.pipeline import report
+from cropseg_geo.pipeline import make_report
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.stats import plot_stats
 from cropseg_geo.plots.options import StatsOptions
@@ -76,7 +76,7 @@ def test_a_series_of_a_mask_at_its_limits_has_a_table_and_a_chart(limit, tmp_pat
 def test_a_report_of_a_mask_at_its_limits_is_made(limit, tmp_path, kind):
     _, mask, plots = limit
     cg.measure_plots(mask, plots, tmp_path / "measured.gpkg", stats="coverage")
-    page = report(mask, tmp_path / f"r.{kind}", plots=tmp_path / "measured.gpkg")
+    page = make_report(mask, tmp_path / f"r.{kind}", plots=tmp_path / "measured.gpkg")
     assert page.stat().st_size > 10_000
     assert kind != "html" or "NaN" not in page.read_text(encoding="utf-8").split("<script>")[0]
 
@@ -149,7 +149,7 @@ def test_no_plots_at_all_are_refused_by_every_sentence_that_reads_them(tmp_path)
         lambda: cg.vectorize(mask, tmp_path / "f.gpkg", plots=none),
         lambda: cg.measure_plots(mask, none, tmp_path / "s.csv"),
         lambda: cg.plot_series([mask], none, tmp_path / "t.csv"),
-        lambda: report(mask, tmp_path / "r.html", plots=none),
+        lambda: make_report(mask, tmp_path / "r.html", plots=none),
     ):
         with pytest.raises(InputError, match="no feature"):
             say()

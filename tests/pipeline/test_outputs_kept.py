@@ -16,7 +16,7 @@ from rasters import UTM, scene, write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished
-from cropseg_geo.pipeline import make_plots, report
+from cropseg_geo.pipeline import make_plots, make_report
 from cropseg_geo.plots.making.site import Site
 from cropseg_geo.plots.making.trial import Trial
 
@@ -55,7 +55,7 @@ def write(name: str, folder: Path) -> object:
         site = Site(UTM, ab=((565_800.0, 5_705_300.0), (565_900.0, 5_705_300.0)))
         return make_plots(out, site=site, trial=Trial(20, 20, 3.0, 1.5), overwrite=True)
     if name.startswith("report"):
-        return report(mask, out, plots=plots, overwrite=True)
+        return make_report(mask, out, plots=plots, overwrite=True)
     masks = [mask, folder / "m_2024-06-01.tif"]
     files = {"out": None, "chart": out} if name == "chart" else {"out": out}
     return cg.plot_series(masks, plots, **files, stats="coverage", overwrite=True)
@@ -190,7 +190,7 @@ main()
 
 def test_a_report_whose_name_and_format_disagree_is_refused(survey):
     with pytest.raises(cg.CropsegError, match=r"ends in \.html, but --format is png"):
-        report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
+        make_report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
     assert not (survey / "r.html").exists()
 
 

@@ -140,7 +140,7 @@ def test_values_of_json_become_what_the_sentences_take():
 
 
 @pytest.mark.parametrize(
-    "sentence", [pipeline.check, pipeline.measure_plots, pipeline.make_plots, pipeline.report]
+    "sentence", [pipeline.check, pipeline.measure_plots, pipeline.make_plots, pipeline.make_report]
 )
 def test_every_sentence_can_be_bound(sentence):
     with pytest.raises(InputError, match="harvest"):

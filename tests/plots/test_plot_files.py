@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
-from cropseg_geo.pipeline import measure_plots, report, vectorize
+from cropseg_geo.pipeline import make_report, measure_plots, vectorize
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS, columns_help, columns_markdown
 from cropseg_geo.vector.options import Outlines
 from sample_tiles.varieties import VARIETIES
@@ -266,7 +266,7 @@ def test_what_cannot_be_measured_is_refused_and_the_earlier_file_stays(survey):
     with pytest.raises(OutputError, match="is read by this run"):
         vectorize(survey / "mask.tif", plots, plots=plots, overwrite=True)
     with pytest.raises(OutputError, match="is read by this run"):
-        report(survey / "mask.tif", survey / "mask.tif", file_format="png", overwrite=True)
+        make_report(survey / "mask.tif", survey / "mask.tif", file_format="png", overwrite=True)
     assert plots.read_bytes() == before
 
 

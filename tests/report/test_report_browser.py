@@ -14,7 +14,7 @@ import shapely
 from rasters import ORIGIN, write_plots, write_raster
 from report.survey import HOSTILE
 
-from cropseg_geo.pipeline import report
+from cropseg_geo.pipeline import make_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser; not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -34,7 +34,7 @@ def browser():
 @pytest.fixture(scope="module")
 def page_file(field, tmp_path_factory):
     inputs = {key: field[key] for key in ("raster", "prob", "plots", "series")}
-    return report(field["mask"], tmp_path_factory.mktemp("page") / "report.html", **inputs)
+    return make_report(field["mask"], tmp_path_factory.mktemp("page") / "report.html", **inputs)
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_every_control_has_a_name_and_ids_are_unique(visit):
 
 
 def test_a_mask_alone_makes_a_page_with_a_map(browser, field, tmp_path):
-    path = report(field["mask"], tmp_path / "bare.html")
+    path = make_report(field["mask"], tmp_path / "bare.html")
     page = browser.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -338,7 +338,7 @@ def test_a_mask_alone_makes_a_page_with_a_map(browser, field, tmp_path):
 def test_plots_without_statistics_are_listed_found_and_stepped_through(visit, field, tmp_path):
     boxes = [(2, 2, 5, 5), (6, 2, 9, 5), (10, 2, 13, 5)]
     bare = write_plots(tmp_path / "bare.gpkg", boxes, plot_id=["a", "b", "c"], treatment=["x", "y", "y"])
-    page = visit(report(field["mask"], tmp_path / "r.html", plots=bare))
+    page = visit(make_report(field["mask"], tmp_path / "r.html", plots=bare))
     assert names(page) == ["a", "b", "c"]
     hover(page, 0)
     assert page.locator(".plot-tip strong").inner_text() == "a"
@@ -361,7 +361,7 @@ def test_of_five_thousand_plots_a_page_of_rows_is_drawn_and_any_plot_is_found(vi
         crs="EPSG:32632",
     )
     mask = write_raster(tmp_path / "m.tif", np.ones((1, 4 * side, 4 * side), np.uint8), gsd=1.0, nodata=255)
-    path = report(mask, tmp_path / "large.html", plots=frame)
+    path = make_report(mask, tmp_path / "large.html", plots=frame)
     assert path.stat().st_size < 3_000_000
     page = visit(path)
     assert page.locator(ROWS).count() == 25

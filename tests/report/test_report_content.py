@@ -24,7 +24,7 @@ from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
-from cropseg_geo.pipeline import measure_plots, report
+from cropseg_geo.pipeline import make_report, measure_plots
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour, rgb
@@ -96,7 +96,7 @@ def test_uncertain_pixels_are_those_of_the_plot_statistics(tmp_path):
 
 def test_a_mask_without_valid_pixels_is_reported_as_such(tmp_path):
     mask = write_raster(tmp_path / "m.tif", np.full((1, 40, 50), 255, np.uint8), nodata=255)
-    page = report(mask, tmp_path / "r.html").read_text(encoding="utf-8")
+    page = make_report(mask, tmp_path / "r.html").read_text(encoding="utf-8")
     assert "No valid pixel" in page
     seen = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.S)
     assert re.search(r"\bnan\b", seen, re.I) is None
@@ -104,7 +104,7 @@ def test_a_mask_without_valid_pixels_is_reported_as_such(tmp_path):
 
 def test_a_mask_of_one_pixel_makes_a_report(tmp_path):
     mask = write_raster(tmp_path / "m.tif", np.ones((1, 1, 1), np.uint8), nodata=255)
-    assert "100.0 %" in report(mask, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "100.0 %" in make_report(mask, tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 # The overview
@@ -362,7 +362,7 @@ def test_a_scale_holds_its_values(ends):
 
 
 def test_the_sheet_is_a4_landscape_and_shows_plots_in_their_colours(field, tmp_path):
-    sheet = report(field["mask"], tmp_path / "r.png", raster=field["raster"], plots=field["plots"])
+    sheet = make_report(field["mask"], tmp_path / "r.png", raster=field["raster"], plots=field["plots"])
     with Image.open(sheet) as image:
         assert image.size == (3508, 2480)
         dark = np.array(ramp_colour(0.93)) * 0.75
@@ -372,7 +372,7 @@ def test_the_sheet_is_a4_landscape_and_shows_plots_in_their_colours(field, tmp_p
 
 
 def test_a_pdf_is_one_page_of_a4_landscape(field, tmp_path):
-    data = report(field["mask"], tmp_path / "sheet.out", file_format="pdf").read_bytes()
+    data = make_report(field["mask"], tmp_path / "sheet.out", file_format="pdf").read_bytes()
     assert data.startswith(b"%PDF-")
     box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+)", data)
     assert [round(float(v)) for v in box.groups()] == [842, 595]
@@ -383,16 +383,16 @@ def test_an_earlier_report_is_kept_without_overwrite_and_when_making_one_fails(f
     page = tmp_path / "r.html"
     page.write_text("earlier")
     with pytest.raises(OutputError, match="already holds"):
-        report(field["mask"], page)
+        make_report(field["mask"], page)
     with pytest.raises(InputError):
-        report(field["mask"], page, plots=tmp_path / "none.gpkg", overwrite=True)
+        make_report(field["mask"], page, plots=tmp_path / "none.gpkg", overwrite=True)
     assert page.read_text() == "earlier"
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
 
 
 def test_an_unknown_format_is_refused(field, tmp_path):
     with pytest.raises(InputError, match="html, png or pdf"):
-        report(field["mask"], tmp_path / "r.docx")
+        make_report(field["mask"], tmp_path / "r.docx")
 
 
 def test_the_command_writes_a_report(field, tmp_path):
@@ -424,5 +424,5 @@ def test_plots_of_another_crs_are_brought_onto_the_mask(field, tmp_path):
 def test_a_plot_layer_without_statistics_is_shown_with_a_warning(field, tmp_path):
     bare = write_plots(tmp_path / "bare.gpkg", [(2, 2, 5, 5)], name=["only"])
     told = []
-    report(field["mask"], tmp_path / "r.html", plots=bare, listener=told.append)
+    make_report(field["mask"], tmp_path / "r.html", plots=bare, listener=told.append)
     assert any("carry no statistics" in getattr(event, "message", "") for event in told)

@@ -178,7 +178,7 @@ def test_ids_from_files_name_no_files(tmp_path, mask):
     (tmp_path / "out").mkdir()
     before = set(tmp_path.iterdir())
     cg.measure_plots(mask, plots, tmp_path / "out" / "t.csv", stats="coverage")
-    pipeline.report(mask, tmp_path / "out" / "r.html", plots=plots)
+    pipeline.make_report(mask, tmp_path / "out" / "r.html", plots=plots)
     assert set(tmp_path.iterdir()) == before
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"t.csv", "r.html"}
 
