@@ -1,8 +1,14 @@
-"""A server that speaks S3 over HTTP, in a thread of this process, with one bucket."""
+"""A server that speaks S3 over HTTP, with one bucket, in a process of its own: GDAL may ask while it holds
+Python's lock.
+
+``python s3.py`` prints its port and serves until its input ends.
+"""
 
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,11 +68,10 @@ class S3Server:
 
 @contextmanager
 def running_s3_server() -> Iterator[S3Server]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
+    server = subprocess.Popen(
+        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii"
+    )
+    url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
     client = boto3.client(
         "s3",
         endpoint_url=url,
@@ -79,4 +84,18 @@ def running_s3_server() -> Iterator[S3Server]:
         yield S3Server(url, client)
     finally:
         client.close()
-        server.stop()
+        server.communicate()
+
+
+def serve() -> None:
+    """Print the port and serve until standard input ends, as it does with the parent."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    print(server.get_host_and_port()[1], flush=True)
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    serve()
