@@ -61,11 +61,15 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def visit_window(folder: Path, order: dict[str, object], *, timeout_s: float = 400) -> dict:
     """What ``qgis/window.py`` sees in a real window with a clean profile; see there what is ordered."""
     programs = program("xvfb-run"), program("qgis")
-    out = folder / "out"
+    out, temporary = folder / "out", folder / "temporary"
     out.mkdir()
+    temporary.mkdir()
     make_profile(folder)
     (folder / "order.json").write_text(json.dumps({**order, "out": str(out)}))
-    command = [programs[0], "-a", "-s", "-screen 0 1440x960x24", programs[1], "--nologo", "--noversioncheck"]
+    screen = [programs[0], "-a", "-s", "-screen 0 1440x960x24"]
+    # QGIS asks before it closes layers that lie where temporary files do, and so do those of a test. Not for
+    # the screen, which knows no spaces.
+    command = [*screen, "env", f"TMPDIR={temporary}", programs[1], "--nologo", "--noversioncheck"]
     done = subprocess.run(
         [*command, "--code", str(Path(__file__).parent / "qgis" / "window.py")],
         capture_output=True,
