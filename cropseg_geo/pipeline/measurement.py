@@ -190,7 +190,7 @@ def measure_survey(
             outlines = outlines_for(source, settings, listener)
             traced = trace(source, ground=ground, classes=classes, options=outlines, listener=listener)
             objects = (batch.geometry for batch in traced)
-        with _extras(companions, settings.bands, ground) as extras:
+        with _extras(companions, settings.bands, ground, listener) as extras:
             return plot_stats(
                 layout,
                 source,
@@ -225,11 +225,13 @@ def outlines_for(source: MaskFiles, settings: PlotSettings, listener: Listener =
 
 
 @contextmanager
-def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Ground) -> Iterator[Extras]:
+def _extras(
+    companions: Companions, bands: Mapping[str, int] | None, ground: Ground, listener: Listener
+) -> Iterator[Extras]:
     colours: AbstractContextManager[Bands | None] = nullcontext()
     if companions.ortho is not None:
-        colours = open_bands(companions.ortho, ground=ground, bands=bands)
+        colours = open_bands(companions.ortho, ground=ground, bands=bands, listener=listener)
     elif bands is not None:
         raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
-    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground) as heights:
+    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground, listener) as heights:
         yield Extras(ortho, heights)
