@@ -1,4 +1,4 @@
-"""How far plots can be trusted that come from another CRS: datums, and the grids that lead between them."""
+"""How far places can be trusted that come from another CRS: datums, and the grids that lead between them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ _SAME_EARTH_M = 1.0
 metres, and those of the age before are off by hundreds."""
 
 
-def doubtful_shift(source: CRS, ground: Ground) -> str | None:
-    """What to tell where coordinates in ``source`` reach the raster's CRS less exactly than they could.
+def doubtful_shift(source: CRS, ground: Ground, what: str = "the plots") -> str | None:
+    """What to tell where the coordinates of ``what`` reach the raster's CRS less exactly than they could.
 
-    None where PROJ's best way between both is at hand, as between CRSs of one datum.
+    ``source`` is the CRS that they are in. None where PROJ's best way between both is at hand, as between
+    CRSs of one datum.
     """
     target = CRS.from_wkt(ground.crs)
     if source == target:
@@ -36,15 +37,15 @@ def doubtful_shift(source: CRS, ground: Ground) -> str | None:
         return None
     accuracy = ways.transformers[0].accuracy
     so = f"to about {accuracy:g} m only" if accuracy >= 0 else "with an unknown shift between their datums"
-    text = f"plots come from {source.name!r} to the raster's {target.name!r} {so}"
+    text = f"{what}: coordinates come from {source.name!r} to the raster's {target.name!r} {so}"
     better = [] if ways.best_available else ways.unavailable_operations[0].grids
     if missing := [grid.short_name for grid in better if not grid.available]:
         return (
             f"{text}: PROJ's grid {missing[0]} is not installed. `pyproj sync --file {missing[0]}` gets it, "
-            "PROJ_NETWORK=ON fetches it, or save the plots in the raster's CRS with software that has it"
+            "PROJ_NETWORK=ON fetches it, or save them in the raster's CRS with software that has it"
         )
     if accuracy < 0 and _is_other_earth(source, target):
-        return f"{text}: PROJ knows no way there; save the plots in the raster's CRS with software that does"
+        return f"{text}: PROJ knows no way there; save them in the raster's CRS with software that does"
     return None
 
 

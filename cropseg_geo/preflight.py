@@ -22,7 +22,7 @@ from cropseg_geo.engine.resolution import GsdChoice, choose_from_image
 from cropseg_geo.engine.tuning import Tuned, fits_extent, remembered, usual_setting
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, ignore
+from cropseg_geo.events import Event, Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.card import ModelCard
@@ -147,7 +147,8 @@ def prepare(
     gsd = choose_gsd(native, card.gsd_range_m, wanted, card.name)
     shape = working_shape(info.height, info.width, native, gsd)
     source = GdalSource(info, bands, shape, options.alpha_band)
-    extent, aoi = _extent(info, options)
+    told: list[Event] = []
+    extent, aoi = _extent(info, options, told.append)
     working = working_window(extent, source.pixel, shape)
     sample = sample_raster(source, working)
     if aoi:
@@ -175,6 +176,7 @@ def prepare(
     )
     require_stride(plan, card)
     notes = tuple(_notes(source, sample, card, plan, scale))
+    notes += tuple(event.message for event in told if isinstance(event, Warned))
     if lacking := shortage(extent.size):
         notes += (lacking,)
     return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
@@ -227,13 +229,13 @@ def _tile_px(options: Options, card: ModelCard, tuned: Tuned | None, extent: Win
     return card.tile_px
 
 
-def _extent(info: RasterInfo, options: Options) -> tuple[Window, AreaOfInterest | None]:
+def _extent(info: RasterInfo, options: Options, listener: Listener) -> tuple[Window, AreaOfInterest | None]:
     extent = Window(0, 0, info.height, info.width)
     aoi = None
     if options.bbox is not None:
         extent = bbox_window(options.bbox, info.ground)
     if options.aoi is not None:
-        aoi = read_aoi(options.aoi, info.ground)
+        aoi = read_aoi(options.aoi, info.ground, listener)
         extent = aoi.window(extent)
         if not extent:
             raise InputError(

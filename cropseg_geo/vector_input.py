@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -24,8 +24,12 @@ from pyproj.exceptions import CRSError
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
+from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
 
-_TABLE_SUFFIXES = {".csv", ".tsv", ".txt", ".xlsx", ".xls", ".ods", ".dbf"}
+_TABLE_SUFFIXES = {".txt", ".xlsx", ".xls", ".ods", ".dbf"}
+_TEXT_TABLE_SUFFIXES = {".csv", ".tsv"}
+_OUTLINE_COLUMNS = "WKT,geometry,geom,the_geom,wkt_geom"
+"""Columns of tables that hold outlines as WKT, in any case; ``wkt_geom`` is QGIS's, of copied features."""
 _PARQUET_SUFFIXES = {".parquet", ".geoparquet"}
 _PARQUET_BOX = "bbox"
 """The usual name of a GeoParquet file's column of bounding boxes, which is no column of the user's."""
@@ -33,8 +37,6 @@ _KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibili
 """Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
-
-_LAYER_MARK = "|layername="
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,10 @@ def read_layer(
     Parameters
     ----------
     path
-        A file, also a remote one (``/vsicurl/…``), or ``file|layername=x`` as QGIS writes it.
+        A file, also a remote one (``/vsicurl/…``), or ``file|layername=x`` and the like as QGIS writes it:
+        see :func:`cropseg_geo.vector_source.parse_source`. Tables count where a column holds outlines as WKT.
     layer
-        Name of the layer; without one the only layer, or the purpose's default.
+        Name of the layer, before one in ``path``; without one the only layer, or the purpose's default.
     purpose
         What the outlines are for.
     listener
@@ -73,33 +76,67 @@ def read_layer(
     Raises
     ------
     InputError
-        The file is missing, is not a vector file, or leaves open which layer is meant.
+        The file is missing, is not a vector file, or leaves open which layer is meant; or what stands behind
+        its name cannot be followed.
     """
-    file, _, marked = path_text(path).partition(_LAYER_MARK)
-    layer = layer or marked.partition("|")[0] or None
-    if not is_remote(file):
-        _require_readable(file, purpose)
-    suffix = Path(file).suffix.lower()
+    source = parse_source(path_text(path))
+    if layer:
+        source = replace(source, layer=layer, layer_id=None)
+    if not is_remote(source.file):
+        _require_readable(source.file, purpose)
+    suffix = Path(source.file).suffix.lower()
     if suffix in _TABLE_SUFFIXES:
-        raise InputError(f"{file} is a table and holds no outlines", remedy=_save_again(purpose))
+        raise _no_outlines(source.file, purpose)
     if suffix in _PARQUET_SUFFIXES:
-        return _read_parquet(file, purpose)
-    with _warnings_told(file, listener):
-        try:
-            names = [str(row[0]) for row in pyogrio.list_layers(file) if row[1] is not None]
-        except _READING_ERRORS as err:
-            raise InputError(
-                f"{file} is not a vector file that GDAL opens",
-                remedy=f"pass the {purpose.what} as GeoPackage, GeoJSON or Shapefile "
-                "(with its .shx and .dbf beside it)",
-            ) from err
-        chosen = _choose_layer(file, names, layer, purpose)
-        try:
-            return _without_kml_marks(pyogrio.read_dataframe(file, layer=chosen))
-        except _READING_ERRORS as err:
-            raise InputError(
-                f"layer {chosen!r} of {file} cannot be read: {err}", remedy=_save_again(purpose)
-            ) from err
+        frame = _read_parquet(source, purpose)
+    else:
+        with _warnings_told(source.file, listener):
+            read = _read_table if suffix in _TEXT_TABLE_SUFFIXES else _read_layer
+            frame = read(source, purpose)
+    if source.kind is None:
+        return frame
+    kinds = (shape and shape.geom_type.casefold().removeprefix("multi") for shape in frame.geometry)
+    return frame[np.array([kind == source.kind for kind in kinds], bool)].reset_index(drop=True)
+
+
+def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
+    try:
+        rows = [(str(name), kind is not None) for name, kind in pyogrio.list_layers(source.file)]
+    except _READING_ERRORS as err:
+        raise InputError(
+            f"{source.file} is not a vector file that GDAL opens",
+            remedy=f"pass the {purpose.what} as GeoPackage, GeoJSON or Shapefile "
+            "(with its .shx and .dbf beside it)",
+        ) from err
+    chosen = _choose_layer(source, rows, purpose)
+    try:
+        return _without_kml_marks(pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset))
+    except _READING_ERRORS as err:
+        raise _unreadable(source, f"layer {chosen!r} of {source.file}", err, purpose) from err
+
+
+def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
+    """Outlines that a table holds as WKT. All else stays the text that it is: 0101 is not 101."""
+    try:
+        frame = pyogrio.read_dataframe(
+            source.file, where=source.subset, GEOM_POSSIBLE_NAMES=_OUTLINE_COLUMNS, KEEP_GEOM_COLUMNS="NO"
+        )
+    except _READING_ERRORS as err:
+        raise _unreadable(source, source.file, err, purpose) from err
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise _no_outlines(source.file, purpose)
+    return frame
+
+
+def _unreadable(source: VectorSource, what: str, err: Exception, purpose: Purpose) -> InputError:
+    remedy = _save_again(purpose)
+    if source.subset is not None:
+        remedy = f"correct its filter, subset={source.subset}, or save what it shows to a file of its own"
+    return InputError(f"{what} cannot be read: {err}", remedy=remedy)
+
+
+def _no_outlines(file: str, purpose: Purpose) -> InputError:
+    return InputError(f"{file} is a table and holds no outlines", remedy=_save_again(purpose))
 
 
 def _require_readable(file: str, purpose: Purpose) -> None:
@@ -141,8 +178,14 @@ def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return frame.drop(columns=list(_KML_MARKS)).rename(columns={"id": "kml_id"})
 
 
-def _read_parquet(file: str, purpose: Purpose) -> gpd.GeoDataFrame:
+def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     """GeoParquet through Arrow: GDAL as it comes in wheels reads none."""
+    file = source.file
+    if source.subset is not None:
+        raise InputError(
+            f"{file}: a filter on GeoParquet (subset={source.subset}) is not understood",
+            remedy="save what it shows to a file of its own",
+        )
     try:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
         pq.read_table(file).validate(full=True)
@@ -156,13 +199,25 @@ def _read_parquet(file: str, purpose: Purpose) -> gpd.GeoDataFrame:
     return frame.drop(columns=[_PARQUET_BOX], errors="ignore")
 
 
-def _choose_layer(file: str, names: list[str], layer: str | None, purpose: Purpose) -> str:
-    if layer is not None:
-        if layer not in names:
-            raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {_listed(names)}")
-        return layer
+def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: Purpose) -> str:
+    """Of layers and whether they have geometries, in the order of the file, the name of the one meant."""
+    file, names = source.file, [name for name, is_spatial in rows if is_spatial]
+    if source.layer is not None:
+        if source.layer not in names:
+            raise InputError(
+                f"{file} has no layer {source.layer!r}", remedy=f"choose one of {_listed(names)}"
+            )
+        return source.layer
     if not names:
         raise InputError(f"{file} has no layer with geometries", remedy=_save_again(purpose))
+    if source.layer_id is not None:
+        name, is_spatial = rows[source.layer_id] if source.layer_id < len(rows) else ("", False)
+        if not is_spatial:
+            raise InputError(
+                f"{file} has no layer with geometries of number {source.layer_id}, counted from 0",
+                remedy=f"name one of {_listed(names)}: {file}{LAYER_MARK}{names[0]}",
+            )
+        return name
     if len(names) == 1:
         return names[0]
     if purpose.default_layer in names:
@@ -170,7 +225,7 @@ def _choose_layer(file: str, names: list[str], layer: str | None, purpose: Purpo
     unnamed = f" and none is named {purpose.default_layer!r}" if purpose.default_layer else ""
     raise InputError(
         f"{file} has {len(names)} layers ({_listed(names)}){unnamed}",
-        remedy=f"name the one that holds the {purpose.what}: {file}{_LAYER_MARK}{names[0]}",
+        remedy=f"name the one that holds the {purpose.what}: {file}{LAYER_MARK}{names[0]}",
     )
 
 

@@ -99,7 +99,7 @@ def decide(
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
         decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
-    with maybe_heights(dsm, dtm, output_ground(ready)):
+    with maybe_heights(dsm, dtm, output_ground(ready), listener):
         return replace(decided, layout=layout)
 
 

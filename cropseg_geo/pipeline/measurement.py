@@ -16,6 +16,7 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted
 from cropseg_geo.outputs.refusals import refuse_inputs
+from cropseg_geo.paths import path_text
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.plots.measuring.quantities import Extras
 from cropseg_geo.plots.measuring.stats import plot_stats
@@ -26,6 +27,7 @@ from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.tags import Tag, tags_of
 from cropseg_geo.vector.options import AS_TRACED, Outlines
 from cropseg_geo.vector.trace import trace
+from cropseg_geo.vector_source import parse_source
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,10 @@ def measure_plots(
     Returns
     -------
     GeoDataFrame
-        A row for each plot in the order of ``plots``: ``plot_id``, their own columns (a named index among
-        them), the statistics, and their outlines in the mask's CRS. Of a frame the index and the name of the
-        geometry stay: ``plots["coverage"] = measure_plots(mask, plots)["coverage"]`` is right.
+        A row for each plot that has an outline, in the order of ``plots``: ``plot_id``, their own columns (a
+        named index among them), the statistics, and their outlines in the mask's CRS. Of a frame the index
+        and the name of the geometry stay: ``plots["coverage"] = measure_plots(mask, plots)["coverage"]`` is
+        right.
 
     Raises
     ------
@@ -153,7 +156,9 @@ def _provenance(
     how.pop("threshold")  # that of the mask, which its own tags tell
     tags[Tag.PLOT_OPTIONS] = json.dumps(how)
     if not isinstance(plots, gpd.GeoDataFrame):
-        tags[Tag.PLOTS] = Path(plots).name
+        named = path_text(plots)
+        file = parse_source(named).file
+        tags[Tag.PLOTS] = Path(file).name + named.removeprefix(file)  # a filter may hold a / itself
     return tags
 
 
@@ -185,7 +190,7 @@ def measure_survey(
             outlines = outlines_for(source, settings, listener)
             traced = trace(source, ground=ground, classes=classes, options=outlines, listener=listener)
             objects = (batch.geometry for batch in traced)
-        with _extras(companions, settings.bands, ground) as extras:
+        with _extras(companions, settings.bands, ground, listener) as extras:
             return plot_stats(
                 layout,
                 source,
@@ -220,11 +225,13 @@ def outlines_for(source: MaskFiles, settings: PlotSettings, listener: Listener =
 
 
 @contextmanager
-def _extras(companions: Companions, bands: Mapping[str, int] | None, ground: Ground) -> Iterator[Extras]:
+def _extras(
+    companions: Companions, bands: Mapping[str, int] | None, ground: Ground, listener: Listener
+) -> Iterator[Extras]:
     colours: AbstractContextManager[Bands | None] = nullcontext()
     if companions.ortho is not None:
-        colours = open_bands(companions.ortho, ground=ground, bands=bands)
+        colours = open_bands(companions.ortho, ground=ground, bands=bands, listener=listener)
     elif bands is not None:
         raise InputError("--bands are given, but no orthomosaic", remedy="add --raster FILE")
-    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground) as heights:
+    with colours as ortho, maybe_heights(companions.dsm, companions.dtm, ground, listener) as heights:
         yield Extras(ortho, heights)

@@ -90,7 +90,7 @@ def vectorize(
                 plots, ground=ground, id_field=plot_id, plots_crs=plots_crs, listener=listener
             )
         with (
-            maybe_heights(dsm, dtm, ground) as heights,
+            maybe_heights(dsm, dtm, ground, listener) as heights,
             drafted(final, "layers", overwrite=overwrite, listener=listener) as draft,
             # Blocks are tiles of simplification, or several. Heights are read wherever there are polygons and
             # need the cache. Parting plants reads past its tiles, but that is little of its work.

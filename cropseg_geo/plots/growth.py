@@ -12,7 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from cropseg_geo.plots.layout import PLOT_ID
+from cropseg_geo.plots.ids import PLOT_ID
 
 DATE, DAYS, RATE = "date", "days", "coverage_per_day"
 

@@ -21,16 +21,11 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
-from cropseg_geo.plots.naming import are_plain, as_whole, listed, named, plainly
+from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
+from cropseg_geo.plots.naming import named
 from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
 from cropseg_geo.vector_input import read_layer, with_crs
 
-PLOT_ID = "plot_id"
-
-_ID_NAMES = (
-    "plot_id", "plotid", "plot_ids", "plot", "plot_no", "plot_nr", "plotno", "plotnr", "plot_number",
-    "plot_name", "plotname", "id", "name", "fid", "uid", "label",
-)  # fmt: skip
 MAX_PLOT_SIDE_M = 10_000.0
 """Longer than any field that is one plot. Beyond, it is a mistake in the coordinates, and its rows and cells
 would fill the memory."""
@@ -39,6 +34,7 @@ _FARTHEST = 1e9
 """Largest coordinate of a place on Earth, in the units of any CRS."""
 
 _POLYGON_TYPES = (3, 6)  # shapely type ids of Polygon and MultiPolygon
+_COLLECTION_TYPE = 7
 
 
 class PlotsElsewhereError(InputError):
@@ -51,7 +47,8 @@ class Plots:
 
     ``frame`` is in the raster's CRS, with a unique ``plot_id``, the user's own columns as they came, and
     valid, non-empty polygons or multipolygons; its rows, its index and the name of its geometry are those of
-    the plots as they were given. ``id_field`` is where the ids came from, None if counted.
+    the plots as they were given, as far as they have an outline. ``id_field`` is where the ids came from,
+    None if counted.
     """
 
     frame: gpd.GeoDataFrame
@@ -85,7 +82,7 @@ def read_plots(
     Parameters
     ----------
     plots
-        A polygon file of any format that OGR opens, ``file|layername=x``, or a frame.
+        A polygon file of any format that OGR opens, ``file|layername=x`` and the like, or a frame.
     ground
         The raster's grid: says which CRS the plots go to and whether they meet the raster.
     id_field
@@ -98,7 +95,7 @@ def read_plots(
     may_miss
         Take plots none of which meets the raster; else they are refused.
     listener
-        Told of repaired plots and of plots outside the raster.
+        Told of repaired plots, of plots outside the raster and of those left out, as they have no outline.
 
     Raises
     ------
@@ -108,9 +105,11 @@ def read_plots(
     """
     given = _features(plots, layer, listener)
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
-    ids, used = _ids(frame, id_field)
+    ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(Warned(_why_counted(frame)))
+        listener(Warned(why_counted(frame)))
+    is_drawn = _drawn(np.asarray(frame.geometry.values), ids, listener)
+    given, frame, ids = given[is_drawn], frame[is_drawn], ids[is_drawn]
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener, may_miss=may_miss)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
@@ -149,12 +148,6 @@ def _features(
     return frame
 
 
-def _why_counted(frame: gpd.GeoDataFrame) -> str:
-    usual = [str(c) for c in frame.columns if plainly(c) in _ID_NAMES]
-    faulty = f" ({listed(usual)}: not unique, or not complete)" if usual else ""
-    return f"the plots have no column of unique ids{faulty} and are counted from 1; --plot-id names one"
-
-
 def _free(name: str, frame: pd.DataFrame) -> str:
     """``name``, longer where a column is called that (files do not tell case apart)."""
     taken = {str(c).casefold() for c in frame.columns}
@@ -163,57 +156,22 @@ def _free(name: str, frame: pd.DataFrame) -> str:
     return name
 
 
-def _ids(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any], str | None]:
-    """The plots' ids, unique and complete, and the column they came from."""
-    columns = {plainly(c): str(c) for c in reversed(frame.columns) if c != frame.geometry.name}
-    if id_field is not None:
-        name = id_field if id_field in frame.columns else columns.get(plainly(id_field))
-        if name is None:
-            raise InputError(
-                f"the plots have no column {id_field!r}",
-                remedy=f"choose one of {listed(sorted(columns.values()))}, or none to count the plots",
-            )
-    elif PLOT_ID in columns:
-        name = columns[PLOT_ID]
-    else:
-        found = (columns[n] for n in _ID_NAMES if n in columns)
-        name = next((c for c in found if _can_tell_apart(frame[c])), None)
-    if name is None:
-        return pd.Series(np.arange(1, len(frame) + 1)), None
-    ids = frame[name]
-    _check_ids(ids, name)
-    return as_whole(ids), name
-
-
-def _can_tell_apart(column: pd.Series[Any]) -> bool:
-    return bool(are_plain(column) and column.notna().all() and column.is_unique)
-
-
-def _check_ids(ids: pd.Series[Any], name: str) -> None:
-    if not are_plain(ids):
+def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[np.bool_]:
+    """Which plots (n,) have an outline at all, one at least; those without are told of."""
+    is_blank = shapely.is_missing(geometry) | shapely.is_empty(geometry)
+    if is_blank.all():
         raise InputError(
-            f"column {name!r} holds lists; an id is a number or a text",
-            remedy="choose another column with --plot-id",
+            "none of the plots has an outline", remedy="check that the right file and layer are named"
         )
-    missing = np.flatnonzero(ids.isna()) + 1
-    if len(missing):
-        raise InputError(
-            f"column {name!r} has no id for {len(missing)} of {len(ids)} plots "
-            f"(rows {listed(list(missing))})",
-            remedy="give every plot an id, or choose another column with --plot-id",
-        )
-    repeated = ids[ids.duplicated()].unique()
-    if len(repeated):
-        raise InputError(
-            f"column {name!r} names more than one plot {listed(list(repeated))}",
-            remedy="make the ids unique, or choose another column with --plot-id",
-        )
+    if is_blank.any():
+        listener(Warned(f"left out, because they have no outline: {named(list(ids[is_blank]))}"))
+    return np.asarray(~is_blank)
 
 
 def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[Any]:
     """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
-    types = shapely.get_type_id(geometry)  # −1 where there is no geometry at all: refused below
-    other = np.flatnonzero((types >= 0) & ~np.isin(types, _POLYGON_TYPES))
+    geometry = _unpacked(geometry)
+    other = np.flatnonzero(~np.isin(shapely.get_type_id(geometry), _POLYGON_TYPES))
     if len(other):
         kinds = sorted({str(g.geom_type) for g in geometry[other]})
         raise InputError(
@@ -231,12 +189,23 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
     is_usable = is_polygon & (shapely.area(fixed) > 0) & np.isfinite(shapely.area(fixed))
     if not is_usable.all():
         raise InputError(
-            f"{named(list(ids[~is_usable]))}: the outline is empty, encloses no area or leaves the Earth",
+            f"{named(list(ids[~is_usable]))}: the outline encloses no area or leaves the Earth",
             remedy="draw these plots again, or remove them",
         )
     if is_invalid.any():
         listener(Warned(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
     return fixed
+
+
+def _unpacked(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The geometries, with a polygon or multipolygon in place of a collection that holds nothing else."""
+    unpacked = geometry.copy()
+    for i in np.flatnonzero(shapely.get_type_id(geometry) == _COLLECTION_TYPE):
+        members = shapely.get_parts(geometry[i])
+        if np.isin(shapely.get_type_id(members), _POLYGON_TYPES).all():
+            polygons = shapely.get_parts(members)
+            unpacked[i] = polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+    return unpacked
 
 
 def _repaired(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:

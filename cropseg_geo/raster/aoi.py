@@ -16,6 +16,7 @@ from affine import Affine
 from rasterio.features import geometry_mask
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
@@ -68,7 +69,7 @@ class AreaOfInterest:
         return np.asarray(geometry_mask(near, window.shape, origin, invert=True))
 
 
-def read_aoi(area: Area, ground: Ground) -> AreaOfInterest:
+def read_aoi(area: Area, ground: Ground, listener: Listener = ignore) -> AreaOfInterest:
     """Read polygons and place them on a raster's grid; any CRS.
 
     Parameters
@@ -78,6 +79,8 @@ def read_aoi(area: Area, ground: Ground) -> AreaOfInterest:
         shapely in the raster's CRS.
     ground
         The raster's grid.
+    listener
+        Told of outlines that are read only in part, and of a CRS that leads inexactly to the raster's.
 
     Raises
     ------
@@ -86,7 +89,7 @@ def read_aoi(area: Area, ground: Ground) -> AreaOfInterest:
         polygon, or they lie wholly beside the raster.
     """
     name = path_text(area) if isinstance(area, str | PathLike) else "aoi"
-    shapes = shapely.make_valid(_shapes(area, ground.crs))
+    shapes = shapely.make_valid(_shapes(area, ground, listener))
     polygons = [p for p in shapely.get_parts(shapes) if p is not None and p.area > 0]
     if not polygons:
         raise InputError(f"{name}: holds no polygon", remedy="give at least one polygon with an area")
@@ -103,16 +106,19 @@ def read_aoi(area: Area, ground: Ground) -> AreaOfInterest:
     return placed
 
 
-def _shapes(area: Area, crs: str) -> npt.NDArray[Any]:
-    """Geometries (n,) in a CRS (WKT)."""
+def _shapes(area: Area, ground: Ground, listener: Listener) -> npt.NDArray[Any]:
+    """Geometries (n,) in the raster's CRS."""
     if isinstance(area, shapely.Geometry):
         return np.array([area])
     # Frames come with pandas in their wake, which only an area of interest has to wait for.
     import geopandas as gpd
 
+    from cropseg_geo.datums import doubtful_shift
     from cropseg_geo.vector_input import AREA, read_layer, with_crs
 
-    frame = read_layer(path_text(area), purpose=AREA) if isinstance(area, str | PathLike) else area
+    frame = area
+    if isinstance(area, str | PathLike):
+        frame = read_layer(path_text(area), purpose=AREA, listener=listener)
     if isinstance(frame, gpd.GeoSeries):
         frame = frame.to_frame("geometry")
     if not isinstance(frame, gpd.GeoDataFrame) or frame.active_geometry_name is None:
@@ -120,4 +126,7 @@ def _shapes(area: Area, crs: str) -> npt.NDArray[Any]:
             f"the area of interest is given as {type(frame).__name__} without outlines",
             remedy="give a path, a GeoDataFrame, a GeoSeries, or a polygon of shapely in the raster's CRS",
         )
-    return np.asarray(with_crs(frame, purpose=AREA).geometry.to_crs(crs))
+    placed = with_crs(frame, purpose=AREA).geometry
+    if note := doubtful_shift(placed.crs, ground, f"the {AREA.what}"):
+        listener(Warned(note))
+    return np.asarray(placed.to_crs(ground.crs))

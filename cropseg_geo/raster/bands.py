@@ -21,7 +21,9 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
+from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
@@ -86,6 +88,7 @@ def open_bands(
     ground: Ground,
     bands: Mapping[str, int] | None = None,
     also_named: bool = False,
+    listener: Listener = ignore,
 ) -> Iterator[Bands]:
     """Open the colour and infrared bands of an orthomosaic for reading on a mask's grid.
 
@@ -100,6 +103,8 @@ def open_bands(
         and the descriptions of its bands.
     also_named
         Add to ``bands`` those others that the file names.
+    listener
+        Told where the orthomosaic's CRS leads inexactly to the mask's.
 
     Raises
     ------
@@ -116,6 +121,8 @@ def open_bands(
             chosen |= {n: k for n, k in named.items() if n not in chosen and k not in chosen.values()}
         _require_bands(info, chosen)
         _require_overlap(info, ground)
+        if note := doubtful_shift(CRS.from_wkt(info.crs), ground, path):
+            listener(Warned(note))
         names, indexes = tuple(chosen), tuple(chosen.values())
         scales = tuple(info.stated_scale(band) for band in indexes)
         if (first := _first_pixel(info, ground)) is not None:

@@ -23,7 +23,9 @@ from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
+from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
@@ -95,7 +97,9 @@ class _Model:
 
 
 @contextmanager
-def maybe_heights(dsm: str | Path | None, dtm: str | Path | None, ground: Ground) -> Iterator[Heights | None]:
+def maybe_heights(
+    dsm: str | Path | None, dtm: str | Path | None, ground: Ground, listener: Listener = ignore
+) -> Iterator[Heights | None]:
     """Open heights where a surface model is given.
 
     Raises
@@ -111,12 +115,14 @@ def maybe_heights(dsm: str | Path | None, dtm: str | Path | None, ground: Ground
             )
         yield None
         return
-    with open_heights(dsm, dtm, ground=ground) as heights:
+    with open_heights(dsm, dtm, ground=ground, listener=listener) as heights:
         yield heights
 
 
 @contextmanager
-def open_heights(dsm: str | Path, dtm: str | Path | None, *, ground: Ground) -> Iterator[Heights]:
+def open_heights(
+    dsm: str | Path, dtm: str | Path | None, *, ground: Ground, listener: Listener = ignore
+) -> Iterator[Heights]:
     """Open a surface and a terrain model for reading on a mask's grid.
 
     Parameters
@@ -127,6 +133,8 @@ def open_heights(dsm: str | Path, dtm: str | Path | None, *, ground: Ground) -> 
         Digital terrain model: elevation of the bare ground, above the same datum.
     ground
         The grid to read on.
+    listener
+        Told where a model's CRS leads inexactly to that of the grid.
 
     Raises
     ------
@@ -139,12 +147,14 @@ def open_heights(dsm: str | Path, dtm: str | Path | None, *, ground: Ground) -> 
             remedy="give the terrain model too (--dtm FILE); photogrammetry software exports it as DTM",
         )
     with ExitStack() as stack:
-        surface, terrain = (stack.enter_context(_open_model(path_text(p), ground)) for p in (dsm, dtm))
+        surface, terrain = (
+            stack.enter_context(_open_model(path_text(p), ground, listener)) for p in (dsm, dtm)
+        )
         yield Heights(ground.height, ground.width, surface, terrain)
 
 
 @contextmanager
-def _open_model(path: str, ground: Ground) -> Iterator[_Model]:
+def _open_model(path: str, ground: Ground, listener: Listener) -> Iterator[_Model]:
     info = inspect_raster(path)
     if info.dtype == "uint8" or "red" in info.colours:
         raise InputError(
@@ -157,6 +167,8 @@ def _open_model(path: str, ground: Ground) -> Iterator[_Model]:
     with opened(path) as dataset:
         unit_m = metres_per_unit(path, dataset)
         _require_overlap(path, info.ground, ground)
+        if note := doubtful_shift(CRS.from_wkt(info.crs), ground, path):
+            listener(Warned(note))
         if (dataset.scales[0], dataset.offsets[0]) != (1.0, 0.0):
             raise InputError(
                 f"{path}: elevations are stored with a scale and an offset",

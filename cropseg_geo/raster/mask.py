@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,24 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 from rasterio.enums import Resampling
-from rasterio.windows import Window as RasterioWindow
 
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
-from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.mask_values import MaskValues, read_decoded, region_of
 from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.tags import Tag
-from cropseg_geo.raster.validity import valid_pixels
 
 READ_ONCE_CACHE_BYTES = 16 * 1024 * 1024
 """GDAL's block cache where no stored tile is read twice."""
-
-_LOOK_PX = 2048
-"""Side of the blocks in which a mask of others is looked at."""
 
 
 class Mask(Protocol):
@@ -105,15 +100,20 @@ class GrowingMask:
 class MaskFiles:
     """An open class mask (uint8, read as 255 = nodata) and, if there is one, its probability raster.
 
-    The same object serves tracing and plot statistics, one thread at a time. Pixels that the file declares as
-    nodata, by a value, a mask or an alpha band, read as 255. A mask of others that holds nothing but 0 and
-    255 is black and white, not soil and nodata: 255 reads as crop, and ``listener`` is told.
+    The same object serves tracing and plot statistics, one thread at a time.
     """
 
-    info: RasterInfo
-    mask: Any = field(repr=False)
+    values: MaskValues
     prob: Any | None = field(default=None, repr=False)
-    listener: Listener = field(default=ignore, repr=False)
+
+    @property
+    def info(self) -> RasterInfo:
+        return self.values.info
+
+    @property
+    def mask(self) -> Any:
+        """The mask's dataset (rasterio)."""
+        return self.values.dataset
 
     @property
     def height(self) -> int:
@@ -152,51 +152,11 @@ class MaskFiles:
 
     def read_mask(self, window: Window) -> npt.NDArray[np.uint8]:
         """Class ids (H, W) uint8; 255 is nodata."""
-        return self._classes(window=_region(window))
+        return self.values.read(window=region_of(window))
 
     def read_reduced(self, height: int, width: int) -> npt.NDArray[np.uint8]:
         """The whole mask on ``height`` × ``width`` pixels: the most frequent class under each."""
-        return self._classes(out_shape=(height, width), resampling=Resampling.mode)
-
-    @cached_property
-    def highest(self) -> int:
-        """Largest class id that occurs; reads the whole mask once."""
-        return 1 if self._is_white else max(self._values - {NODATA}, default=0)
-
-    @cached_property
-    def _is_white(self) -> bool:
-        """True where 255 is crop; reads a mask once that neither names its classes nor declares 255."""
-        if Tag.CLASSES in self.mask.tags() or self.info.nodata == NODATA:
-            return False
-        is_white = self._values == {0, NODATA}
-        if is_white:
-            self.listener(Warned(f"{self.info.path}: holds nothing but 0 and 255: 255 is read as crop"))
-        return is_white
-
-    @cached_property
-    def _values(self) -> set[int]:
-        """Stored values of the valid pixels."""
-        seen = np.zeros(256, dtype=bool)
-        for window in Window(0, 0, self.height, self.width).split(_LOOK_PX):
-            values, valid = self._stored(window=_region(window))
-            seen[np.unique(values if valid is None else values[valid])] = True
-        return set(np.flatnonzero(seen).tolist())
-
-    def _classes(self, **options: Any) -> npt.NDArray[np.uint8]:
-        values, valid = self._stored(**options)
-        classes = (values == NODATA).view(np.uint8) if self._is_white else values
-        if valid is not None:
-            classes[~valid] = NODATA
-        return classes
-
-    def _stored(self, **options: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
-        """Values and validity (H, W) as the file has them; None where 255 alone means nodata."""
-        values: npt.NDArray[np.uint8] = _read(self.mask, 1, **options)
-        if self.info.validity == "none" or (self.info.validity == "nodata" and self.info.nodata == NODATA):
-            return values, None
-        if self.info.validity == "nodata":
-            return values, values != self.info.nodata
-        return values, _decoded(self.mask, valid_pixels, **options)
+        return self.values.read(out_shape=(height, width), resampling=Resampling.mode)
 
     def read_prob(self, window: Window) -> npt.NDArray[np.float32] | None:
         """Probability (H, W) float32, NaN where nodata; None without a probability raster.
@@ -205,7 +165,7 @@ class MaskFiles:
         """
         if self.prob is None:
             return None
-        return _probability(_read(self.prob, None, window=_region(window)))
+        return _probability(read_decoded(self.prob, None, window=region_of(window)))
 
 
 def _probability(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -228,7 +188,7 @@ def mask_classes(source: MaskFiles) -> tuple[str, ...]:
     as the mask needs, which is read once for that."""
     stated = source.mask.tags().get(Tag.CLASSES)
     if not stated:
-        return ("background", "crop", *(f"class {i}" for i in range(2, source.highest + 1)))
+        return ("background", "crop", *(f"class {i}" for i in range(2, source.values.highest + 1)))
     try:
         named = {int(number): str(name) for number, name in json.loads(stated).items()}
     except (ValueError, AttributeError, RecursionError):
@@ -243,24 +203,6 @@ def _tag_refusal(path: str, tag: str, found: str, expected: str) -> InputError:
         f"{path}: its tag {tag} is {found[:80]!r}; expected {expected}",
         remedy=f"remove it: gdal_edit.py -unsetmd FILE, or gdal_edit.py -mo {tag}= FILE",
     )
-
-
-def _region(window: Window) -> RasterioWindow:
-    return RasterioWindow(window.col, window.row, window.width, window.height)
-
-
-def _read(dataset: Any, band: int | None, **options: Any) -> npt.NDArray[np.uint8]:
-    """One band (H, W), or all of them (bands, H, W)."""
-    values: npt.NDArray[np.uint8] = _decoded(dataset, lambda d, **o: d.read(band, **o), **options)
-    return values
-
-
-def _decoded(dataset: Any, read: Callable[..., Any], **options: Any) -> Any:  # an array, as ``read`` gives it
-    try:
-        return read(dataset, **options)
-    except GDAL_ERRORS as err:
-        place = options.get("window", "it")
-        raise ReadError(f"{dataset.name}: {place} cannot be read ({err.__cause__ or err})") from err
 
 
 @contextmanager
@@ -313,8 +255,9 @@ def open_mask(
     if info.nodata == 0:
         listener(Warned(f"{mask}: declares 0 as nodata: no background is known, only classes from 1 on"))
     with opened(path_text(mask)) as mask_dataset:
+        values = MaskValues(info, mask_dataset, listener)
         if prob is None:
-            yield MaskFiles(info, mask_dataset, listener=listener)
+            yield MaskFiles(values)
             return
         with opened(path_text(prob)) as prob_dataset:
-            yield MaskFiles(info, mask_dataset, prob_dataset, listener)
+            yield MaskFiles(values, prob_dataset)

@@ -17,7 +17,8 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
-from cropseg_geo.plots.layout import PLOT_ID, read_plots
+from cropseg_geo.plots.ids import PLOT_ID
+from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.report.columns import ColumnFacts, describe_column
 
 DATE = "date"

@@ -1,10 +1,8 @@
 """Plot layouts: formats, ids, CRSs, repairs, a remedy for every file that is no plots."""
 
 import json
-import os
 
 import geopandas as gpd
-import pandas as pd
 import pytest
 import shapely
 from affine import Affine
@@ -138,40 +136,6 @@ def test_ids_must_be_complete_and_unique():
     refused(frame_of(*TWO, code=["a", "b"]), "no column 'nope'", "choose one of code", id_field="nope")
 
 
-def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
-    path = tmp_path / "project.gpkg"
-    frame_of(*TWO).to_file(path, layer="fields")
-    assert len(read_plots(path, ground=GROUND)) == 2
-    frame_of(square(0, 0)).to_file(path, layer="trial", mode="w")
-    refused(path, "has 2 layers", "|layername=fields")
-    assert len(read_plots(path, ground=GROUND, layer="trial")) == 1
-    assert len(read_plots(f"{path}|layername=trial", ground=GROUND)) == 1
-    refused(path, "no layer 'nope'", "'fields'", layer="nope")
-    frame_of(square(0, 0), *TWO).to_file(path, layer="plots", mode="w")
-    assert len(read_plots(path, ground=GROUND)) == 3
-
-
-def test_a_parquet_file_without_outlines_is_refused(tmp_path):
-    pd.DataFrame({"plot_id": [1]}).to_parquet(tmp_path / "table.parquet")
-    refused(tmp_path / "table.parquet", "no GeoParquet file with outlines", "GeoPackage")
-    (tmp_path / "text.parquet").write_text("plot_id")
-    refused(tmp_path / "text.parquet", "no GeoParquet file with outlines", "GeoPackage")
-
-
-def test_files_that_are_no_vector_files_are_refused(tmp_path):
-    refused(tmp_path / "nothing.gpkg", "does not exist", "check the path")
-    (tmp_path / "broken.gpkg").write_bytes(b"this is text")
-    refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
-    (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
-    refused(tmp_path / "plots.csv", "is a table and holds no outlines", "QGIS")
-
-
-def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, monkeypatch):
-    frame_of(*TWO).to_file(tmp_path / "plots.gpkg")
-    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read all
-    refused(tmp_path / "plots.gpkg", "may not be read", "permissions")
-
-
 def test_layers_without_features_or_without_polygons_are_refused(tmp_path):
     path = tmp_path / "empty.gpkg"
     frame_of(*TWO).iloc[:0].to_file(path, geometry_type="Polygon")
@@ -216,13 +180,30 @@ def test_outlines_that_cross_themselves_are_repaired_and_named():
 @pytest.mark.parametrize(
     "outline",
     [
-        None,
-        shapely.Polygon(),
         shapely.Polygon([(500_000, 5_000_000), (500_010, 5_000_010), (500_000, 5_000_000)]),
+        shapely.box(0, 0, 1e12, 1),
     ],
 )
 def test_outlines_beyond_repair_are_refused_by_id(outline):
-    refused(frame_of(square(0, 0), outline, plot=["a", "bad"]), "plot bad: the outline is empty", "draw")
+    refused(frame_of(square(0, 0), outline, plot=["a", "bad"]), "plot bad: the outline encloses no", "draw")
+
+
+@pytest.mark.parametrize("outline", [None, shapely.Polygon(), shapely.GeometryCollection()])
+def test_plots_without_an_outline_are_left_out_and_named(outline):
+    frame = frame_of(square(0, 0), outline, square(20, 0), plot=["a", "b", "c"]).set_axis([7, 8, 9], axis=0)
+    assert warnings_of(frame) == ["left out, because they have no outline: plot b"]
+    plots = read_plots(frame, ground=GROUND)
+    assert (plots.ids, plots.frame.index.tolist()) == (["a", "c"], [7, 9])
+    assert read_plots(frame.drop(columns="plot"), ground=GROUND).ids == [1, 3]
+    refused(frame.iloc[1:2], "none of the plots has an outline", "right file")
+
+
+def test_collections_of_polygons_alone_are_plots():
+    one, two = shapely.GeometryCollection([TWO[0]]), shapely.GeometryCollection([shapely.multipolygons(TWO)])
+    plots = read_plots(frame_of(one, two, plot=["a", "b"]), ground=GROUND)
+    assert shapely.area(plots.geometry).tolist() == [100, 200]
+    assert [shape.geom_type for shape in plots.geometry] == ["Polygon", "MultiPolygon"]
+    refused(frame_of(shapely.GeometryCollection([TWO[0], shapely.Point(0, 0)])), "are GeometryCollection")
 
 
 def test_plots_that_all_miss_the_raster_tell_both_extents():

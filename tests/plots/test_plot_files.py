@@ -162,6 +162,16 @@ def test_a_geopackage_says_what_its_plots_were_measured_on_and_how(survey):
     assert (how["groups"], how["buffer_m"], how["min_valid"]) == (["coverage"], 0.25, 0.9)
 
 
+def test_a_filter_counts_and_is_told_in_the_provenance(survey):
+    source = f"{survey / 'plots.gpkg'}|layername=plots|subset=plot = 'p1' OR plot = 'a/b'"
+    table = measure_plots(survey / "mask.tif", source, survey / "out.gpkg", stats="coverage")
+    assert table["plot_id"].tolist() == ["p1"]
+    with closing(sqlite3.connect(survey / "out.gpkg")) as db:
+        (text,) = db.execute("SELECT metadata FROM gpkg_metadata").fetchone()
+    told = json.loads(text)["CROPSEG_PLOTS"]
+    assert told == "plots.gpkg|layername=plots|subset=plot = 'p1' OR plot = 'a/b'"
+
+
 def test_docs_and_help_name_the_columns_that_are_written():
     docs = (Path(__file__).parents[2] / "docs" / "plot-statistics.md").read_text(encoding="utf-8")
     assert columns_markdown() in docs

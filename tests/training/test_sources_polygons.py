@@ -135,6 +135,8 @@ def test_the_canopy_layer_of_a_result_is_found(ortho, tmp_path):
     assert dataset.labels.vegetation == outlined().sum()
     with pytest.raises(InputError, match="no layer 'x'"):
         prepare(ortho, f"{path}|layername=x", tmp_path / "other")
+    dataset = prepare(ortho, f"{path}|subset=fid = 1", tmp_path / "one", area=f"{path}|layerid=0")
+    assert 0 < dataset.labels.vegetation < outlined().sum()
 
 
 def test_a_changed_polygon_file_is_not_mistaken_for_the_old_one(ortho, tmp_path):

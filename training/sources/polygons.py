@@ -16,13 +16,13 @@ import shapely
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
+from cropseg_geo.vector_source import LAYER_MARK, parse_source
 from training.data import UNKNOWN
 from training.reading import Ortho, Reading
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
 from training.sources.windows import LEAST_SIDE_PX, cut_enough, how_many, thin
 
 CANOPY_LAYER = "canopy"
-_LAYER_MARK = "|layername="
 
 
 def prepare_polygons(
@@ -69,7 +69,7 @@ def prepare_polygons(
         listener(note)
     canopy = _read(polygons, opened)
     labelled = hull_of(canopy) if area is None else _read(area, opened)
-    files = [Path(str(source).partition(_LAYER_MARK)[0]) for source in (polygons, area) if source is not None]
+    files = [Path(parse_source(str(source)).file) for source in (polygons, area) if source is not None]
     origin = Origin(
         "polygons",
         name,
@@ -109,8 +109,9 @@ def _read(path: str | Path, ortho: Ortho) -> AreaOfInterest:
 
 
 def _with_layer(path: str | Path) -> str:
-    """``file|layername=x``: as given, else the layer ``canopy`` or the only one there is."""
-    file, _, layer = str(path).partition(_LAYER_MARK)
+    """``file|layername=x``: as given, else of the layer ``canopy`` or the only one there is."""
+    source = parse_source(str(path))
+    file, layer = source.file, source.layer
     if not Path(file).exists():
         raise InputError(f"{file}: no such file", remedy="check the path of the polygons")
     try:
@@ -120,13 +121,13 @@ def _with_layer(path: str | Path) -> str:
             f"{file}: not a vector file that can be read ({err})",
             remedy="give polygons as GeoPackage, GeoJSON or Shapefile (with its .shx and .dbf beside it)",
         ) from err
-    if layer:
-        if layer not in layers:
-            raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {', '.join(layers)}")
+    if layer and layer not in layers:
+        raise InputError(f"{file} has no layer {layer!r}", remedy=f"choose one of {', '.join(layers)}")
+    if layer or source.layer_id is not None or len(layers) == 1:
         return str(path)
-    if len(layers) != 1 and CANOPY_LAYER not in layers:
+    if CANOPY_LAYER not in layers:
         raise InputError(
             f"{file} has {len(layers)} layers ({', '.join(layers)}) and none is named {CANOPY_LAYER!r}",
-            remedy=f"name one: {file}{_LAYER_MARK}NAME",
+            remedy=f"name one: {file}{LAYER_MARK}NAME",
         )
-    return f"{file}{_LAYER_MARK}{layers[0] if len(layers) == 1 else CANOPY_LAYER}"
+    return f"{file}{LAYER_MARK}{CANOPY_LAYER}{str(path).removeprefix(file)}"

@@ -1,0 +1,122 @@
+"""Where plots are read from: layers as QGIS names them, tables, archives; a remedy where that fails."""
+
+import os
+import zipfile
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import shapely
+from affine import Affine
+from pyproj import CRS
+
+from cropseg_geo.errors import InputError
+from cropseg_geo.ground import Ground
+from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.vector_input import read_layer
+
+UTM = "EPSG:32633"
+GROUND = Ground(Affine(1, 0, 500_000, 0, -1, 5_000_100), CRS.from_user_input(UTM).to_wkt(), 100, 100)
+
+
+def square(col: float, row: float, side: float = 10) -> shapely.Polygon:
+    """A square of the raster, its upper left corner at a pixel's."""
+    return shapely.box(500_000 + col, 5_000_100 - row - side, 500_000 + col + side, 5_000_100 - row)
+
+
+def frame_of(*geometries, crs=UTM, **columns) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame(columns, geometry=list(geometries), crs=crs)
+
+
+TWO = (square(0, 0), square(20, 0))
+
+
+def refused(plots, message: str, remedy: str = "", **options) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read_plots(plots, ground=GROUND, **options)
+    assert remedy in caught.value.remedy
+
+
+def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
+    path = tmp_path / "project.gpkg"
+    frame_of(*TWO).to_file(path, layer="fields")
+    assert len(read_plots(path, ground=GROUND)) == 2
+    frame_of(square(0, 0)).to_file(path, layer="trial", mode="w")
+    refused(path, "has 2 layers", "|layername=fields")
+    assert len(read_plots(path, ground=GROUND, layer="trial")) == 1
+    assert len(read_plots(f"{path}|layername=trial", ground=GROUND)) == 1
+    refused(path, "no layer 'nope'", "'fields'", layer="nope")
+    frame_of(square(0, 0), *TWO).to_file(path, layer="plots", mode="w")
+    assert len(read_plots(path, ground=GROUND)) == 3
+
+
+@pytest.mark.parametrize(
+    ("behind", "ids"),
+    [
+        ("|layername=trial|subset=\"plot\" = 'b|c'", ["b|c"]),
+        ("|layername=trial|subset=plot <> 'a'|geometrytype=Polygon", ["b|c"]),
+        ("|layerid=1", ["a", "b|c", "d"]),
+        ("|layerid=1|geometrytype=MultiPolygon25D", ["a", "b|c"]),
+        ("|layerid=1|geometrytype=Point|subset=plot > 'a'", ["d"]),
+        ("|subset=plot = 'x'", ["x"]),
+        ("|layername=", ["x"]),
+    ],
+)
+def test_what_qgis_writes_behind_a_file_is_followed(tmp_path, behind, ids):
+    path = tmp_path / "project.gpkg"
+    frame_of(square(0, 0), plot=["x"]).to_file(path, layer="plots")
+    frame_of(*TWO, shapely.Point(500_005, 5_000_005), plot=["a", "b|c", "d"]).to_file(path, layer="trial")
+    assert read_layer(f"{path}{behind}")["plot"].tolist() == ids
+
+
+def test_what_is_not_understood_behind_a_file_is_refused(tmp_path):
+    path = tmp_path / "project.gpkg"
+    frame_of(*TWO, plot=["a", "b"]).to_file(path)
+    for part in ("nope=1", "layerid=x", "geometrytype=Curve", "option:LIST=YES"):
+        refused(f"{path}|layername=project|{part}", f"'{part}' behind", "|layername=NAME")
+    refused(f"{path}|layerid=1", "no layer with geometries of number 1", "'project'")
+    refused(f"{path}|subset=nope < 3", "cannot be read", "correct its filter, subset=nope < 3")
+    frame_of(*TWO).to_parquet(tmp_path / "plots.parquet")
+    refused(f"{tmp_path / 'plots.parquet'}|subset=plot = 1", "filter on GeoParquet", "file of its own")
+
+
+@pytest.mark.parametrize("column", ["WKT", "geometry", "wkt_geom"])
+def test_tables_with_outlines_as_text_are_plots(tmp_path, column):
+    path = tmp_path / "plots.csv"
+    table = pd.DataFrame({"plot": ["0101", "1E2"], column: [shape.wkt for shape in TWO]})
+    table.to_csv(path, index=False)
+    plots = read_plots(path, ground=GROUND, plots_crs=UTM)
+    assert (plots.ids, list(plots.frame.columns)) == (["0101", "1E2"], ["plot_id", "plot", "geometry"])
+    assert shapely.area(plots.geometry).tolist() == [100, 100]
+    refused(path, "no CRS is stated", "--plots-crs")
+    assert read_plots(f"{path}|subset=plot = '1E2'", ground=GROUND, plots_crs=UTM).ids == ["1E2"]
+
+
+def test_a_shapefile_in_an_archive_is_read(tmp_path):
+    frame_of(*TWO, plot=["ä", "b"]).to_file(tmp_path / "plots.shp")
+    with zipfile.ZipFile(tmp_path / "plots.zip", "w") as archive:
+        for file in tmp_path.glob("plots.*"):
+            if file.suffix != ".zip":
+                archive.write(file, file.name)
+    assert read_plots(f"/vsizip/{tmp_path / 'plots.zip'}/plots.shp", ground=GROUND).ids == ["ä", "b"]
+
+
+def test_a_parquet_file_without_outlines_is_refused(tmp_path):
+    pd.DataFrame({"plot_id": [1]}).to_parquet(tmp_path / "table.parquet")
+    refused(tmp_path / "table.parquet", "no GeoParquet file with outlines", "GeoPackage")
+    (tmp_path / "text.parquet").write_text("plot_id")
+    refused(tmp_path / "text.parquet", "no GeoParquet file with outlines", "GeoPackage")
+
+
+def test_files_that_are_no_vector_files_are_refused(tmp_path):
+    refused(tmp_path / "nothing.gpkg", "does not exist", "check the path")
+    (tmp_path / "broken.gpkg").write_bytes(b"this is text")
+    refused(tmp_path / "broken.gpkg", "not a vector file", "GeoPackage")
+    (tmp_path / "plots.csv").write_text("id,x,y\n1,2,3\n")
+    refused(tmp_path / "plots.csv", "is a table and holds no outlines", "QGIS")
+
+
+def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, monkeypatch):
+    frame_of(*TWO).to_file(tmp_path / "plots.gpkg")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read all
+    refused(tmp_path / "plots.gpkg", "may not be read", "permissions")
