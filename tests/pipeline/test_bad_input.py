@@ -431,7 +431,7 @@ def test_vectorize_refuses_outlines_that_are_none(tmp_path):
 def test_no_listener_is_one_that_hears_nothing(raster, tmp_path):
     assert cg.check(raster, tmp_path / "out", listener=None).tiles
     mask = cg.segment(raster, tmp_path / "out", listener=None).outputs.mask
-    assert cg.vectorize(mask, tmp_path / "v.gpkg", listener=None) >= 0
+    assert cg.vectorize(mask, tmp_path / "v.gpkg", listener=None).n_polygons >= 0
     (outcome,) = cg.segment_many([raster], tmp_path / "many", listener=None)
     assert outcome.is_good
 

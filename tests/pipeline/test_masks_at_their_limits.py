@@ -137,7 +137,7 @@ def test_overlaps_are_warned_of_with_their_date_in_a_series(tmp_path):
     told = []
     cg.plot_series(sorted(tmp_path.glob("m_*.tif")), plots, stats="coverage", listener=told.append)
     messages = [e.message for e in told if isinstance(e, Warned)]
-    assert [m.partition(":")[0] for m in messages] == ["2024-05-01", "2024-06-01"]
+    assert [m.partition(",")[0] for m in messages] == ["2024-05-01", "2024-06-01"]
     assert all("2 plots overlap" in m for m in messages)
 
 

@@ -23,7 +23,8 @@ class ThreeClasses:
     """Bright pixels are crop, dark ones weed, the rest is background; tiles disagree where they overlap."""
 
     card: ModelCard = field(default_factory=lambda: fake_card(n_classes=3))
-    backend, device, precision = "formula", "cpu", "fp32"
+    backend, precision = "formula", "fp32"
+    device = device_type = "cpu"
 
     @property
     def identity(self):

@@ -80,7 +80,7 @@ def test_commands_tell_what_they_measured_and_where_it_is(survey):
     assert line.strip().endswith("g.svg")
     assert re.match(r"[\d,]+ polygons → ", say("vectorize", mask, "-o", survey / "f.gpkg"))
     assert say(*stats, "-o", survey / "s2.csv", "-q") == ""
-    assert "polygons" not in say("vectorize", mask, "-o", survey / "f2.gpkg", "--events")
+    assert " polygons → " not in say("vectorize", mask, "-o", survey / "f2.gpkg", "--events")
 
 
 def test_a_report_without_out_is_named_after_its_mask_and_format(survey, monkeypatch):

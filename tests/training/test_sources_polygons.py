@@ -116,7 +116,7 @@ def test_wide_values_become_the_bytes_that_the_scale_says(tmp_path):
 
 def test_reflectance_is_encoded_like_a_photograph_as_cropseg_segment_does(ortho):
     reading = Reading(scale=(0, 300), reflectance=True)
-    assert reading.prepare(ortho).scale == ValueScale(0, 300, encode_srgb=True)
+    assert reading.open(ortho).scale == ValueScale(0, 300, encode_srgb=True)
 
 
 def test_train_and_held_out_windows_share_no_place(ortho, tmp_path):
