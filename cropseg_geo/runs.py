@@ -91,7 +91,7 @@ class RunFolder:
             Says what differs.
         """
         if discard:
-            _remove_finished(self.out, self.stem)
+            remove_finished(self.out, self.stem)
         for folder in _folders(self.out, self.stem):
             record = _read_record(folder)
             if folder == self.path and (not record or record["store"] == self._recorded["store"]):
@@ -185,7 +185,7 @@ def _folders(out: Path, stem: str, ending: str = "") -> list[Path]:
     return sorted(p for p in out.glob(f".{glob.escape(stem)}-*.cropseg*") if named.fullmatch(p.name))
 
 
-def _remove_finished(out: Path, stem: str) -> None:
+def remove_finished(out: Path, stem: str) -> None:
     """Remove what a kill had left of finished runs."""
     for done in _folders(out, stem, ".done"):
         with suppress(CropsegError):

@@ -161,11 +161,10 @@ def _warnings_told(file: str, listener: Listener) -> Iterator[None]:
     """What GDAL complains of while it reads on goes to the listener, each complaint once."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            yield
-        finally:
-            for text in dict.fromkeys(str(warning.message) for warning in caught):
-                listener(Warned(f"{file}: {text[:200]}"))
+        yield
+    # Out of the block: else what the listener itself warns of would be caught as well.
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        listener(Warned(f"{file}: {text[:200]}"))
 
 
 def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -185,10 +184,6 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         raise InputError(
             f"{file}: a filter on GeoParquet (subset={source.subset}) is not understood",
             remedy="save what it shows to a file of its own",
-        )
-    if is_remote(file) and not file.startswith("file:"):
-        raise InputError(
-            f"{file}: GeoParquet is read from this machine's folders only", remedy="fetch the file first"
         )
     try:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.

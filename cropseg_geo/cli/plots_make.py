@@ -121,6 +121,7 @@ def make(
     quiet: Quiet = False,
 ) -> None:
     """Lay out the plots of a trial, exact on the ground in any CRS."""
+    from cropseg_geo.outputs.refusals import refuse_inputs
     from cropseg_geo.pipeline.layout import LAYOUT, Template, make_plots
     from cropseg_geo.plots.making.numbering import Numbering
     from cropseg_geo.plots.making.trial import Trial
@@ -145,6 +146,7 @@ def make(
         raise typer.BadParameter("--template brings its own rows, columns and sizes")
     points = None if template_points is None else parse_points("--template-points", template_points)
     with event_listener(as_json=events, quiet=quiet) as listener:
+        refuse_inputs([out], corners, ab)
         table = make_plots(
             out,
             site=_site(corners, ab, crs, side, rotate, tolerance),

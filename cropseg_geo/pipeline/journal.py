@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from cropseg_geo.errors import OutputError
 from cropseg_geo.locks import locked
@@ -26,6 +26,8 @@ from cropseg_geo.runs import stamp_of
 from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
+    import geopandas as gpd
+
     from cropseg_geo.plots.layout import Plots
 
 _NAME = ".cropseg-season.json"
@@ -36,29 +38,30 @@ class Journal:
     """The journal of one folder; several seasons may write it at a time."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._path = folder, folder / _NAME
+        self.folder, self._path = folder, folder / _NAME
 
     def knows(self, stem: str) -> bool:
         """True where a raster of that name was done, whatever became of its outputs."""
         return stem in self._entries()
 
-    def kept(self, stem: str, inputs: str) -> SegmentResult | None:
-        """What was made of the same inputs, read from its files; None where one is gone or was replaced."""
+    def kept(self, stem: str, inputs: str, layout: Plots | None) -> SegmentResult | None:
+        """What was made of the same inputs, read from its files; None where one is gone or was replaced.
+
+        ``layout`` are the plots as they are given: the result has their ids, order, index and outlines.
+        """
         try:
             entry = self._entries()[stem]
-            named = {kind: self._folder / name for kind, name in entry["files"].items()}
+            named = {kind: self.folder / name for kind, name in entry["files"].items()}
             # Each run writes a mask; polygons and tables may be edited, and stay what they are.
             is_whole = all(map(is_there, named.values())) and stamp_of(named["mask"]) == entry["mask"]
             if entry["inputs"] != inputs or not is_whole:
                 return None
             report = named.pop("report", None)
             outputs, plots = Outputs(**{"plots_csv": None} | named), None
-            if outputs.plots_csv is not None:
-                from cropseg_geo.vector_input import read_layer
-
-                plots = read_layer(outputs.plots_layer or outputs.layers)
-            return SegmentResult(outputs, Summary(**entry["summary"]), plots, report)
-        except (OSError, ValueError, TypeError, LookupError, AttributeError):  # damaged
+            if layout is not None:
+                plots = _measured(outputs.plots_layer or outputs.layers, layout)
+            return SegmentResult(outputs, _summary(entry["summary"]), plots, report)
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError):  # damaged
             return None
 
     def note(self, stem: str, inputs: str, result: SegmentResult) -> None:
@@ -85,6 +88,26 @@ class Journal:
         with suppress(OSError, ValueError, TypeError, RecursionError):
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         return {}
+
+
+def _summary(said: dict[str, Any]) -> Summary:
+    """A summary from its values of JSON; ValueError, TypeError, LookupError or OverflowError if damaged."""
+    return Summary(**{name: kind(said[name]) for name, kind in get_type_hints(Summary).items()})
+
+
+def _measured(file: Path, layout: Plots) -> gpd.GeoDataFrame:
+    """The statistics of a file, as columns of the plots that they belong to."""
+    from cropseg_geo.plots.ids import PLOT_ID
+    from cropseg_geo.plots.tables import with_geometry_named
+    from cropseg_geo.vector_input import read_layer
+
+    frame = layout.frame
+    table = read_layer(file, "plots")
+    # Of numbers and texts in one column files make texts.
+    table = table.set_index(table[PLOT_ID].astype(str)).reindex(list(map(str, layout.ids)))
+    table.index = frame.index
+    table = table.assign(**{PLOT_ID: frame[PLOT_ID].array}).set_geometry(frame.geometry.array)
+    return with_geometry_named(table, frame.geometry.name)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import geopandas as gpd
 
+from cropseg_geo.arguments import require_kind
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore, warn
 from cropseg_geo.ground import Ground
@@ -56,6 +57,9 @@ class PlotSettings:
     plots_crs: str | None = None
     outlines: Outlines | None = None
     may_miss: bool = False
+
+    def __post_init__(self) -> None:
+        require_kind("outlines", self.outlines, Outlines)
 
 
 def measure_plots(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from cropseg_geo.outputs.refusals import require_writable
 from cropseg_geo.paths import is_remote, several_paths
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.journal import Journal, digest_inputs
-from cropseg_geo.pipeline.segmentation import SegmentResult, segment
+from cropseg_geo.pipeline.segmentation import SegmentResult, segment, segment_noted
 from cropseg_geo.preflight import prepare, with_local_model
 from cropseg_geo.raster.info import raster_stem
+from cropseg_geo.runs import remove_finished
 from cropseg_geo.space import season_shortage
 
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})
@@ -87,7 +90,10 @@ def segment_many(
     ------
     CropsegError
         If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
+    TypeError
+        For arguments that :func:`segment` does not have.
     """
+    _require_known(arguments)
     listener = listener or warn
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
@@ -98,8 +104,9 @@ def segment_many(
     needs = []
     for path, stem in zip(paths, stems, strict=True):
         try:
-            if not overwrite and (result := _kept(journal, path, stem, arguments)):
-                outcomes[path] = Outcome(path, stem, "kept", result)
+            kept = None if overwrite else _kept(journal, path, stem, arguments)
+            if kept and kept.stem not in {outcome.stem for outcome in outcomes.values()}:
+                outcomes[path] = kept
                 continue
             decided = decide(path, folder, stem=stem, overwrite=overwrite, **arguments)
             # As they are before the work: what changes during it is not in its outputs.
@@ -113,30 +120,51 @@ def segment_many(
     for number, (path, stem) in enumerate(zip(paths, stems, strict=True), 1):
         listener(RasterStarted(path, number, len(paths)))
         if path not in outcomes:
+            note = partial(journal.note, stem, inputs[path])
             outcomes[path] = _segmented(
-                path, folder, stem=stem, overwrite=overwrite, listener=listener, **arguments
+                path, folder, note, stem=stem, overwrite=overwrite, listener=listener, **arguments
             )
-            if result := outcomes[path].result:
-                try:
-                    journal.note(stem, inputs[path], result)
-                except CropsegError as err:  # no room: the others are still done
-                    listener(Warned(f"{err.message}; the same command would not know that {path} is done"))
         listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
     return [outcomes[path] for path in paths]
 
 
-def _kept(journal: Journal, path: str, stem: str, arguments: dict[str, Any]) -> SegmentResult | None:
-    """What an earlier call made of the same raster with the same arguments, if it is there."""
-    if not journal.knows(stem):
+def _require_known(arguments: dict[str, Any]) -> None:
+    """Raise TypeError for what :func:`segment` does not take: where all are kept, nobody else would."""
+    named = {name for name, p in signature(segment).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    known = (named - {"stem"}) | Options.__dataclass_fields__.keys()
+    if unknown := [name for name in arguments if name not in known]:
+        raise TypeError(f"segment_many() got an unexpected keyword argument {unknown[0]!r}")
+
+
+def _kept(journal: Journal, path: str, stem: str, arguments: dict[str, Any]) -> Outcome | None:
+    """What an earlier call made of the same raster with the same arguments, if it is there.
+
+    Then it may have had its plain name: others of that name have come since.
+    """
+    names = [name for name in dict.fromkeys((stem, raster_stem(path))) if journal.knows(name)]
+    if not names:
         return None
     options = {name: value for name, value in arguments.items() if name in Options.__dataclass_fields__}
     ready = prepare(path, with_local_model(Options(**options)))
     named = {name: arguments.get(name) for name in ("plot_id", "plots_crs")}
     layout = read_plots_of(arguments.get("plots"), ready, **named, listener=ignore)
-    return journal.kept(stem, digest_inputs(ready, layout, **arguments))
+    inputs = digest_inputs(ready, layout, **arguments)
+    for name in names:
+        if result := journal.kept(name, inputs, layout):
+            remove_finished(journal.folder, name)  # a kill may have left its blocks
+            return Outcome(path, name, "kept", result)
+    return None
 
 
-def _segmented(path: str, folder: Path, *, stem: str, listener: Listener, **arguments: Any) -> Outcome:
+def _segmented(
+    path: str,
+    folder: Path,
+    note: Callable[[SegmentResult], None],
+    *,
+    stem: str,
+    listener: Listener,
+    **arguments: Any,
+) -> Outcome:
     start = time.monotonic()
     result, error = None, None
     raised: list[Exception] = []
@@ -148,8 +176,14 @@ def _segmented(path: str, folder: Path, *, stem: str, listener: Listener, **argu
             raised.append(err)
             raise
 
+    def noted(result: SegmentResult) -> None:
+        try:
+            note(result)
+        except CropsegError as err:  # no room: the others are still done
+            tell(Warned(f"{err.message}; the same command would not know that {path} is done"))
+
     try:
-        result = segment(path, folder, stem=stem, listener=tell, **arguments)
+        result = segment_noted(path, folder, note=noted, stem=stem, listener=tell, **arguments)
     except Exception as err:  # noqa: BLE001 - whatever it is, it is told at the end, and the others are done
         if raised:  # but who listens may stop them all
             raise raised[0] from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, Warned, one_at_a_time, warn
@@ -57,8 +58,6 @@ class SegmentResult:
         return dict(self.outputs.by_kind) | ({"report": self.report} if self.report else {})
 
 
-@memory_returned()
-@handles_released()
 def segment(
     raster: str | Path,
     out: str | Path,
@@ -129,8 +128,7 @@ def segment(
         Anything that stands in the way, before the work starts where it can be known. Finished blocks of
         a run that was stopped are kept beside the outputs; the same call takes them up again.
     """
-    listener = listener or warn
-    decided = decide(
+    return segment_noted(
         raster,
         out,
         plots=plots,
@@ -148,13 +146,51 @@ def segment(
         listener=listener,
         **options,
     )
+
+
+@memory_returned()
+@handles_released()
+def segment_noted(
+    raster: str | Path,
+    out: str | Path,
+    *,
+    note: Callable[[SegmentResult], None] | None = None,
+    dsm: str | Path | None = None,
+    dtm: str | Path | None = None,
+    outlines: Outlines | None = None,
+    canopy_format: str = "gpkg",
+    overwrite: bool = False,
+    store: str | None = None,
+    workers: Workers | None = None,
+    listener: Listener | None = None,
+    **others: Any,
+) -> SegmentResult:
+    """What :func:`segment` does with the same arguments.
+
+    ``note`` is called with the result when its files are in place, before the finished blocks are deleted: a
+    run that is stopped after that is done, one that is stopped before is taken up again.
+    """
+    listener = listener or warn
+    decided = decide(
+        raster,
+        out,
+        dsm=dsm,
+        dtm=dtm,
+        outlines=outlines,
+        canopy_format=canopy_format,
+        overwrite=overwrite,
+        store=store,
+        workers=workers,
+        listener=listener,
+        **others,
+    )
     ready, layout, final, page = decided.ready, decided.layout, decided.final, decided.page
     folder, stem = final.mask.parent, decided.stem
     ready = with_chosen_gsd(ready, listener)
     workers = ready.tuned_workers(workers)
     run = decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
-    for note in ready.notes:
-        listener(Warned(note))
+    for message in ready.notes:
+        listener(Warned(message))
     ready.predictor.describe()
     with locked(decided.files) as locks, maybe_heights(dsm, dtm, output_ground(ready)) as heights:
         run.require_no_other(overwrite=overwrite)
@@ -180,7 +216,10 @@ def segment(
             publish(drafts, final, listener)
             if page is not None:
                 _write_report(page, ready, final, made.plots, listener)
-    return SegmentResult(final, _summary(ready, made), made.plots, page)
+            result = SegmentResult(final, _summary(ready, made), made.plots, page)
+            if note is not None:
+                note(result)
+    return result
 
 
 def _write_report(

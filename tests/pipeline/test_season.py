@@ -10,6 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
+from geopandas.testing import assert_geodataframe_equal
 from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 from typer.testing import CliRunner
 
@@ -75,14 +76,14 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
     out, events = tmp_path / "out", []
     from cropseg_geo.pipeline import season
 
-    whole = season.segment
+    whole = season.segment_noted
 
     def failing(raster, *args, **options):
         if "late" in raster:
             raise OutputError("the disk is full", remedy="buy another")
         return whole(raster, *args, **options)
 
-    monkeypatch.setattr(season, "segment", failing)
+    monkeypatch.setattr(season, "segment_noted", failing)
     given = [folder / "may", folder / "june"]
     outcomes = cg.segment_many(given, out, listener=events.append)
     assert [(o.stem, o.state) for o in outcomes] == [
@@ -96,7 +97,7 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
     assert finished[2][0] == "failed"
     assert "the disk is full" in finished[2][1]
 
-    monkeypatch.setattr(season, "segment", whole)
+    monkeypatch.setattr(season, "segment_noted", whole)
     with pytest.raises(InputError, match=r"may_field_mask\.tif"):  # another option: what is done is not kept
         cg.segment_many(given, out, threshold=0.7)
     again = []
@@ -167,6 +168,95 @@ def test_plots_given_as_a_frame_count_by_every_row(season):
     other.loc[100, "geometry"] = shapely.box(left, top - 1, left + 1, top)
     with pytest.raises(OutputError, match="already holds"):
         call("a", plots=other)
+
+
+@pytest.mark.parametrize(
+    ("ids", "shape"), [([3, 1, 2], "shape"), (["01", "b", "3"], "geometry"), ([1, "b", 2], "coverage")]
+)
+def test_what_is_kept_has_the_same_frame_as_what_was_done(season, ids, shape):
+    _folder, call = season
+    left, top = ORIGIN
+    boxes = [shapely.box(left + x, top - 0.9, left + x + 0.3, top - 0.2) for x in (0, 0.4, 0.8)]
+    frame = gpd.GeoDataFrame({"plot_id": ids, "n": [7, 8, 9]}, geometry=boxes, crs=UTM)
+    frame = frame.set_geometry(frame.geometry.rename(shape)).iloc[::-1]
+    frame = frame[["plot_id", "n", shape]]
+    (done,), (kept,) = call("a", plots=frame), call("a", plots=frame)
+    assert kept.state == "kept"
+    assert_geodataframe_equal(kept.result.plots, done.result.plots, check_less_precise=True)
+    assert len(set(kept.result.plots["coverage"])) == 3
+
+
+def test_without_its_layer_of_plots_nothing_is_kept(season):
+    folder, call = season
+    call("a", plots=folder / "plots.gpkg")
+    layers = folder / "out" / "a.gpkg"
+    canopy = gpd.read_file(layers, layer="canopy")
+    layers.unlink()
+    canopy.to_file(layers, layer="canopy")
+    with pytest.raises(OutputError, match="already holds"):
+        call("a", plots=folder / "plots.gpkg")
+
+
+def test_a_season_that_is_stopped_while_it_deletes_blocks_goes_on(season, monkeypatch):
+    folder, call = season
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cropseg_geo.runs._remove", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call("a", "b")
+    assert [outcome.state for outcome in call("a", "b")] == ["kept", "done"]
+    assert [path.name for path in (folder / "out").glob(".*")] == [JOURNAL]
+
+
+def test_a_season_that_is_stopped_before_it_notes_a_raster_finishes_it(season, monkeypatch):
+    folder, call = season
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("cropseg_geo.pipeline.journal.Journal.note", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call("a")
+    (again,) = call("a")
+    assert again.state == "done"
+    assert again.result.summary.blocks_resumed
+    assert [path.name for path in (folder / "out").glob(".*")] == [JOURNAL]
+
+
+def test_what_was_done_before_its_name_was_shared_is_kept(season):
+    folder, call = season
+    (folder / "more").mkdir()
+    call("a")
+    write_raster(folder / "more" / "a.tif", scene(120, 130, seed=1))
+    (folder / "c").mkdir()
+    shutil.copy2(folder / "a.tif", folder / "c" / "a.tif")  # of the same content, and still another raster
+    outcomes = call("a", "more/a", "c/a")
+    assert [(o.stem, o.state) for o in outcomes] == [("a", "kept"), ("more_a", "done"), ("c_a", "done")]
+    assert [o.state for o in call("a", "more/a", "c/a")] == ["kept"] * 3
+
+
+def test_arguments_that_segment_does_not_have_are_refused_also_where_all_is_kept(season):
+    _, call = season
+    call("a")
+    for name in ("treshold", "stem"):
+        with pytest.raises(TypeError, match=rf"segment_many\(\) got an unexpected keyword argument '{name}'"):
+            call("a", **{name: "x"})
+
+
+@pytest.mark.parametrize("value", ["x", None, [1], float("inf")])
+def test_what_has_a_damaged_summary_is_not_kept(season, value):
+    folder, call = season
+    call("a")
+    journal = folder / "out" / JOURNAL
+    said = json.loads(journal.read_text())
+    said["a"]["summary"]["n_polygons"] = value
+    journal.write_text(json.dumps(said))
+    with pytest.raises(OutputError, match="already holds"):
+        call("a")
 
 
 @pytest.mark.parametrize("name", ["a.gpkg", "a_prob.tif", "a_report.html"])

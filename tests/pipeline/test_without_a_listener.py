@@ -1,5 +1,7 @@
 """What is told where nobody listens: Python's own warnings, from the line that called."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import fields
 from typing import get_type_hints
 
@@ -33,6 +35,14 @@ def test_a_listener_is_told_instead(survey):
     cg.measure_plots(*survey, listener=said.append)
     assert any("overlap" in getattr(event, "message", "") for event in said)
     cg.measure_plots(*survey, listener=ignore)
+
+
+def test_what_gdal_complains_of_is_a_warning_too(survey):
+    with closing(sqlite3.connect(survey[1])) as package:
+        package.execute("PRAGMA user_version = 19900")  # of a GeoPackage of a version to come
+    with pytest.warns(cg.CropsegWarning, match="GeoPackage user_version") as told:
+        cg.measure_plots(*survey)
+    assert {warning.filename for warning in told} == {__file__}
 
 
 def test_keywords_of_segment_are_the_fields_of_its_options():

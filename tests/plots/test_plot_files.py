@@ -265,6 +265,8 @@ def test_what_cannot_be_measured_is_refused_and_the_earlier_file_stays(survey):
         measure_plots(survey / "mask.tif", empty, out, overwrite=True)
     with pytest.raises(InputError, match="no plot meets the raster"):
         measure_plots(survey / "mask.tif", outlines((900, 900, 950, 950)), out, overwrite=True)
+    with pytest.raises(InputError, match="outlines='split' cannot be used"):
+        measure(survey, out, outlines="split", overwrite=True)
     with pytest.raises(InputError, match="no group of plot statistics"):
         measure(survey, out, stats="rows,magic", overwrite=True)
     assert out.read_text() == "earlier"

@@ -197,6 +197,8 @@ def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
         cropseg_geo.plot_series(masks_of(season), plots, out, probs=["a", "b"], overwrite=True)
     with pytest.raises(InputError, match="no such file"):
         cropseg_geo.plot_series([season / "x_2024-01-01.tif"], plots, out, overwrite=True)
+    with pytest.raises(InputError, match=r"outlines=0\.1 cannot be used"):
+        cropseg_geo.plot_series(masks_of(season), plots, out, outlines=0.1, overwrite=True)
     with pytest.raises(InputError, match=r"written as \.svg"):
         cropseg_geo.plot_series(masks_of(season), plots, out, chart=season / "g.pdf", overwrite=True)
     assert (season / "s.csv").read_text() == "earlier"

@@ -74,6 +74,20 @@ def test_a_refused_run_leaves_the_earlier_file_untouched(tmp_path):
         make_plots(tmp_path / "plots.shp", site=SITE, trial=TRIAL)
 
 
+@pytest.mark.parametrize("flag", ["--corners", "--ab"])
+def test_a_layer_of_control_points_is_not_replaced_by_the_plots(tmp_path, flag):
+    path = tmp_path / "points.gpkg"
+    points = [A, B] if flag == "--ab" else [A, B, (B[0], B[1] + 50), (A[0], A[1] + 50)]
+    gpd.GeoDataFrame(geometry=[shapely.Point(p) for p in points], crs=UTM).to_file(path)
+    before = path.read_bytes()
+    sizes = ["--rows", "2", "--columns", "3", "--length", "5", "--width", "2"]
+    for given in (str(path), f"{path}|layername=points"):
+        run = CliRunner().invoke(app, ["make", "-o", str(path), flag, given, *sizes, "--overwrite"])
+        assert run.exit_code != 0
+        assert "is read by this run" in f"{run.output}{run.exception}"
+        assert path.read_bytes() == before
+
+
 def template_frame(crs: str = UTM) -> gpd.GeoDataFrame:
     plots = make_plots(site=SITE, trial=TRIAL, numbering=Numbering(first=11)).to_crs(crs)
     plots.attrs.clear()

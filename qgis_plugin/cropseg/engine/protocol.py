@@ -67,13 +67,6 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
-class Noted:
-    """Something that was found out, and is no reason to worry."""
-
-    message: str
-
-
-@dataclass(frozen=True)
 class Warned:
     """Something the user should know."""
 
@@ -120,7 +113,6 @@ _KINDS = {
     "stage_started": StageStarted,
     "stage_advanced": StageAdvanced,
     "stage_finished": StageFinished,
-    "note": Noted,
     "warning": Warned,
     "written": Written,
     "error": Failed,
