@@ -154,6 +154,51 @@ def test_a_geotiff_with_plants_first_in_its_colour_table_goes_by_colours(folder,
     assert prepare(folder, tmp_path / "data").labels.vegetation == 2 * plants.sum()
 
 
+@pytest.mark.parametrize("nodata", [255, 15])
+def test_nodata_is_no_black_of_a_palette(folder, tmp_path, nodata):
+    values = picture()[1].astype(np.uint8)
+    values[60:] = nodata
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        (folder / "masks" / f"{name}.png").unlink()
+        path = folder / "masks" / f"{name}.tif"
+        write_raster(path, values[None], photometric="palette", nodata=nodata)
+        with rasterio.open(path, "r+") as file:
+            file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 200, 0, 255)})
+    labels = prepare(folder, tmp_path / "data").labels
+    assert (labels.vegetation, labels.unknown) == (2 * picture()[1].sum(), 2 * 10 * 90)
+
+
+def test_255_is_no_black_of_a_palette(folder, tmp_path):
+    values = picture()[1].astype(np.uint8)
+    values[60:] = 255
+    mask = Image.fromarray(values)
+    mask.putpalette([120, 120, 120, 0, 200, 0])
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=mask)
+    labels = prepare(folder, tmp_path / "data").labels
+    assert (labels.vegetation, labels.unknown) == (2 * picture()[1].sum(), 2 * 10 * 90)
+
+
+def test_a_black_class_among_others_of_a_palette_is_no_background_and_told(folder, tmp_path):
+    values = picture()[1].astype(np.uint8)
+    values[20:30] *= 2
+    mask = Image.fromarray(values)
+    mask.putpalette([139, 90, 43, 0, 200, 0, 0, 0, 0])
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=mask)
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.labels.vegetation == 2 * picture()[1].sum()
+    assert "black is 2, one of 3 numbers in use: 0 is taken as background" in notes[0]
+
+
+def test_a_mask_of_plants_alone_is_read_as_the_others_of_its_palette(folder, tmp_path):
+    save_pair(folder, "a", mask=plants_first(picture()[1]))
+    save_pair(folder, "b", mask=plants_first(np.ones((70, 90), bool)))
+    assert prepare(folder, tmp_path / "data").labels.vegetation == picture()[1].sum() + 70 * 90
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
 def test_255_is_unknown_whatever_the_width_of_the_numbers(folder, tmp_path, dtype):
     values = picture()[1].astype(dtype)

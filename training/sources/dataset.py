@@ -18,7 +18,7 @@ from training.data import UNKNOWN, Pair, Pixels, read_pairs, write_manifest
 from training.sources.split import Labels, hold_out
 
 SOURCES = "sources.json"
-FORMAT = "cropseg-dataset/2"
+FORMAT = "cropseg-dataset/3"
 """Counts up when the same files give other pixels or other words about them."""
 _SEED = 20260
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +51,15 @@ class _Seen:
 
 
 def white_means_unknown(
-    masks: Iterable[tuple[Path, tuple[int, int]]], listener: Callable[[str], None] = lambda note: None
+    masks: Iterable[tuple[Path, tuple[int, int]]],
+    listener: Callable[[str], None] = lambda note: None,
+    *,
+    by_colour: Collection[Path] = (),
 ) -> bool:
     """True unless all masks, of paths and shapes, hold nothing but 0 and 255. Reads all of them.
 
-    The listener is told what 255 was taken for, where there is any.
+    The listener is told what 255 was taken for, where there is any. ``by_colour``: the masks whose palette's
+    colours count.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def white_means_unknown(
         beside numbers above it, or is vegetation in some masks and 1 in others.
     """
     # No shortcut at the first other value: every file is read before any work starts.
-    seen = [_look(path, shape) for path, shape in masks]
+    seen = [_look(path, shape, by_colour=path in by_colour) for path, shape in masks]
     _refuse_without_background(seen)
     white = [one for one in seen if one.has_white]
     if not white:
@@ -87,9 +91,9 @@ def white_means_unknown(
     return True
 
 
-def _look(path: Path, shape: tuple[int, int]) -> _Seen:
+def _look(path: Path, shape: tuple[int, int], *, by_colour: bool) -> _Seen:
     values, is_wide, between_px, solid_px = np.zeros(256, dtype=bool), False, 0, 0
-    for part in plain_parts(path, shape):
+    for part in plain_parts(path, shape, by_colour=by_colour):
         known = part.values[~part.void]
         is_wide |= bool((known > WHITE).any())
         values |= np.bincount(known[known <= WHITE].astype(np.uint8), minlength=256) > 0
