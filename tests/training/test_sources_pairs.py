@@ -173,7 +173,8 @@ def test_255_is_no_black_of_a_palette(folder, tmp_path):
     values = picture()[1].astype(np.uint8)
     values[60:] = 255
     mask = Image.fromarray(values)
-    mask.putpalette([120, 120, 120, 0, 200, 0])
+    # As PIL stores it, with more colours than are used, and filled up with black on reading.
+    mask.putpalette([120, 120, 120, 0, 200, 0] + [50] * 54)
     for name in ("a", "b"):
         save_pair(folder, name, mask=mask)
     labels = prepare(folder, tmp_path / "data").labels
@@ -218,6 +219,40 @@ def test_255_beside_numbers_above_it_is_refused(folder, tmp_path):
     save_pair(folder, "a", mask=Image.fromarray(values))
     save_pair(folder, "b", mask=Image.fromarray(picture()[1].astype(np.uint8) * 255))
     with pytest.raises(InputError, match=r"b\.png holds 255, .*a\.png numbers above"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_255_is_a_plant_where_plants_are_numbered_beyond_it(folder, tmp_path):
+    numbers = (np.arange(70 * 90).reshape(70, 90) % 90 // 5 + 18 * (np.arange(70)[:, None] // 4)).astype(
+        np.uint16
+    )
+    assert numbers.max() > 300
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(numbers))
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.labels.vegetation == 2 * (numbers > 0).sum()
+    assert dataset.labels.unknown == 0
+    assert notes[0].startswith("255 is taken as vegetation: it is one of consecutive numbers")
+
+
+def test_255_beside_numbers_with_gaps_around_it_is_refused_and_one_file_named_once(folder, tmp_path):
+    values = picture()[1].astype(np.uint16) * 700
+    values[60:] = 255
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(values))
+    with pytest.raises(InputError, match=r"a\.png holds 255 and numbers above"):
+        prepare(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("quality", [5, 40, 70, 80, 95, 100])
+def test_edges_of_any_jpeg_are_soft(folder, tmp_path, quality):
+    rows, cols = np.mgrid[:70, :90]
+    plants = (rows - 35) ** 2 + (cols - 45) ** 2 < 25**2
+    Image.fromarray(plants.astype(np.uint8) * 255).save(tmp_path / "soft.jpg", quality=quality)
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.open(tmp_path / "soft.jpg"))
+    with pytest.raises(InputError, match="2 of 2 masks have soft edges"):
         prepare(folder, tmp_path / "data")
 
 
