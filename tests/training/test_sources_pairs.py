@@ -529,6 +529,36 @@ def test_a_dataset_is_taken_up_again_and_not_written_over(folder, tmp_path):
         prepare(folder, target)
 
 
+def test_a_dataset_of_an_earlier_version_is_refused_as_such(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    prepare(folder, tmp_path / "data")
+    path = tmp_path / "data" / "sources.json"
+    document = json.loads(path.read_text()) | {"format": "cropseg-dataset/1", "identity": "of before"}
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="made by another version") as caught:
+        prepare(folder, tmp_path / "data")
+    assert "--run" in caught.value.remedy
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_run_within_the_pictures_is_passed_over(folder, beside):
+    for index in range(2):
+        save_pair(folder, f"p{index}", seed=index)
+        if beside:
+            (folder / "images" / f"p{index}.jpg").rename(folder / f"p{index}.jpg")
+            (folder / "masks" / f"p{index}.png").rename(folder / f"p{index}_mask.png")
+    if beside:
+        for part in ("images", "masks"):
+            (folder / part).rmdir()
+    target = folder / "my-run" / "dataset"
+    first = prepare(folder, target)
+    shutil.copy(next(folder.rglob("p0.jpg")), folder / "my-run" / "labels.jpg")
+    notes = []
+    assert prepare_pairs(folder, target, name="mine", listener=notes.append) == first
+    assert not notes
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path):
     def pieces():
         pixels, plants = picture()
@@ -676,6 +706,13 @@ def test_what_is_held_out_is_near_a_fifth_and_like_the_whole():
 def test_the_only_group_with_plants_stays_in_training():
     groups = {"plants": Labels(50, 50), "soil": Labels(0, 100), "sand": Labels(0, 100)}
     assert "plants" not in hold_out(groups, np.random.default_rng(0))
+
+
+def test_what_is_named_so_is_held_out():
+    groups = {"train": Labels(50, 50), "val/north": Labels(50, 50), "Test": Labels(1, 9)}
+    assert hold_out(groups, np.random.default_rng(0)) == {"val/north", "Test"}
+    groups = {"train": Labels(50, 0), "val": Labels(50, 50), "more": Labels(50, 0)}
+    assert "val" not in hold_out(groups, np.random.default_rng(0))
 
 
 def test_one_group_alone_cannot_be_split():
