@@ -175,7 +175,7 @@ def _transformed(
 ) -> str:
     """A copy of a layer's file in another CRS. Raises QgsProcessingException."""
     # What refuses the copy names it.
-    stem = re.sub(r"[^\w.-]+", "_", name) or "layer"
+    stem = re.sub(r"[^\w.-]+", "_", name)[:60] or "layer"
     target = QgsProcessingUtils.generateTempFilename(f"{stem}.gpkg")
     if message := write_layer(QgsVectorLayer(source, name, "ogr"), target, context, transform):
         raise QgsProcessingException(
