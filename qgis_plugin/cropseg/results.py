@@ -100,7 +100,7 @@ def reload_layers(project: QgsProject, sources: Iterable[str]) -> list[str]:
     """Have layers show files that were replaced: until they are reloaded, they hold on to those before.
 
     In the main thread only. What a replaced file has no more is marked as missing, as QGIS marks it when a
-    project is opened.
+    project is opened; what it has again is shown again.
 
     Parameters
     ----------
@@ -118,10 +118,11 @@ def reload_layers(project: QgsProject, sources: Iterable[str]) -> list[str]:
     for layer in project.mapLayers().values():
         if file_of(layer) not in written:
             continue
-        if isinstance(layer, QgsVectorLayer) and not _is_there(layer):
+        if isinstance(layer, QgsVectorLayer) and not (layer.isValid() and _is_there(layer)):
             # Reloaded, it would pass for valid without a provider that is, and QGIS would crash over it.
             layer.setDataSource(layer.source(), layer.name(), layer.providerType())
-            lost.append(layer.name())
+            if not layer.isValid():
+                lost.append(layer.name())
         else:
             layer.reload()
         layer.triggerRepaint()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pyproj import Transformer
 from rasters import scene, write_raster
-from shapely.geometry import MultiPoint
+from shapely.geometry import MultiPoint, box
 from toolboxes import ROOT, answering, dying, repeating, write_engine, write_wheel
 
 from cropseg_geo.plots.making.numbering import Numbering
@@ -88,6 +88,9 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
     copied = f"{folder / 'plots.gpkg'}|layername=plots"
     numbered = gpd.read_file(SAMPLE / "plots.gpkg").assign(fid="the same").to_crs(4326)
     numbered.to_file(folder / "fid.geojson")
+    numbered[["geometry"]].to_file(folder / "bare ü plots.gpkg")
+    far = gpd.GeoDataFrame(geometry=[box(20, 10, 21, 11)], crs="EPSG:4326")
+    far.to_file(folder / "far away.gpkg")
     table = f"ogr:dbname='{folder / 'plots.gpkg'}' table=\"canopy\" (geom)"
     kinds = [
         ("selected", copied, "selected", SELECTED),
@@ -97,6 +100,7 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
         ("shifted by a grid", copied, "memory", "EPSG:31467"),
         ("with a column fid", str(folder / "fid.geojson"), "as it is", ""),
         ("joined", copied, "joined", []),
+        ("without columns", str(folder / "bare ü plots.gpkg"), "as it is", ""),
         ("assigned plots", f"{folder / 'placeless.gpkg'}|layername=Parzellen ß", "assigned", "EPSG:32632"),
     ]
     return [
@@ -110,6 +114,7 @@ def on_layers(folder: Path, mask: str) -> list[Scenario]:
         ("database output", "run", ["vectorize", {**traced, "INPUT": mask, "OUTPUT": table}]),
         ("no suffix", "run", ["segment", {**RUN, "OUTPUT": str(folder / "m.tif"), "CANOPY": "canopy"}]),
         ("probability", "run", ["vectorize", {"INPUT": prob, "OUTPUT": str(folder / "never.gpkg")}]),
+        ("area elsewhere", "run", ["check", {"INPUT": FIELD, "AREA": str(folder / "far away.gpkg")}]),
         ("more no data", "source_with_nodata", [FIELD]),
         ("origins", "origins", [mask]),
         ("extent", "extent_in", ["7.94,7.95,51.49,51.50 [EPSG:4326]", FIELD, ""]),

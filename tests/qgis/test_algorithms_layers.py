@@ -48,6 +48,16 @@ def test_joined_and_computed_columns_count(told):
     assert list(table["label"]) == [f"plot {name}" for name in table["plot_id"]]
 
 
+def test_numbers_of_features_are_no_column_of_a_layer_without_any(told):
+    table = pd.read_csv(results(told["without columns"])["OUTPUT"])
+    assert not {"fid", "cropseg_fid"} & set(table)
+
+
+def test_an_area_in_another_crs_is_refused_under_its_own_name(told):
+    refused = told["area elsewhere"].get("error", "")
+    assert "far_away.gpkg: the area of interest lies beside the raster" in refused, told["area elsewhere"]
+
+
 @pytest.mark.parametrize(
     "name", ["onto the field", "probability onto the field", "onto the plots", "folder of the plots"]
 )

@@ -201,3 +201,9 @@ def test_a_layer_that_a_replaced_file_has_no_more_is_marked_as_missing_and_named
     said = "\n".join(stands["said"])
     assert "layer of plots goes" in said
     assert "my plots" in said
+
+
+def test_a_layer_that_a_file_has_again_is_shown_again(told, ours):
+    stands = told["stands"]
+    assert stands.get("plots that came back") == len(ours.plots), stands
+    assert "my plots" not in "\n".join(stands["said again"])

@@ -228,6 +228,7 @@ def test_the_chosen_engine_comes_first_then_the_plugins_own_then_the_path(home):
     # As a file dialog, a shell and Windows's "Copy as path" give it.
     for also in (home / "env" / "bin", home / "env" / "bin" / "cropseg", f'"{chosen}"', f" '{chosen}' "):
         assert find_engine(str(also)) == Engine(chosen, "0.1.1", "chosen", "3.13.1")
+    assert find_engine("cropseg") == Engine(beside, "0.1.3", "chosen", "3.13.1")
     assert find_engine('""') == find_engine(None)
     # A user who chose one that does not answer does not get another one unasked.
     assert find_engine(str(home / "nowhere")) is None

@@ -334,14 +334,21 @@ def stands(first, second):
     answer = run("pipeline", {**first, **second})
     after = answer["results"]
     afresh = pixels(QgsRasterLayer(after["MASK"], "afresh"))
-    return {
-        "before": shown,
-        "after": [canopy.featureCount(), pixels(mask)],
-        "written": [after["N_POLYGONS"], afresh],
-        "said": answer["said"],
+    shows = [canopy.featureCount(), pixels(mask)]
+    lost = {
         "plots are valid": plots.isValid(),
         # QGIS crashes here over a layer that is valid and has no provider that is.
         "extent of the plots": plots.extent().isEmpty(),
+    }
+    again = run("pipeline", {**first, "OVERWRITE": True})
+    return {
+        **lost,
+        "before": shown,
+        "after": shows,
+        "written": [after["N_POLYGONS"], afresh],
+        "said": answer["said"],
+        "said again": again["said"],
+        "plots that came back": plots.isValid() and plots.featureCount(),
     }
 
 

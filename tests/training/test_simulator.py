@@ -195,6 +195,11 @@ def test_a_folder_of_another_seed_is_refused(tmp_path: Path) -> None:
         write_corpus(tmp_path, count=1, seed=5, size_px=64)
 
 
+def test_hidden_files_do_not_fill_a_folder(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").touch()
+    assert write_corpus(tmp_path, count=1, seed=4, size_px=64).is_file()
+
+
 def test_a_folder_with_anything_else_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "mine.jpg").touch()

@@ -154,6 +154,52 @@ def test_a_geotiff_with_plants_first_in_its_colour_table_goes_by_colours(folder,
     assert prepare(folder, tmp_path / "data").labels.vegetation == 2 * plants.sum()
 
 
+@pytest.mark.parametrize("nodata", [255, 15])
+def test_nodata_is_no_black_of_a_palette(folder, tmp_path, nodata):
+    values = picture()[1].astype(np.uint8)
+    values[60:] = nodata
+    for name in ("a", "b"):
+        save_pair(folder, name)
+        (folder / "masks" / f"{name}.png").unlink()
+        path = folder / "masks" / f"{name}.tif"
+        write_raster(path, values[None], photometric="palette", nodata=nodata)
+        with rasterio.open(path, "r+") as file:
+            file.write_colormap(1, {0: (255, 255, 255, 255), 1: (0, 200, 0, 255)})
+    labels = prepare(folder, tmp_path / "data").labels
+    assert (labels.vegetation, labels.unknown) == (2 * picture()[1].sum(), 2 * 10 * 90)
+
+
+def test_255_is_no_black_of_a_palette(folder, tmp_path):
+    values = picture()[1].astype(np.uint8)
+    values[60:] = 255
+    mask = Image.fromarray(values)
+    # As PIL stores it, with more colours than are used, and filled up with black on reading.
+    mask.putpalette([120, 120, 120, 0, 200, 0] + [50] * 54)
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=mask)
+    labels = prepare(folder, tmp_path / "data").labels
+    assert (labels.vegetation, labels.unknown) == (2 * picture()[1].sum(), 2 * 10 * 90)
+
+
+def test_a_black_class_among_others_of_a_palette_is_no_background_and_told(folder, tmp_path):
+    values = picture()[1].astype(np.uint8)
+    values[20:30] *= 2
+    mask = Image.fromarray(values)
+    mask.putpalette([139, 90, 43, 0, 200, 0, 0, 0, 0])
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=mask)
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.labels.vegetation == 2 * picture()[1].sum()
+    assert "black is 2, one of 3 numbers in use: 0 is taken as background" in notes[0]
+
+
+def test_a_mask_of_plants_alone_is_read_as_the_others_of_its_palette(folder, tmp_path):
+    save_pair(folder, "a", mask=plants_first(picture()[1]))
+    save_pair(folder, "b", mask=plants_first(np.ones((70, 90), bool)))
+    assert prepare(folder, tmp_path / "data").labels.vegetation == picture()[1].sum() + 70 * 90
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])
 def test_255_is_unknown_whatever_the_width_of_the_numbers(folder, tmp_path, dtype):
     values = picture()[1].astype(dtype)
@@ -173,6 +219,40 @@ def test_255_beside_numbers_above_it_is_refused(folder, tmp_path):
     save_pair(folder, "a", mask=Image.fromarray(values))
     save_pair(folder, "b", mask=Image.fromarray(picture()[1].astype(np.uint8) * 255))
     with pytest.raises(InputError, match=r"b\.png holds 255, .*a\.png numbers above"):
+        prepare(folder, tmp_path / "data")
+
+
+def test_255_is_a_plant_where_plants_are_numbered_beyond_it(folder, tmp_path):
+    numbers = (np.arange(70 * 90).reshape(70, 90) % 90 // 5 + 18 * (np.arange(70)[:, None] // 4)).astype(
+        np.uint16
+    )
+    assert numbers.max() > 300
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(numbers))
+    notes = []
+    dataset = prepare_pairs(folder, tmp_path / "data", name="mine", listener=notes.append)
+    assert dataset.labels.vegetation == 2 * (numbers > 0).sum()
+    assert dataset.labels.unknown == 0
+    assert notes[0].startswith("255 is taken as vegetation: it is one of consecutive numbers")
+
+
+def test_255_beside_numbers_with_gaps_around_it_is_refused_and_one_file_named_once(folder, tmp_path):
+    values = picture()[1].astype(np.uint16) * 700
+    values[60:] = 255
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.fromarray(values))
+    with pytest.raises(InputError, match=r"a\.png holds 255 and numbers above"):
+        prepare(folder, tmp_path / "data")
+
+
+@pytest.mark.parametrize("quality", [5, 40, 70, 80, 95, 100])
+def test_edges_of_any_jpeg_are_soft(folder, tmp_path, quality):
+    rows, cols = np.mgrid[:70, :90]
+    plants = (rows - 35) ** 2 + (cols - 45) ** 2 < 25**2
+    Image.fromarray(plants.astype(np.uint8) * 255).save(tmp_path / "soft.jpg", quality=quality)
+    for name in ("a", "b"):
+        save_pair(folder, name, mask=Image.open(tmp_path / "soft.jpg"))
+    with pytest.raises(InputError, match="2 of 2 masks have soft edges"):
         prepare(folder, tmp_path / "data")
 
 
@@ -449,6 +529,36 @@ def test_a_dataset_is_taken_up_again_and_not_written_over(folder, tmp_path):
         prepare(folder, target)
 
 
+def test_a_dataset_of_an_earlier_version_is_refused_as_such(folder, tmp_path):
+    for name in ("a", "b"):
+        save_pair(folder, name)
+    prepare(folder, tmp_path / "data")
+    path = tmp_path / "data" / "sources.json"
+    document = json.loads(path.read_text()) | {"format": "cropseg-dataset/1", "identity": "of before"}
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="made by another version") as caught:
+        prepare(folder, tmp_path / "data")
+    assert "--run" in caught.value.remedy
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_run_within_the_pictures_is_passed_over(folder, beside):
+    for index in range(2):
+        save_pair(folder, f"p{index}", seed=index)
+        if beside:
+            (folder / "images" / f"p{index}.jpg").rename(folder / f"p{index}.jpg")
+            (folder / "masks" / f"p{index}.png").rename(folder / f"p{index}_mask.png")
+    if beside:
+        for part in ("images", "masks"):
+            (folder / part).rmdir()
+    target = folder / "my-run" / "dataset"
+    first = prepare(folder, target)
+    shutil.copy(next(folder.rglob("p0.jpg")), folder / "my-run" / "labels.jpg")
+    notes = []
+    assert prepare_pairs(folder, target, name="mine", listener=notes.append) == first
+    assert not notes
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path):
     def pieces():
         pixels, plants = picture()
@@ -596,6 +706,13 @@ def test_what_is_held_out_is_near_a_fifth_and_like_the_whole():
 def test_the_only_group_with_plants_stays_in_training():
     groups = {"plants": Labels(50, 50), "soil": Labels(0, 100), "sand": Labels(0, 100)}
     assert "plants" not in hold_out(groups, np.random.default_rng(0))
+
+
+def test_what_is_named_so_is_held_out():
+    groups = {"train": Labels(50, 50), "val/north": Labels(50, 50), "Test": Labels(1, 9)}
+    assert hold_out(groups, np.random.default_rng(0)) == {"val/north", "Test"}
+    groups = {"train": Labels(50, 0), "val": Labels(50, 50), "more": Labels(50, 0)}
+    assert "val" not in hold_out(groups, np.random.default_rng(0))
 
 
 def test_one_group_alone_cannot_be_split():

@@ -205,6 +205,7 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
     from rich.console import Console
 
     from training.evaluation.tables import scores_table
+    from training.sources.dataset import RUN_DATASET
 
     if job.out.resolve() == plan.start:
         raise OutputError(f"--out {job.out} is the model to start from", remedy="give another --out")
@@ -217,7 +218,7 @@ def _tune(prepare: _Prepare, job: _Job, plan: Plan) -> None:
             "lack; --data names their folder, and a smaller --strength forgets less"
         )
     with counting("labelled pictures") as on_piece:
-        dataset = prepare(job.run_folder / "dataset", on_piece)
+        dataset = prepare(job.run_folder / RUN_DATASET, on_piece)
     sheet = _describe(dataset, job)
     with status_line() as on_step:
         tuned = tune(dataset, job.out, job.run_folder, plan, name=job.model_name, on_step=on_step)

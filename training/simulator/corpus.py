@@ -95,7 +95,8 @@ def kind_at(index: int) -> str:
 def _claim(folder: Path, description: str) -> None:
     path = folder / "CORPUS.txt"
     if not path.is_file():
-        if folder.is_dir() and any(folder.iterdir()):
+        # File managers leave hidden files in folders that look empty.
+        if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
             raise InputError(
                 f"{folder} holds other things than a corpus of scenes",
                 remedy="give a new or empty folder with -o",

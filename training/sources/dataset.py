@@ -18,7 +18,10 @@ from training.data import UNKNOWN, Pair, Pixels, read_pairs, write_manifest
 from training.sources.split import Labels, hold_out
 
 SOURCES = "sources.json"
-FORMAT = "cropseg-dataset/2"
+RUN_DATASET = "dataset"
+"""Name of the dataset folder within a run's."""
+_KIND = "cropseg-dataset/"
+FORMAT = f"{_KIND}3"
 """Counts up when the same files give other pixels or other words about them."""
 _SEED = 20260
 
@@ -170,6 +173,19 @@ def read_dataset(folder: Path) -> Dataset:
         ) from err
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder holds a dataset that this module made, in this version or an earlier one."""
+    return _format_of(folder).startswith(_KIND)
+
+
+def _format_of(folder: Path) -> str:
+    try:
+        document = json.loads((folder / SOURCES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(document.get("format", "")) if isinstance(document, dict) else ""
+
+
 def name_of(text: str) -> str:
     """A name as datasets and models have them.
 
@@ -197,7 +213,9 @@ def _existing(folder: Path, origin: Origin) -> Dataset | None:
     found = read_dataset(folder)
     if found.identity != origin.identity:
         raise InputError(
-            f"{folder} holds a dataset of other files or options, or the files changed since",
+            f"{folder} holds a dataset of other files or options, or the files changed since"
+            if _format_of(folder) == FORMAT
+            else f"{folder} was made by another version, which reads the same files otherwise",
             remedy="give another folder with --run, or delete this one",
         )
     return found

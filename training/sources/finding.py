@@ -6,6 +6,7 @@ and lower case, and the ways to write é in Unicode, are one.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cropseg_geo.errors import InputError
+from training.sources.dataset import RUN_DATASET, is_dataset
 from training.sources.pictures import SUFFIXES
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "rgb", "jpegimages")
@@ -43,7 +45,8 @@ def find_pairs(folder: Path, listener: Callable[[str], None] = lambda note: None
     """The pairs of a folder, in natural order of their names.
 
     They lie in a folder of pictures and one of masks, or in such two in each of several subfolders (``train``
-    and ``val``), or side by side. The listener is told of pictures that lie elsewhere.
+    and ``val``), or side by side. The listener is told of pictures that lie elsewhere. Datasets that ``tune``
+    made, and the runs that hold one, are passed over.
 
     Raises
     ------
@@ -126,18 +129,23 @@ def _subfolder(folder: Path, names: Iterable[str]) -> Path | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    there = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    return [path for path in there if not _is_made(path)]
 
 
 def _files(folder: Path) -> list[Path]:
     """Pictures at any depth; hidden files, such as macOS makes beside others, are none."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    found: list[Path] = []
+    for top, folders, names in os.walk(folder):
+        parent = Path(top)
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_made(parent / name)]
+        found += [parent / name for name in names if not name.startswith(".")]
+    return sorted(path for path in found if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _is_made(folder: Path) -> bool:
+    """Whether a folder is a dataset, or the run that holds one."""
+    return is_dataset(folder) or is_dataset(folder / RUN_DATASET)
 
 
 def _by_key(folder: Path, files: Iterable[Path], ending: re.Pattern[str]) -> _ByKey:

@@ -1,7 +1,7 @@
 """Masks of users: what a value means, by one rule for all masks of a dataset.
 
 1. Every value above 0 is vegetation, whatever its class; 0 is background. A palette's index is the value,
-   unless index 0 has a colour and black another index: then its colours are read by rule 3.
+   unless its colours count, by rule 3; see :mod:`training.sources.palettes`.
 2. 255: vegetation where the masks of the dataset hold nothing but 0 and 255, else unknown; see
    :mod:`training.sources.white`.
 3. Three colours: if all are equal it is a grey mask; else black is background, other colours are vegetation.
@@ -25,6 +25,7 @@ from rasterio.windows import Window as RasterioWindow
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from training.data import UNKNOWN, Pixels
+from training.sources.palettes import READ_PX, table_of
 from training.sources.pictures import (
     JPEG_SUFFIXES,
     RASTER_SUFFIXES,
@@ -35,7 +36,6 @@ from training.sources.pictures import (
 )
 
 WHITE = 255
-_READ_PX = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +80,13 @@ class MaskFile:
         return _of_channels(self.path, values, void)
 
 
-def open_mask(path: Path) -> MaskValues | MaskFile:
-    """A mask in memory, or a GeoTIFF to be read by window. Raises InputError."""
+def open_mask(path: Path, *, by_colour: bool = False) -> MaskValues | MaskFile:
+    """A mask in memory, or a GeoTIFF to be read by window. Raises InputError.
+
+    ``by_colour``: its palette's colours count, not their indexes.
+    """
     if path.suffix.lower() in RASTER_SUFFIXES:
-        return MaskFile(path, _raster_goes_by_colour(path))
+        return MaskFile(path, by_colour)
     with decoding(path) as stored:
         # Lies on its side as its picture does, if it was painted over a copy of it.
         image = ImageOps.exif_transpose(stored)
@@ -93,10 +96,8 @@ def open_mask(path: Path) -> MaskValues | MaskFile:
             # "1" decodes to booleans; anything else to numbers as stored, a palette to its indexes.
             values = np.asarray(image)[None]
             values = values.astype(np.uint8) if values.dtype == bool else values
-            if image.mode == "P":
-                table = _padded(image.getpalette() or [])
-                if _goes_by_colour(table, np.bincount(values.ravel(), minlength=256) > 0):
-                    values = _colours_of(values[0], table)
+            if by_colour:
+                values = _colours_of(values[0], table_of(image))
         else:
             pixels = np.asarray(image.convert("RGBA"))
             values = np.where(pixels[..., 3:] > 0, pixels[..., :3], 0).astype(np.uint8).transpose(2, 0, 1)
@@ -116,7 +117,7 @@ def to_vegetation(mask: MaskValues, *, white_is_unknown: bool) -> Pixels:
     return np.where(unknown, np.uint8(UNKNOWN), (mask.values > 0).astype(np.uint8))
 
 
-def plain_parts(path: Path, shape: tuple[int, int]) -> Iterator[MaskValues]:
+def plain_parts(path: Path, shape: tuple[int, int], *, by_colour: bool = False) -> Iterator[MaskValues]:
     """The windows of a mask of numbers, of so many rows and columns; none of a mask of colours.
 
     Raises
@@ -124,36 +125,11 @@ def plain_parts(path: Path, shape: tuple[int, int]) -> Iterator[MaskValues]:
     InputError
         If it cannot be read or holds no class numbers.
     """
-    mask = open_mask(path)
-    for window in Window(0, 0, *shape).split(_READ_PX):
+    mask = open_mask(path, by_colour=by_colour)
+    for window in Window(0, 0, *shape).split(READ_PX):
         part = read_mask(mask, window)
         if part.is_plain:
             yield part
-
-
-def _raster_goes_by_colour(path: Path) -> bool:
-    with opened_raster(path) as dataset:
-        if "palette" not in [colour.name for colour in dataset.colorinterp]:
-            return False
-        table = palette_of(dataset)
-        if dataset.dtypes[0] != "uint8" or not table[0].any():
-            return False
-        used = np.zeros(256, dtype=bool)
-        for window in Window(0, 0, dataset.height, dataset.width).split(_READ_PX):
-            region = RasterioWindow(window.col, window.row, window.width, window.height)
-            used |= np.bincount(dataset.read(1, window=region).ravel(), minlength=256) > 0
-    return _goes_by_colour(table, used)
-
-
-def _goes_by_colour(table: Pixels, used: Bool) -> bool:
-    """Whether index 0 has a colour and a used one (256,) is black: palettes are filled up with black."""
-    return bool(table[0].any() and (used & ~table.any(axis=1)).any())
-
-
-def _padded(palette: list[int]) -> Pixels:
-    table = np.zeros(256 * 3, dtype=np.uint8)
-    table[: len(palette)] = palette
-    return table.reshape(256, 3)
 
 
 def _colours_of(indexes: npt.NDArray[Any], table: Pixels) -> Pixels:

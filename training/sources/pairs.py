@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from training.data import UNKNOWN
 from training.sources.dataset import Dataset, Origin, Piece, write_dataset
 from training.sources.finding import PicturePair, find_pairs, listed, natural
 from training.sources.masks import open_mask, read_mask, to_vegetation
+from training.sources.palettes import masks_by_colour
 from training.sources.pictures import open_picture, orientation_of, same_place, shape_of
 from training.sources.white import white_means_unknown
 from training.sources.windows import SIDE_PX, cut, cut_enough, how_many, thin
@@ -48,8 +49,8 @@ def prepare_pairs(
     name, licence
         Of the dataset.
     listener
-        Told what 255 in the masks was taken for, if not all that is there is used, and of pictures that are
-        turned by their EXIF.
+        Told what 255 in the masks was taken for, and black in palettes of several classes, if not all that
+        is there is used, and of pictures that are turned by their EXIF.
     on_piece
         Called after each piece.
 
@@ -65,8 +66,10 @@ def prepare_pairs(
     shapes = require_fitting(pairs)
     _refuse_copies(pairs)
     _tell_of_turned(pairs, listener)
-    white_is_unknown = white_means_unknown(((pair.mask, shapes[pair.key]) for pair in pairs), listener)
-    pieces = _pieces(pairs, shapes, listener, white_is_unknown=white_is_unknown)
+    by_colour = masks_by_colour((pair.mask for pair in pairs), listener)
+    masks = ((pair.mask, shapes[pair.key]) for pair in pairs)
+    white_is_unknown = white_means_unknown(masks, listener, by_colour=by_colour)
+    pieces = _pieces(pairs, shapes, listener, by_colour=by_colour, white_is_unknown=white_is_unknown)
     return write_dataset(target, origin, pieces, on_piece=on_piece)
 
 
@@ -164,6 +167,7 @@ def _pieces(
     shapes: Mapping[str, tuple[int, int]],
     listener: Callable[[str], None],
     *,
+    by_colour: Collection[Path],
     white_is_unknown: bool,
 ) -> Iterator[Piece]:
     groups = groups_of([pair.key for pair in pairs])
@@ -171,7 +175,7 @@ def _pieces(
     jobs = [(pair, window) for pair in pairs for window in _windows(shapes[pair.key], len(pairs))]
     jobs = list(thin(jobs, how_many([window for _, window in jobs], listener)))
     for pair, members in groupby(jobs, key=lambda job: job[0]):
-        picture, mask = open_picture(pair.image), open_mask(pair.mask)
+        picture, mask = open_picture(pair.image), open_mask(pair.mask, by_colour=pair.mask in by_colour)
         for _, window in members:
             pixels, valid = picture.read(window)
             labels = to_vegetation(read_mask(mask, window), white_is_unknown=white_is_unknown)

@@ -12,6 +12,8 @@ from cropseg_geo.errors import InputError
 HELD_OUT = 0.2
 """Share of the labelled pixels that is held out."""
 
+_NAMES = ("val", "valid", "validation", "test")
+
 _TRIES = 256
 
 
@@ -41,7 +43,9 @@ class Labels:
 
 
 def hold_out(groups: Mapping[str, Labels], rng: np.random.Generator) -> frozenset[str]:
-    """Groups to hold out: among random choices the one nearest to a fifth, and to the cover of the whole.
+    """Groups to hold out: those that are named so, if there are any (``val``, ``test/north``).
+
+    Otherwise among random choices the one nearest to a fifth, and to the cover of the whole.
 
     Law: a group is held out as a whole or not at all, and groups with both classes remain for training.
 
@@ -58,6 +62,10 @@ def hold_out(groups: Mapping[str, Labels], rng: np.random.Generator) -> frozense
             remedy="label a second picture or area; a few per cent of the field are enough",
         )
     names = sorted(groups)
+    named = frozenset(name for name in names if name.split("/")[0].lower() in _NAMES)
+    left = sum((groups[name] for name in names if name not in named), Labels())
+    if named and left.vegetation and left.background:
+        return named
     choices = [_draw(names, groups, total, rng) for _ in range(_TRIES)]
     return min(choices, key=lambda choice: (_cost(choice, groups, total), sorted(choice)))
 

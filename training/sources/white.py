@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cropseg_geo.errors import InputError
@@ -20,20 +21,23 @@ _SOLID = 0.1
 """Least share of the pixels amid others of their value. Classes are areas: 0.76 to 0.93 of the pixels in the
 product's own masks; of edges that resizing or JPEG blurred, 0.00 in the same masks."""
 
+_BETWEEN = ((1, WHITE), (_MOST_CLASSES + 1, WHITE - _MOST_CLASSES))
+"""From and below which the shape is looked at: all between 0 and 255, and those far from both. A coarse JPEG
+stores flat white as 254 and flat black as 1, which pass for solid classes; its edges do not."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """What a mask of numbers holds.
 
-    ``values`` (256,): which of 0 to 255; ``is_wide``: higher ones, too; ``between_px``: pixels of 1 to 254;
-    ``solid_px``: those of them amid others of their value.
+    ``values`` (257,): which of 0 to 256; ``is_wide``: any above 255; ``solid`` (2, 2): for each of
+    ``_BETWEEN`` its pixels, and those of them amid others of their value.
     """
 
     path: Path
     values: Bool
     is_wide: bool
-    between_px: int
-    solid_px: int
+    solid: npt.NDArray[np.int64]
 
     @property
     def has_white(self) -> bool:
@@ -47,30 +51,37 @@ class _Seen:
     def is_soft(self) -> bool:
         """Whether its white has blurred edges, or single pixels of other values."""
         is_high = bool(self.values[_MOST_CLASSES + 1 : WHITE].any())
-        return self.has_white and is_high and self.solid_px < _SOLID * self.between_px
+        return self.has_white and is_high and bool((self.solid[:, 1] < _SOLID * self.solid[:, 0]).any())
 
 
 def white_means_unknown(
-    masks: Iterable[tuple[Path, tuple[int, int]]], listener: Callable[[str], None] = lambda note: None
+    masks: Iterable[tuple[Path, tuple[int, int]]],
+    listener: Callable[[str], None] = lambda note: None,
+    *,
+    by_colour: Collection[Path] = (),
 ) -> bool:
-    """True unless all masks, of paths and shapes, hold nothing but 0 and 255. Reads all of them.
+    """True unless all masks, of paths and shapes, hold nothing but 0 and 255, or count plants beyond it.
 
-    The listener is told what 255 was taken for, where there is any.
+    Reads all of them. The listener is told what 255 was taken for, where there is any. ``by_colour``: the
+    masks whose palette's colours count.
 
     Raises
     ------
     InputError
         If a mask cannot be read or holds no class numbers; if none holds 0; if 255 has soft edges, stands
-        beside numbers above it, or is vegetation in some masks and 1 in others.
+        beside numbers above it and is none of them, or is vegetation in some masks and 1 in others.
     """
     # No shortcut at the first other value: every file is read before any work starts.
-    seen = [_look(path, shape) for path, shape in masks]
+    seen = [_look(path, shape, by_colour=path in by_colour) for path, shape in masks]
     _refuse_without_background(seen)
     white = [one for one in seen if one.has_white]
     if not white:
         return True
     _refuse_soft([one for one in white if one.is_soft], len(seen))
-    _refuse_wide(white[0], [one for one in seen if one.is_wide])
+    if wide := [one for one in seen if one.is_wide]:
+        _require_number(white, wide, seen)
+        listener(f"255 is taken as vegetation: it is one of consecutive numbers, as in {wide[0].path}")
+        return False
     classes = [one for one in seen if one.has_classes]
     if not classes:
         listener(f"255 is taken as vegetation: {len(white)} masks hold it, and none another number but 0")
@@ -87,17 +98,19 @@ def white_means_unknown(
     return True
 
 
-def _look(path: Path, shape: tuple[int, int]) -> _Seen:
-    values, is_wide, between_px, solid_px = np.zeros(256, dtype=bool), False, 0, 0
-    for part in plain_parts(path, shape):
+def _look(path: Path, shape: tuple[int, int], *, by_colour: bool) -> _Seen:
+    values, is_wide, counts = np.zeros(WHITE + 2, dtype=bool), False, np.zeros((2, 2), dtype=np.int64)
+    for part in plain_parts(path, shape, by_colour=by_colour):
         known = part.values[~part.void]
         is_wide |= bool((known > WHITE).any())
-        values |= np.bincount(known[known <= WHITE].astype(np.uint8), minlength=256) > 0
-        between = (part.values > 0) & (part.values < WHITE) & ~part.void
-        if between.any():
-            between_px += int(between.sum())
-            solid_px += int((between & _solid(part)).sum())
-    return _Seen(path, values, is_wide, between_px, solid_px)
+        values |= np.bincount(known[known <= WHITE + 1].astype(np.int64), minlength=len(values)) > 0
+        if not ((known > 0) & (known < WHITE)).any():
+            continue
+        solid = _solid(part)
+        for row, (low, high) in enumerate(_BETWEEN):
+            between = (part.values >= low) & (part.values < high) & ~part.void
+            counts[row] += between.sum(), (between & solid).sum()
+    return _Seen(path, values, is_wide, counts)
 
 
 def _solid(part: MaskValues) -> Bool:
@@ -128,12 +141,19 @@ def _refuse_soft(soft: Sequence[_Seen], n_masks: int) -> None:
         )
 
 
-def _refuse_wide(white: _Seen, wide: Sequence[_Seen]) -> None:
-    if wide:
-        raise InputError(
-            f"{white.path} holds 255, {wide[0].path} numbers above: is 255 a class or unknown?",
-            remedy="save masks with numbers up to 254, and 255 where nothing is known",
-        )
+def _require_number(white: Sequence[_Seen], wide: Sequence[_Seen], seen: Sequence[_Seen]) -> None:
+    """Refuse 255 beside numbers above it, unless it is a number of plants like those around it."""
+    around = np.any([one.values for one in seen], axis=0)[[WHITE - 2, WHITE - 1, WHITE + 1]]
+    apart = [one for one in white if not one.values[[WHITE - 1, WHITE + 1]].any()]
+    if around.all() and not apart:
+        return
+    path, other = (apart or white)[0].path, wide[0].path
+    raise InputError(
+        f"{path} holds 255 and numbers above: is 255 a class or unknown?"
+        if path == other
+        else f"{path} holds 255, {other} numbers above: is 255 a class or unknown?",
+        remedy="save masks with numbers up to 254, and 255 where nothing is known",
+    )
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from osgeo import gdal
@@ -173,7 +174,9 @@ def _transformed(
     source: str, name: str, transform: QgsCoordinateTransform, context: QgsProcessingContext
 ) -> str:
     """A copy of a layer's file in another CRS. Raises QgsProcessingException."""
-    target = QgsProcessingUtils.generateTempFilename("transformed.gpkg")
+    # What refuses the copy names it.
+    stem = re.sub(r"[^\w.-]+", "_", name)[:60] or "layer"
+    target = QgsProcessingUtils.generateTempFilename(f"{stem}.gpkg")
     if message := write_layer(QgsVectorLayer(source, name, "ogr"), target, context, transform):
         raise QgsProcessingException(
             tr("{} cannot be brought into {}: {}").format(name, transform.destinationCrs().authid(), message)
@@ -205,6 +208,8 @@ def write_layer(
         options.layerOptions = ["FID=cropseg_fid"]
         numbers = layer.primaryKeyAttributes()
         options.attributes = [i for i in layer.fields().allAttributesList() if i not in numbers]
+        # None at all would mean all of them.
+        options.skipAttributeCreation = not options.attributes
     error, message, *_ = QgsVectorFileWriter.writeAsVectorFormatV3(
         layer, target, context.transformContext(), options
     )

@@ -105,7 +105,9 @@ def _chosen_python(chosen: str | None) -> Path | None:
     text = (chosen or "").strip().strip("\"'")
     if not text:
         return None
-    path = Path(text).expanduser()
+    # A bare word is a program, not a file of the folder that QGIS happens to run in.
+    program = shutil.which(text) if Path(text).name == text else None
+    path = Path(program or text).expanduser()
     if path.is_dir():
         return _python_among(path) or python_in(path)
     beside = _python_beside(path) if path.stem == "cropseg" else None
