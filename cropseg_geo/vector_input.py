@@ -185,6 +185,10 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
             f"{file}: a filter on GeoParquet (subset={source.subset}) is not understood",
             remedy="save what it shows to a file of its own",
         )
+    if is_remote(file) and not file.startswith("file:"):
+        raise InputError(
+            f"{file}: GeoParquet is read from this machine's folders only", remedy="fetch the file first"
+        )
     try:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
         pq.read_table(file).validate(full=True)

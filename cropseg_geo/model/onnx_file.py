@@ -94,12 +94,17 @@ def load_graph(path: Path) -> bytes:
             f"its metadata says {expected[:12] or 'nothing'}…",
             remedy=FETCH_AGAIN,
         )
+    require_whole(content, path)
+    return content
+
+
+def require_whole(content: bytes, path: Path) -> None:
+    """Raise ModelError for no ONNX, or tensors that lie in other files; ``path`` names it."""
     if _points_elsewhere(content, 0, len(content), "model", path):
         raise ModelError(
             f"{path} keeps tensors in other files (external data)",
             remedy="save the model as one file, for example with onnx.save(model, path)",
         )
-    return content
 
 
 def save_onnx(path: Path, graph: bytes, card: ModelCard) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from cropseg_geo.errors import InferenceError, ModelError
 from cropseg_geo.model.backends import load_onnx_runtime, usable_without_torch
 from cropseg_geo.model.card import ModelCard
-from cropseg_geo.model.onnx_file import INPUT, OUTPUT, SUFFIX, digest_graph, save_onnx
+from cropseg_geo.model.onnx_file import INPUT, OUTPUT, SUFFIX, digest_graph, require_whole, save_onnx
 
 _ENDS = f"export it with the input {INPUT!r}, (N, bands, tile, tile), and the output {OUTPUT!r}, all float32"
 
@@ -47,8 +47,10 @@ def save_model(path: str | PathLike[str], graph: str | PathLike[str] | bytes, ca
     path = Path(path)
     if path.suffix.lower() != SUFFIX:
         raise ModelError(f"{path} is to hold an ONNX model", remedy=f"give it a name that ends in {SUFFIX}")
-    content = graph if isinstance(graph, bytes) else _content(Path(graph))
-    card = replace(card, weights_digest=digest_graph(content, path))
+    source = Path("the graph") if isinstance(graph, bytes) else Path(graph)
+    content = graph if isinstance(graph, bytes) else _content(source)
+    require_whole(content, source)
+    card = replace(card, weights_digest=digest_graph(content, source))
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder) / f"trial{SUFFIX}"
         save_onnx(trial, content, card)

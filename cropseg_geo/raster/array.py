@@ -130,27 +130,33 @@ def read_scale(
         return ValueScale(*scale, encode_srgb=bool(reflectance))
     if pixels.dtype == np.uint8:
         return ValueScale(0, 255, encode_srgb=bool(reflectance))
+    is_stored = pixels.dtype.kind != "f" or _is_stored(pixels)
+    if is_stored and (stated := _stated_scale("attrs", pixels.attrs)) != (1.0, 0.0):
+        factor, offset = stated
+        return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=reflectance is not False)
     if pixels.dtype.kind == "f":
-        if reflectance is None and not _is_as_stored(pixels):
+        if reflectance is None and not is_stored and not _is_decoded(pixels):
             raise InputError(
                 "the array holds decimals, and nothing says how they stand for light",
                 remedy="say reflectance=True, reflectance=False for a photograph's values in 0–1, or which "
                 "values mean 0 and 1, for example scale=(0, 255)",
             )
         return ValueScale(0, 1, encode_srgb=reflectance is not False)
-    factor, offset = _stated_scale("attrs", pixels.attrs)
-    if (factor, offset) != (1.0, 0.0):
-        return ValueScale(-offset / factor, (1 - offset) / factor, encode_srgb=reflectance is not False)
     raise InputError(
         f"the array holds {pixels.dtype} values and no scale was given",
         remedy="say which values mean 0 and 1, for example scale=(0, 4000)",
     )
 
 
-def _is_as_stored(pixels: xr.DataArray) -> bool:
-    """True for decimals as a file holds or states them: arithmetic keeps attributes, but no encoding."""
+def _is_stored(pixels: xr.DataArray) -> bool:
+    """True for decimals as a file holds them: arithmetic keeps attributes, but no encoding."""
     stored = pixels.encoding.get("rasterio_dtype", pixels.encoding.get("dtype", ""))
-    return str(stored).startswith("float") or _stated_scale("encoding", pixels.encoding) != (1.0, 0.0)
+    return str(stored).startswith("float")
+
+
+def _is_decoded(pixels: xr.DataArray) -> bool:
+    """True for decimals that a file's scale has made of what it holds."""
+    return _stated_scale("encoding", pixels.encoding) != (1.0, 0.0)
 
 
 def _stated_scale(place: str, facts: Any) -> tuple[float, float]:

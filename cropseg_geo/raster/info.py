@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,11 @@ _COLOURS = ("red", "green", "blue")
 
 _LISTED = ("/vsizip", "/vsitar", "/vsigzip", "/vsi7z", "/vsirar", "/vsimem", "zip", "tar", "gzip", "file:")
 """How paths into archives, memory and this machine's folders start, which cost nothing to list."""
+
+_SERVED = re.compile(
+    r"(?<!\w)(?:https?|ftp|s3|gs|az|abfss?|oss|swift)://|/vsi(?:curl|s3|gs|az|adls|oss|swift|\w*hdfs)"
+)
+"""What paths have that a server is asked for, wherever it stands in them."""
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError, ValueError, OverflowError)
 """What reading a damaged file raises: rasterio's errors, GDAL's own where rasterio lets them through, text in
@@ -164,7 +170,7 @@ class RasterInfo:
             raise InputError(
                 f"{self.path}: states the scale {factor:g} and the offset {offset:g} for band {band}; "
                 "finite numbers, and a scale other than 0, are expected",
-                remedy="put them right, for example with gdal_edit.py -a_scale 1 -a_offset 0 FILE",
+                remedy="write the file again with the scale and offset of its values, or with 1 and 0",
             )
         return factor, offset
 
@@ -268,7 +274,7 @@ def _light_nm(dataset: Any, band: int) -> float | None:
 
 def _companions(path: str, dataset: Any) -> tuple[tuple[str, int, int], ...]:
     """Name, size and time of the raster's other files: a VRT's sources, a mask beside it."""
-    if is_remote(path):  # a server would be asked for dozens of names
+    if _SERVED.search(path):  # the server would be asked for dozens of names
         return ()
     others = [Path(name) for name in sorted(dataset.files) if name != path]
     stats = [(other.name, other.stat()) for other in others if other.is_file()]

@@ -201,7 +201,7 @@ def mask_classes(source: MaskFiles) -> tuple[str, ...]:
 def _tag_refusal(path: str, tag: str, found: str, expected: str) -> InputError:
     return InputError(
         f"{path}: its tag {tag} is {found[:80]!r}; expected {expected}",
-        remedy=f"remove it: gdal_edit.py -unsetmd FILE, or gdal_edit.py -mo {tag}= FILE",
+        remedy=f"remove it: rio edit-info --tag {tag}= FILE",
     )
 
 

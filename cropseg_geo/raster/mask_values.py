@@ -28,8 +28,8 @@ class MaskValues:
     """Class ids (uint8) of an open mask, with 255 where it has none.
 
     Pixels that the file declares as nodata, by a value, a mask or an alpha band, read as 255. A mask of
-    others that holds nothing but 0 and 255 is black and white, not soil and nodata: 255 reads as crop, and
-    ``listener`` is told.
+    others that holds nothing but 255, or 0 and 255, is black and white, not soil and nodata: 255 reads as
+    crop, and ``listener`` is told.
     """
 
     info: RasterInfo
@@ -46,9 +46,10 @@ class MaskValues:
         """True where 255 is crop; reads a mask once that neither names its classes nor declares 255."""
         if Tag.CLASSES in self.dataset.tags() or self.info.nodata == NODATA:
             return False
-        is_white = self._values == {0, NODATA}
+        is_white = NODATA in self._values <= {0, NODATA}
         if is_white:
-            self.listener(Warned(f"{self.info.path}: holds nothing but 0 and 255: 255 is read as crop"))
+            held = " and ".join(str(value) for value in sorted(self._values))
+            self.listener(Warned(f"{self.info.path}: holds nothing but {held}: 255 is read as crop"))
         return is_white
 
     @cached_property

@@ -96,7 +96,7 @@ def background_note(source: GdalSource, sample: Sample) -> str | None:
         if source.alpha_band is None and info.validity == "none":
             return (
                 f"about {share:.0%} of the {what}, and the file marks none as invalid: "
-                f"if that is the background, gdal_edit.py -a_nodata {value} FILE marks it"
+                f"if that is the background, rio edit-info --nodata {value} FILE marks it"
             )
         if source.alpha_band is None and info.validity != "alpha":
             return (

@@ -129,7 +129,7 @@ def _require_no_mark(info: RasterInfo, sample: npt.NDArray[np.float64]) -> None:
     if (mark := undeclared_mark(sample, info.nodata)) is not None:
         raise InputError(
             f"{info.path}: holds the value {mark:.17g}, which is no light and is not declared as nodata",
-            remedy=f"declare it: gdal_edit.py -a_nodata {mark:.17g} FILE",
+            remedy=f"declare it: rio edit-info --nodata {mark:.17g} FILE",
         )
 
 

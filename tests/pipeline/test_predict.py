@@ -212,6 +212,8 @@ def test_reflectance_is_what_it_is_in_a_file(tmp_path):
     raster = write_raster(tmp_path / "b.tif", decimals)
     assert_as_segment(cg.predict(opened(decimals)), raster, tmp_path / "out")
     assert_as_segment(cg.predict(georeferenced(decimals), reflectance=True), raster, tmp_path / "out")
+    scaled = opened(decimals * 2, scale_factor=0.5, add_offset=0.0)
+    xr.testing.assert_identical(cg.predict(scaled).compute(), cg.predict(opened(decimals)).compute())
     decoded = opened(decimals)
     decoded.encoding = {"dtype": "uint16", "scale_factor": 1e-4, "add_offset": 0.0}
     xr.testing.assert_identical(cg.predict(decoded).compute(), cg.predict(opened(decimals)).compute())

@@ -151,6 +151,14 @@ def test_pixels_that_change_behind_a_files_size_and_time_are_noticed(tmp_path):
     assert after.plan.fingerprint != before.plan.fingerprint
 
 
+@pytest.mark.parametrize("address", ["file://{}", "vrt://{}?bands=1,2,3"])
+def test_a_file_behind_an_address_of_this_machine_counts(field, address):
+    path = address.format(field)
+    before, stat = prepare(path), field.stat()
+    os.utime(field, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
+    assert prepare(path).plan.fingerprint != before.plan.fingerprint
+
+
 def test_the_sources_of_a_vrt_count_and_the_place_of_a_file_does_not(field, tmp_path):
     vrt = tmp_path / "mosaic.vrt"
     rasterio.shutil.copy(field, vrt, driver="VRT")

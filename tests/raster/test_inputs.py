@@ -441,7 +441,7 @@ def test_a_nodata_value_that_nobody_declared_is_no_light(tmp_path, mark):
     undeclared = write_raster(tmp_path / "u.tif", values)
     with pytest.raises(InputError, match="is not declared as nodata") as caught:
         prepare(undeclared, Options(scale=(0.0, 1.0)))
-    assert f"-a_nodata {mark:.17g} FILE" in caught.value.remedy
+    assert f"rio edit-info --nodata {mark:.17g} FILE" in caught.value.remedy
     assert prepare(write_raster(tmp_path / "d.tif", values, nodata=mark)).sample.values.min() >= 0
     values[0, 30, 30] = mark  # in one band, of a pixel that the others have
     prepare(write_raster(tmp_path / "e.tif", values, nodata=mark))
@@ -453,7 +453,7 @@ def test_a_background_that_the_file_does_not_mark_is_noted(tmp_path, value):
     values[:, :, :80] = value
     (note,) = prepare(write_raster(tmp_path / "o.tif", values, photometric="RGB")).notes
     assert f"pixels are {value} in all bands" in note
-    assert f"gdal_edit.py -a_nodata {value} FILE" in note
+    assert f"rio edit-info --nodata {value} FILE" in note
     assert not prepare(write_raster(tmp_path / "n.tif", values, photometric="RGB", nodata=value)).notes
 
 

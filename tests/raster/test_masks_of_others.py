@@ -86,3 +86,15 @@ def test_a_mask_that_names_its_classes_is_taken_at_its_word(tmp_path):
 
 def test_only_classes_up_to_the_highest_that_occurs_are_named(tmp_path):
     assert read(write_raster(tmp_path / "m.tif", CROP[None] * np.uint8(3)))[1][2:] == ("class 2", "class 3")
+
+
+def test_white_alone_is_a_closed_canopy_and_that_is_told(tmp_path):
+    classes, _, (note,) = read(write_raster(tmp_path / "m.tif", np.full((1, *CROP.shape), 255, np.uint8)))
+    assert (classes == 1).all()
+    assert "nothing but 255: 255 is read as crop" in note
+
+
+def test_white_beside_black_that_is_declared_as_nodata_is_crop(tmp_path):
+    classes, _, notes = read(write_raster(tmp_path / "m.tif", CROP[None] * np.uint8(255), nodata=0))
+    np.testing.assert_array_equal(classes, np.where(CROP == 1, 1, 255))
+    assert any("255 is read as crop" in note for note in notes)

@@ -67,6 +67,13 @@ class StageFinished:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something that was found out, and is no reason to worry."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know."""
 
@@ -113,6 +120,7 @@ _KINDS = {
     "stage_started": StageStarted,
     "stage_advanced": StageAdvanced,
     "stage_finished": StageFinished,
+    "note": Noted,
     "warning": Warned,
     "written": Written,
     "error": Failed,
