@@ -66,7 +66,7 @@ def test_bands_without_names_are_told(tmp_path):
     paths, _ = files(tmp_path, photometric="MINISBLACK")
     notes = []
     prepare_heights(*paths, tmp_path / "data", name="mine", listener=notes.append)
-    assert any("does not name its colours" in note for note in notes)
+    assert any("are taken as red, green, blue" in note for note in notes)
 
 
 def test_labels_takes_the_same_options(tmp_path):
