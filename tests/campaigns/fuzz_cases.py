@@ -29,6 +29,8 @@ from fuzz_judge import Findings  # noqa: E402
 from fuzz_mutations import byte_mutant, json_mutant, tiff_mutant  # noqa: E402
 from fuzz_rasters import formula_for_a_network, raster_seeds, segment_and_check  # noqa: E402
 
+from cropseg_geo.events import CropsegWarning  # noqa: E402
+
 Case = tuple[str, Callable[[], None]]
 """A name and an attempt, which raises what the product raises, or AssertionError for a wrong answer."""
 
@@ -174,6 +176,7 @@ def run_cases(
 def main(kind: str, first: str, n: str) -> None:
     """Entry point of a process that runs cases."""
     warnings.simplefilter("error")
+    warnings.simplefilter("ignore", CropsegWarning)
     with tempfile.TemporaryDirectory() as folder:
         numbers = range(int(first), int(first) + int(n))
         findings = run_cases(

@@ -16,6 +16,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 
+from cropseg_geo.events import CropsegWarning
 from cropseg_geo.raster.info import GDAL_ERRORS
 
 NAN, INF = float("nan"), float("inf")
@@ -81,6 +82,7 @@ class MadeRaster:
             except (*GDAL_ERRORS, TypeError):
                 reject()
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", CropsegWarning)
             yield path
 
     def _pixels(self) -> np.ndarray:
