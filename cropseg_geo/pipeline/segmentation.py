@@ -258,7 +258,7 @@ def _summary(ready: Preflight, made: Made) -> Summary:
 @handles_released()
 def check(
     raster: str | Path,
-    out: str | Path = "out",
+    out: str | Path | None = None,
     *,
     plots: str | Path | gpd.GeoDataFrame | None = None,
     plot_id: str | None = None,
@@ -277,9 +277,10 @@ def check(
 ) -> Forecast:
     """Say what :func:`segment` would do with the same arguments, or raise what it would raise; write nothing.
 
-    Files that are there already stand in its way, too, unless ``overwrite`` is given.
+    Files that are there already stand in its way, too, unless ``overwrite`` is given, or no ``out``.
     """
     listener = listener or warn
+    out, overwrite = ("out", True) if out is None else (out, overwrite)
     decided = decide(
         raster,
         out,

@@ -54,7 +54,7 @@ def main() -> None:
         cases = {
             "python alone": ("pass", []),
             "cropseg --help": (COMMAND, ["--help"]),
-            "cropseg check": (COMMAND, ["check", str(FIELD)]),
+            "cropseg check": (COMMAND, ["check", str(FIELD), "--overwrite"]),
             "segment to its first tile, OpenVINO": (TO_FIRST_TILE, [*segment, "--backend", "openvino"]),
             "the same, ONNX Runtime": (TO_FIRST_TILE, [*segment, "--backend", "onnxruntime"]),
             "the same, torch": (TO_FIRST_TILE, [*segment, "--backend", "torch"]),

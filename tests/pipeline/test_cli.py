@@ -138,7 +138,7 @@ def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
     for word in ("500 × 520 px", "EPSG:32632", "1 cm/px", "Tiles", "cpu", "Memory", "Disk", "Time", "Ready."):
         assert word in result.output, word
     assert not (tmp_path / "out").exists()
-    as_json = CliRunner().invoke(app, ["check", str(raster), "--events"])
+    as_json = CliRunner().invoke(app, ["check", str(raster), "--events", "-o", str(tmp_path / "out")])
     assert json.loads(as_json.output)["forecast"]["tiles"] == 2
 
 
@@ -247,5 +247,5 @@ def test_tune_measures_first_and_later_runs_remember_it(field, tmp_path, monkeyp
     assert "tuned: tiles of" in done.output
     (note,) = (tmp_path / "cache" / "cropseg-geo" / "tuning").iterdir()
     lanes = json.loads(note.read_text())["best"]["lanes"]
-    told = CliRunner().invoke(app, ["check", str(raster)], env={"COLUMNS": "200"})
+    told = CliRunner().invoke(app, ["check", str(raster), "--overwrite"], env={"COLUMNS": "200"})
     assert f"{lanes} lane(s)" in told.output

@@ -220,7 +220,9 @@ def test_the_printed_gsd_given_as_a_number_writes_the_same_bytes(field_raster, t
 
 
 def test_check_prints_the_choice_and_wrong_words_are_refused(field_raster):
-    checked = CliRunner().invoke(app, ["check", str(field_raster), "--gsd", "auto"], env={"COLUMNS": "200"})
+    checked = CliRunner().invoke(
+        app, ["check", str(field_raster), "--gsd", "auto", "--overwrite"], env={"COLUMNS": "200"}
+    )
     assert checked.exit_code == 0, checked.output
     assert "chosen from the image (native 0.03" in checked.output
     assert CliRunner().invoke(app, ["check", str(field_raster), "--gsd", "fine"]).exit_code == 2
