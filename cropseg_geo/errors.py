@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -66,3 +67,14 @@ def gone(folder: Path) -> OutputError:
         f"{folder}: is gone: it was deleted or renamed during the work, or its disk was taken away",
         remedy="see that the disk is there, then run the same command again",
     )
+
+
+def listed(values: Iterable[object], most: int = 10) -> str:
+    """The first few, for a message, and how many more.
+
+    >>> listed("abcd", 2)
+    'a, b and 2 more'
+    """
+    texts = [str(value) for value in values]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

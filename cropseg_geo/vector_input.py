@@ -21,7 +21,7 @@ import shapely
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, listed
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
@@ -208,7 +208,7 @@ def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: P
     if source.layer is not None:
         if source.layer not in names:
             raise InputError(
-                f"{file} has no layer {source.layer!r}", remedy=f"choose one of {_listed(names)}"
+                f"{file} has no layer {source.layer!r}", remedy=f"choose one of {listed(map(repr, names))}"
             )
         return source.layer
     if not names:
@@ -218,7 +218,7 @@ def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: P
         if not is_spatial:
             raise InputError(
                 f"{file} has no layer with geometries of number {source.layer_id}, counted from 0",
-                remedy=f"name one of {_listed(names)}: {file}{LAYER_MARK}{names[0]}",
+                remedy=f"name one of {listed(map(repr, names))}: {file}{LAYER_MARK}{names[0]}",
             )
         return name
     if len(names) == 1:
@@ -227,7 +227,7 @@ def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: P
         return purpose.default_layer
     unnamed = f" and none is named {purpose.default_layer!r}" if purpose.default_layer else ""
     raise InputError(
-        f"{file} has {len(names)} layers ({_listed(names)}){unnamed}",
+        f"{file} has {len(names)} layers ({listed(map(repr, names))}){unnamed}",
         remedy=f"name the one that holds the {purpose.what}: {file}{LAYER_MARK}{names[0]}",
     )
 
@@ -264,8 +264,3 @@ def with_crs(
             )
         )
     return frame.set_crs(given, allow_override=True)
-
-
-def _listed(values: list[str], most: int = 10) -> str:
-    shown = ", ".join(repr(v) for v in values[:most])
-    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"

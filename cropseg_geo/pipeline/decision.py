@@ -31,17 +31,49 @@ if TYPE_CHECKING:  # tiles are inferred before frames are needed
 
 @dataclass(frozen=True)
 class Decided:
-    """What a run has decided before it starts: its names, and all that was read for that."""
+    """What a run has decided before it starts: its names, all that was read for that, and what was asked."""
 
     stem: str
     ready: Preflight
     layout: Plots | None
     final: Outputs
     page: Path | None
+    dsm: str | Path | None
+    dtm: str | Path | None
+    outlines: Outlines
+    canopy_format: str
+    overwrite: bool
+    store: str | None
+    workers: Workers | None
+
+    @property
+    def folder(self) -> Path:
+        return self.final.mask.parent
 
     @property
     def files(self) -> tuple[Path, ...]:
         return (*self.final.paths, *([self.page] if self.page else []))
+
+    def refuse_existing(self) -> None:
+        """Raise OutputError for files that are there and may not be replaced, or are in use."""
+        own = published_by_unfinished(self.folder, self.stem)
+        refuse_existing(self.files, overwrite=self.overwrite, own=own)
+
+    def place(self, ready: Preflight) -> RunFolder:
+        """Where the work is done at the GSD of ``ready``; nothing is made yet.
+
+        Raises
+        ------
+        OutputError, ResourceError
+            If disk or memory are too small.
+        InputError
+            If an unfinished run of something else is there.
+        """
+        run = RunFolder(self.folder, self.stem, ready.plan, self.store)
+        lanes = ready.tuned_workers(self.workers).lane_count
+        require_space(ready, self.folder, lanes, own=run.path, store=self.store and run.store.path)
+        run.require_no_other(overwrite=self.overwrite, discard=False)
+        return run
 
 
 def decide(
@@ -84,13 +116,25 @@ def decide(
         # The network is made ready while the raster is read and judged: a second less to the first tile.
         warm_up_lanes(predictor, tile_px=asked.tile_px, lanes=workers.lanes if workers else None)
     ready = prepare(raster, asked, predictor)
-    workers = ready.tuned_workers(workers)
     stem = stem or ready.info.stem
     require_nameable(folder, stem)
     final = Outputs.named(folder, stem, with_plots=plots is not None, canopy_format=canopy_format)
     page = folder / f"{stem}_report.html" if report else None
-    decided = Decided(stem, ready, None, final, page)
-    refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
+    decided = Decided(
+        stem=stem,
+        ready=ready,
+        layout=None,
+        final=final,
+        page=page,
+        dsm=dsm,
+        dtm=dtm,
+        outlines=outlines or Outlines(),
+        canopy_format=canopy_format,
+        overwrite=overwrite,
+        store=store,
+        workers=workers,
+    )
+    decided.refuse_existing()
     refuse_inputs(decided.files, raster, plots, dsm, dtm, asked.aoi)
     layout = read_plots_of(plots, ready, plot_id=plot_id, plots_crs=plots_crs, listener=listener)
     require_writable(folder, make=make_folder)
@@ -98,27 +142,9 @@ def decide(
         require_usable(store, make=make_folder)
     refuse_locked(decided.files)
     if ready.options.gsd_m != "auto":
-        decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
+        decided.place(ready)
     with maybe_heights(dsm, dtm, output_ground(ready), listener):
         return replace(decided, layout=layout)
-
-
-def decide_place(
-    ready: Preflight, folder: Path, stem: str, *, store: str | None, lanes: int, overwrite: bool
-) -> RunFolder:
-    """Where a run whose GSD is chosen does its work; nothing is made yet.
-
-    Raises
-    ------
-    OutputError, ResourceError
-        If disk or memory are too small.
-    InputError
-        If an unfinished run of something else is there.
-    """
-    run = RunFolder(folder, stem, ready.plan, store)
-    require_space(ready, folder, lanes, own=run.path, store=store and run.store.path)
-    run.require_no_other(overwrite=overwrite, discard=False)
-    return run
 
 
 def _seen_by_all(raster: str | Path) -> str | Path:

@@ -35,14 +35,15 @@ _TRIES, _TRY_S = 50, 0.1
 
 
 class Journal:
-    """The journal of one folder; several seasons may write it at a time."""
+    """The journal of one folder as it is when a season begins; several seasons may write it at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._path = folder, folder / _NAME
+        self._known = self._entries()
 
     def knows(self, stem: str) -> bool:
         """True where a raster of that name was done, whatever became of its outputs."""
-        return stem in self._entries()
+        return stem in self._known
 
     def kept(self, stem: str, inputs: str, layout: Plots | None) -> SegmentResult | None:
         """What was made of the same inputs, read from its files; None where one is gone or was replaced.
@@ -50,7 +51,7 @@ class Journal:
         ``layout`` are the plots as they are given: the result has their ids, order, index and outlines.
         """
         try:
-            entry = self._entries()[stem]
+            entry = self._known[stem]
             named = {kind: self.folder / name for kind, name in entry["files"].items()}
             # Each run writes a mask; polygons and tables may be edited, and stay what they are.
             is_whole = all(map(is_there, named.values())) and stamp_of(named["mask"]) == entry["mask"]

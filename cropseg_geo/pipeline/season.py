@@ -183,7 +183,7 @@ def _segmented(
             tell(Warned(f"{err.message}; the same command would not know that {path} is done"))
 
     try:
-        result = segment_noted(path, folder, note=noted, stem=stem, listener=tell, **arguments)
+        result = segment_noted(path, folder, listener=tell, note=noted, stem=stem, **arguments)
     except Exception as err:  # noqa: BLE001 - whatever it is, it is told at the end, and the others are done
         if raised:  # but who listens may stop them all
             raise raised[0] from None

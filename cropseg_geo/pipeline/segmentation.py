@@ -16,13 +16,11 @@ from cropseg_geo.options import OptionFields
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.publishing import publish
 from cropseg_geo.outputs.rasters import output_ground
-from cropseg_geo.outputs.refusals import refuse_existing
-from cropseg_geo.pipeline.decision import decide, decide_place
+from cropseg_geo.pipeline.decision import decide
 from cropseg_geo.pipeline.drafting import Made, make_drafts
 from cropseg_geo.preflight import Preflight, with_chosen_gsd
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.source import handles_released
-from cropseg_geo.runs import published_by_unfinished
 from cropseg_geo.vector.options import Outlines
 
 if TYPE_CHECKING:  # tiles are inferred before frames are needed
@@ -131,6 +129,7 @@ def segment(
     return segment_noted(
         raster,
         out,
+        listener=listener or warn,
         plots=plots,
         plot_id=plot_id,
         plots_crs=plots_crs,
@@ -143,7 +142,6 @@ def segment(
         stem=stem,
         store=store,
         workers=workers,
-        listener=listener,
         **options,
     )
 
@@ -154,71 +152,51 @@ def segment_noted(
     raster: str | Path,
     out: str | Path,
     *,
-    note: Callable[[SegmentResult], None] | None = None,
-    dsm: str | Path | None = None,
-    dtm: str | Path | None = None,
-    outlines: Outlines | None = None,
-    canopy_format: str = "gpkg",
-    overwrite: bool = False,
-    store: str | None = None,
-    workers: Workers | None = None,
-    listener: Listener | None = None,
-    **others: Any,
+    listener: Listener,
+    note: Callable[[SegmentResult], None] = lambda result: None,
+    **arguments: Any,
 ) -> SegmentResult:
     """What :func:`segment` does with the same arguments.
 
     ``note`` is called with the result when its files are in place, before the finished blocks are deleted: a
     run that is stopped after that is done, one that is stopped before is taken up again.
     """
-    listener = listener or warn
-    decided = decide(
-        raster,
-        out,
-        dsm=dsm,
-        dtm=dtm,
-        outlines=outlines,
-        canopy_format=canopy_format,
-        overwrite=overwrite,
-        store=store,
-        workers=workers,
-        listener=listener,
-        **others,
-    )
-    ready, layout, final, page = decided.ready, decided.layout, decided.final, decided.page
-    folder, stem = final.mask.parent, decided.stem
-    ready = with_chosen_gsd(ready, listener)
-    workers = ready.tuned_workers(workers)
-    run = decide_place(ready, folder, stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
+    decided = decide(raster, out, listener=listener, **arguments)
+    layout, final, page = decided.layout, decided.final, decided.page
+    ready = with_chosen_gsd(decided.ready, listener)
+    run = decided.place(ready)
     for message in ready.notes:
         listener(Warned(message))
     ready.predictor.describe()
-    with locked(decided.files) as locks, maybe_heights(dsm, dtm, output_ground(ready)) as heights:
-        run.require_no_other(overwrite=overwrite)
+    with (
+        locked(decided.files) as locks,
+        maybe_heights(decided.dsm, decided.dtm, output_ground(ready)) as heights,
+    ):
+        run.require_no_other(overwrite=decided.overwrite)
         with run.opened(listener) as work:
-            drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=canopy_format)
+            drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=decided.canopy_format)
             listener = one_at_a_time(listener)
             made = make_drafts(
                 ready,
                 run.store,
                 drafts,
-                outlines=outlines or Outlines(),
+                outlines=decided.outlines,
                 layout=layout,
                 heights=heights,
-                workers=workers,
+                workers=ready.tuned_workers(decided.workers),
                 listener=listener,
             )
             for lock in locks:
                 lock.require_held()
             # Others than runs write files, too, and they may have come since the work began.
-            refuse_existing(decided.files, overwrite=overwrite, own=published_by_unfinished(folder, stem))
+            decided.refuse_existing()
             moves = dict[Path, Path | None](zip(final.paths, drafts.paths, strict=True))
             run.record_published(moves | ({page: None} if page else {}))
             publish(drafts, final, listener)
             if page is not None:
                 _write_report(page, ready, final, made.plots, listener)
             result = SegmentResult(final, _summary(ready, made), made.plots, page)
-            if note is not None:
-                note(result)
+            note(result)
     return result
 
 
@@ -300,8 +278,7 @@ def check(
         make_folder=False,
         **options,
     )
-    ready, folder = with_chosen_gsd(decided.ready, listener), Path(out)
-    workers = ready.tuned_workers(workers)
-    decide_place(ready, folder, decided.stem, store=store, lanes=workers.lane_count, overwrite=overwrite)
+    ready = with_chosen_gsd(decided.ready, listener)
+    decided.place(ready)
     n_plots = len(decided.layout) if decided.layout else None
-    return make_forecast(ready, folder, workers=workers, n_plots=n_plots)
+    return make_forecast(ready, Path(out), workers=ready.tuned_workers(workers), n_plots=n_plots)

@@ -8,8 +8,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from cropseg_geo.errors import InputError
-from cropseg_geo.plots.naming import are_plain, as_whole, listed, plainly
+from cropseg_geo.errors import InputError, listed
+from cropseg_geo.plots.naming import are_plain, as_whole, plainly
 
 PLOT_ID = "plot_id"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-_MOST_NAMED = 10
+from cropseg_geo.errors import listed
 
 
 def are_plain(values: Iterable[object]) -> bool:
@@ -40,9 +40,3 @@ def named(ids: Sequence[object]) -> str:
     'plots a, b'
     """
     return f"plot{'s' if len(ids) > 1 else ''} {listed(ids)}"
-
-
-def listed(values: Sequence[object]) -> str:
-    """Values separated by commas, at most ten."""
-    shown = ", ".join(str(v) for v in values[:_MOST_NAMED])
-    return shown if len(values) <= _MOST_NAMED else f"{shown} and {len(values) - _MOST_NAMED} more"

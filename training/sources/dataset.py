@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cropseg_geo.errors import CropsegError, InputError, OutputError
+from cropseg_geo.errors import CropsegError, InputError, OutputError, listed
 from training.data import UNKNOWN, Pair, Pixels, read_pairs, write_manifest
 from training.sources.split import Labels, hold_out
 
@@ -262,9 +262,7 @@ def count_labels(mask: Pixels) -> Labels:
 
 def source_of(origin: Origin) -> str:
     """The user's files in a few words; names without their folders, which are nobody else's business."""
-    names = [path.name for path in origin.named or origin.inputs]
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+    return listed((path.name for path in origin.named or origin.inputs), 3)
 
 
 def _save(part: Path, piece: Piece, labels: Labels, origin: Origin) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, listed
 from training.sources.masks import WHITE, MaskValues, plain_parts
 from training.sources.pictures import Bool
 
@@ -94,7 +94,9 @@ def white_means_unknown(
             "of which nothing else is labelled",
         )
     numbers = np.flatnonzero(np.any([one.values for one in seen], axis=0)[1:WHITE]) + 1
-    listener(f"255 is taken as unknown in {len(white)} masks, for there are also {_listed(numbers.tolist())}")
+    listener(
+        f"255 is taken as unknown in {len(white)} masks, for there are also {listed(numbers.tolist(), 4)}"
+    )
     return True
 
 
@@ -125,7 +127,7 @@ def _refuse_without_background(seen: Sequence[_Seen]) -> None:
     if all(one.values.any() for one in seen) and not numbers[0]:
         found = np.flatnonzero(numbers[:WHITE]).tolist() or [WHITE]
         raise InputError(
-            f"no mask holds 0, only {_listed(found)}: every labelled pixel is vegetation",
+            f"no mask holds 0, only {listed(found, 4)}: every labelled pixel is vegetation",
             remedy="save the background as 0 in all masks, whatever its number is now",
         )
 
@@ -135,7 +137,7 @@ def _refuse_soft(soft: Sequence[_Seen], n_masks: int) -> None:
         path, numbers = soft[0].path, np.flatnonzero(soft[0].values[1:WHITE]) + 1
         raise InputError(
             f"{len(soft)} of {n_masks} masks have soft edges or stray pixels between 0 and 255, the first is "
-            f"{path} ({_listed(numbers.tolist())})",
+            f"{path} ({listed(numbers.tolist(), 4)})",
             remedy="save masks without smoothing (nearest neighbour, no anti-aliasing), or cut them at half "
             "of white: magick SOFT.png -threshold 50% MASK.png",
         )
@@ -154,8 +156,3 @@ def _require_number(white: Sequence[_Seen], wide: Sequence[_Seen], seen: Sequenc
         else f"{path} holds 255, {other} numbers above: is 255 a class or unknown?",
         remedy="save masks with numbers up to 254, and 255 where nothing is known",
     )
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    shown = ", ".join(str(number) for number in numbers[:4])
-    return shown if len(numbers) <= 4 else f"{shown} and {len(numbers) - 4} more numbers"

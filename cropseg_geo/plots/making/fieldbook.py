@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import geopandas as gpd
 import pandas as pd
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, listed
 from cropseg_geo.paths import is_there
 from cropseg_geo.plots.naming import as_whole, plainly
 
@@ -21,7 +21,6 @@ _ROW_NAMES, _COLUMN_NAMES = ("row", "row_no"), ("column", "col", "column_no")
 _MISSING = {"", "NA", "N/A", "NaN", "."}
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?(0|[1-9]\d{0,14})([eE][+-]?\d+)?")
-_MOST_NAMED = 10
 _SEPARATORS = ";\t,"  # of two that part the header alike, the comma is rather a decimal one
 
 
@@ -228,12 +227,6 @@ def _check_keys(book: pd.DataFrame, columns: list[str]) -> None:
             f"{listed(twice)}",
             remedy="leave one line for each plot",
         )
-
-
-def listed(values: Sequence[object], most: int = _MOST_NAMED) -> str:
-    """The first few, and how many more."""
-    shown = ", ".join(str(v) for v in values[:most])
-    return shown if len(values) <= most else f"{shown} and {len(values) - most} more"
 
 
 def _plural(word: str, n: int) -> str:

@@ -6,9 +6,9 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, listed
 from cropseg_geo.plots.making.control import Fit, corners_in_order, rigid_fit
-from cropseg_geo.plots.making.fieldbook import ID_NAMES, listed
+from cropseg_geo.plots.making.fieldbook import ID_NAMES
 from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
 from cropseg_geo.plots.naming import are_plain, as_whole, plainly
 
