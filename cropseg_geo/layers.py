@@ -218,21 +218,26 @@ def _coloured(options: CanopyOptions, mask: Mask) -> CanopyOptions:
     return options if options.colours is not None else replace(options, colours=mask.colours)
 
 
-def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame) -> None:
+def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame, date: str | None = None) -> None:
     from cropseg_geo.plots.measuring.digits import with_meaningful_digits
 
     table = with_meaningful_digits(table)
-    layer = plots_layer(table, descriptions=column_descriptions())
+    layer = plots_layer(table, descriptions=column_descriptions(), date=date)
     file.create_layer(layer)
     file.append(layer.name, {c.name: table[c.name] for c in layer.columns}, table.geometry.values)
 
 
-def write_plot_table(path: Path, table: gpd.GeoDataFrame, *, tags: Mapping[str, str] | None = None) -> None:
-    """Statistics of plots as ``.csv``, or with their outlines as ``.gpkg``."""
+def write_plot_table(
+    path: Path, table: gpd.GeoDataFrame, *, tags: Mapping[str, str] | None = None, date: str | None = None
+) -> None:
+    """Statistics of plots as ``.csv``, or with their outlines as ``.gpkg``.
+
+    ``date`` is the column that tells several dates of the same plots apart.
+    """
     if path.suffix.lower() == ".csv":
         from cropseg_geo.plots.measuring.stats import write_csv
 
         write_csv(path, table)
         return
     with GeoPackageWriter(path, crs=table.crs.to_wkt(), provenance=tags) as package:
-        _add_plots(package, table)
+        _add_plots(package, table, date)

@@ -56,6 +56,14 @@ def _plots_stats(arguments: Arguments, listener: Listener) -> Values:
     return answers.of_plots(pipeline.measure_plots(**bound, listener=listener), plots=bound.get("out"))
 
 
+def _plots_series(arguments: Arguments, listener: Listener) -> Values:
+    from cropseg_geo import pipeline
+
+    bound = bind(pipeline.plot_series, arguments)
+    table = pipeline.plot_series(**bound, listener=listener)
+    return answers.of_plots(table, series=bound.get("out"), chart=bound.get("chart"))
+
+
 def _plots_make(arguments: Arguments, listener: Listener) -> Values:
     from cropseg_geo import pipeline
 
@@ -132,6 +140,7 @@ TASKS: dict[str, Callable[[Arguments, Listener], Values]] = {
     "check": _check,
     "vectorize": _vectorize,
     "plots_stats": _plots_stats,
+    "plots_series": _plots_series,
     "plots_make": _plots_make,
     "report": _report,
     "models": _models,

@@ -160,7 +160,9 @@ def stats(
 def series(
     masks: Annotated[list[str], typer.Argument(help="Class masks of the same plots, one for each date.")],
     plots: PlotsOption,
-    out: Annotated[Path, typer.Option("-o", "--out", help="CSV to write: a row for each date and plot.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="CSV or GeoPackage to write: a row for each date and plot.")
+    ],
     dates: Annotated[
         str | None,
         typer.Option(help="Dates in the masks' order, 2024-05-31,2024-06-14; else from the file names."),

@@ -9,10 +9,12 @@ from datetime import date
 from pathlib import Path
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Listener, Warned, warn
+from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import (
@@ -23,9 +25,8 @@ from cropseg_geo.pipeline.measurement import (
     outlines_for,
 )
 from cropseg_geo.plots.dates import GivenDate, survey_dates
-from cropseg_geo.plots.growth import growth_svg, long_table
+from cropseg_geo.plots.growth import DATE, growth_svg, long_table
 from cropseg_geo.plots.layout import PlotsElsewhereError
-from cropseg_geo.plots.measuring.stats import write_csv
 from cropseg_geo.plots.options import StatsOptions, parse_groups
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector.options import Outlines
@@ -67,7 +68,8 @@ def plot_series(
     plots
         Plot polygons, any CRS.
     out, chart
-        A ``.csv`` file for the table and an ``.svg`` file for the growth curves; None writes nothing.
+        A ``.csv`` file for the table, or a ``.gpkg`` file for it with the plots' outlines, which QGIS's
+        temporal controller plays; and an ``.svg`` file for the growth curves. None writes nothing.
     dates
         In the order of the masks: ISO texts, or dates or times of Python, pandas or numpy, of which the day
         counts. None: from the files' names.
@@ -87,9 +89,10 @@ def plot_series(
         be written.
     """
     listener = listener or warn
-    for path, suffix in ((out, ".csv"), (chart, ".svg")):
-        if path is not None and Path(path).suffix.lower() != suffix:
-            raise InputError(f"{path}: a series is written as {suffix} here", remedy=f"end it in {suffix}")
+    for path, suffixes in ((out, (".csv", ".gpkg")), (chart, (".svg",))):
+        if path is not None and Path(path).suffix.lower() not in suffixes:
+            kinds = " or ".join(suffixes)
+            raise InputError(f"{path}: a series is written as {kinds} here", remedy=f"end it in {kinds}")
     masks = several_paths(masks)
     if not masks:
         raise InputError("no mask is given", remedy="name at least one mask file")
@@ -111,9 +114,10 @@ def plot_series(
         ]
         surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
         _compare_outlines(surveys, settings, listener)
-        series = long_table(_measured(surveys, plots, settings, listener))
+        tables = _measured(surveys, plots, settings, listener)
+        series = long_table(tables)
         if drafts[0] is not None:
-            write_csv(drafts[0], series)
+            write_plot_table(drafts[0], _with_outlines(series, tables), date=DATE)
         if drafts[1] is not None:
             write_text(drafts[1], growth_svg(series))
     return series
@@ -167,6 +171,14 @@ def _measured(
         tell, anywhere = _told_of(survey, listener), replace(settings, may_miss=True)
         tables[survey.day] = measure_survey(survey.mask, plots, anywhere, survey.beside, tell)
     return tables
+
+
+def _with_outlines(series: pd.DataFrame, tables: Mapping[date, gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
+    """The series with the plots' outlines as they are on the first date's mask, and with dates as dates."""
+    first = tables[min(tables)].geometry
+    dated = series.assign(**{DATE: pd.to_datetime(series[DATE])})
+    outlines = gpd.GeoSeries(np.tile(first.to_numpy(), len(tables)), crs=first.crs)
+    return gpd.GeoDataFrame(dated.assign(**{first.name: outlines}), geometry=first.name)
 
 
 def _companions(

@@ -20,6 +20,7 @@ from cropseg_geo.paths import is_there
 from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.report.columns import ColumnFacts, describe_column
+from cropseg_geo.vector_input import read_layer
 
 DATE = "date"
 _SIMPLIFY_PX = 0.25
@@ -111,6 +112,18 @@ def _read_csv(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, dtype=dict.fromkeys(names, str))
     except (ValueError, OSError) as err:  # what pandas' parser errors derive from
         raise InputError(f"{path}: is no table that can be read ({err})") from err
+    return _require_plots(path, frame)
+
+
+def _read_rows(path: str | Path) -> pd.DataFrame:
+    """The rows of a layer without their outlines."""
+    layer = read_layer(path)
+    geometry = [layer.geometry.name] if isinstance(layer, gpd.GeoDataFrame) else []
+    return _require_plots(path, pd.DataFrame(layer.drop(columns=geometry)))
+
+
+def _require_plots(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The table, if every row names its plot."""
     if PLOT_ID not in frame.columns or not len(frame):
         raise InputError(
             f"{path}: has {len(frame)} rows and the columns {', '.join(map(str, frame.columns[:8]))}; "
@@ -130,7 +143,7 @@ def _are_names(column: str, values: pd.Series[str]) -> bool:
 
 
 def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, PlotTable]:
-    """The long table of several dates, in the order of ``table``'s plots.
+    """The long table of several dates, a ``.csv`` or a layer, in the order of ``table``'s plots.
 
     Without a table the latest date becomes it; plots without statistics take those of the latest date.
 
@@ -139,7 +152,8 @@ def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, Plot
     InputError
         If there is no date column, a date is none, or a plot has two rows of one date.
     """
-    frame = _read_csv(Path(path))
+    is_csv = Path(path).suffix.lower() == ".csv"
+    frame = _read_csv(Path(path)) if is_csv else _read_rows(path)
     if DATE not in frame.columns:
         raise InputError(
             f"{path}: has no column {DATE!r}", remedy="give the table that cropseg plots series wrote"

@@ -7,10 +7,14 @@ from qgis.core import Qgis, QgsColorRampShader, QgsFields, QgsProcessing, QgsPro
 if hasattr(Qgis, "ProcessingSourceType"):
     POLYGONS = Qgis.ProcessingSourceType.VectorPolygon
     ANY_GEOMETRY = Qgis.ProcessingSourceType.VectorAnyGeometry
+    TABLES = Qgis.ProcessingSourceType.Vector
+    RASTERS = Qgis.ProcessingSourceType.Raster
     ADVANCED = Qgis.ProcessingParameterFlag.Advanced
 else:
     POLYGONS = QgsProcessing.SourceType.TypeVectorPolygon  # type: ignore[attr-defined]
     ANY_GEOMETRY = QgsProcessing.SourceType.TypeVectorAnyGeometry  # type: ignore[attr-defined]
+    TABLES = QgsProcessing.SourceType.TypeVector  # type: ignore[attr-defined]
+    RASTERS = QgsProcessing.SourceType.TypeRaster  # type: ignore[attr-defined]
     ADVANCED = QgsProcessingParameterDefinition.Flag.FlagAdvanced  # type: ignore[attr-defined]
 
 # Moved later than the others, in 3.38.

@@ -102,6 +102,12 @@ def test_a_named_index_is_a_column_and_a_geometry_may_be_called_as_a_statistic(s
     assert gpd.read_file(survey / "out.gpkg", layer="plots")["coverage"].tolist() == pytest.approx([0.4, 0.4])
 
 
+def test_frames_that_were_put_together_are_written(survey):
+    both = [outlines((10, 5, 90, 45)), outlines((10, 55, 90, 95)).assign(plot="p1")]
+    measure_plots(survey / "mask.tif", pd.concat(both), survey / "out.gpkg", stats="coverage")
+    assert gpd.read_file(survey / "out.gpkg", layer="plots")["plot"].tolist() == ["p0", "p1"]
+
+
 def test_columns_of_a_geopackage_are_described_with_units(survey):
     measure(survey, survey / "out.gpkg")
     with sqlite3.connect(survey / "out.gpkg") as db:

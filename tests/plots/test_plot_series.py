@@ -1,8 +1,11 @@
 """Time series: dates in names, one long table over masks of different grids, growth rates, curves."""
 
+import sqlite3
 import xml.etree.ElementTree as ET
+from contextlib import closing
 from datetime import date, datetime
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,6 +177,36 @@ def test_growth_curves_are_a_picture_with_a_panel_for_each_plot(season):
     assert [len(p.findall(f"{space}circle")) for p in panels] == [3, 2]
     curves = [[q for q in p.findall(f"{space}path") if q.get("stroke-width") == "2"] for p in panels]
     assert [len(c) for c in curves] == [1, 0]
+
+
+def test_a_geopackage_has_each_plot_once_for_each_date_and_is_played_by_it(season):
+    package = season / "season.gpkg"
+    table = cropseg_geo.plot_series(masks_of(season), season / "plots.gpkg", package, stats="coverage")
+    layer = gpd.read_file(package, layer="plots")
+    assert layer["date"].dt.strftime("%Y-%m-%d").tolist() == table["date"].tolist()
+    assert layer["plot_id"].tolist() == table["plot_id"].tolist()
+    assert layer["coverage"].tolist() == pytest.approx(table["coverage"].tolist(), nan_ok=True)
+    plots = gpd.read_file(season / "plots.gpkg")
+    assert layer.crs == plots.crs
+    for i, outline in enumerate(layer.geometry):
+        assert outline.equals(plots.geometry[i % 2])
+    with closing(sqlite3.connect(package)) as db:
+        (qml,) = db.execute("SELECT styleQML FROM layer_styles").fetchone()
+    temporal = ET.fromstring(qml.partition("\n")[2]).find("temporal")
+    assert temporal is not None
+    assert (temporal.get("enabled"), temporal.get("startField")) == ("1", "date")
+
+
+def test_a_report_takes_a_season_as_a_table_or_as_a_layer(season):
+    pages = []
+    for name in ("season.csv", "season.gpkg"):
+        cropseg_geo.plot_series(masks_of(season), season / "plots.gpkg", season / name)
+        page = cropseg_geo.make_report(
+            masks_of(season)[0], season / f"{name}.html", plots=season / "plots.gpkg", series=season / name
+        )
+        pages.append(page.read_text(encoding="utf-8").replace(name, "season"))
+    assert pages[0] == pages[1]
+    assert "2024-06-10" in pages[0]
 
 
 def test_ids_cannot_break_the_picture_and_many_plots_are_cut_off():

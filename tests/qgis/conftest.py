@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from scenarios import BBOX, MIN_AREA, PLOTS, SAMPLE, engines, makeplots, on_layers, onto_inputs, whole_job
+from scenarios import (
+    BBOX,
+    MIN_AREA,
+    PLOTS,
+    SAMPLE,
+    engines,
+    makeplots,
+    on_layers,
+    onto_inputs,
+    season,
+    whole_job,
+)
 from toolboxes import ask_toolbox, new_home, qgis_version
 
 import cropseg_geo as cg
@@ -34,5 +45,6 @@ def told(folder):
         *on_layers(folder, mask),
         *makeplots(folder, mask),
         *onto_inputs(folder),
+        *season(folder),
     ]
     return ask_toolbox(new_home(folder / "home"), [*asked, *engines(folder, mask)])

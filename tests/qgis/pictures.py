@@ -22,7 +22,17 @@ from qgis_desktop import visit_window  # noqa: E402 - found only now
 from qgis_plugin import package  # noqa: E402
 
 HELP, DOCS = package.PLUGIN / "help", ROOT / "docs"
-ALGORITHMS = ("pipeline", "segment", "vectorize", "makeplots", "plotstats", "check", "installengine")
+ALGORITHMS = (
+    "pipeline",
+    "segment",
+    "vectorize",
+    "makeplots",
+    "plotstats",
+    "plotseries",
+    "report",
+    "check",
+    "installengine",
+)
 MESSAGE_BAR_PX = 200
 PICTURES: list[tuple[str, Path, int | None]] = [
     ("installed", DOCS / "qgis-installed.png", 1000),

@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pytest
+import rasterio
 from pyproj import Transformer
 from rasters import scene, write_raster
 from shapely.geometry import MultiPoint, box
@@ -62,7 +63,8 @@ def whole_job(folder: Path, out: Path) -> list[Scenario]:
         ("stopped", "run", ["segment", {**RUN, "OUTPUT": str(folder / "stopped" / "mask.tif")}, 1]),
         ("assigned", "source_with_crs", [str(coarse), "EPSG:25832"]),
         ("untouched", "source_with_crs", [str(coarse), "EPSG:32632"]),
-        ("loaded", "loaded", [{**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "CropSeg: field_mask"]),
+        ("loaded", "loaded",
+         ["plotstats", {**stats, "OUTPUT": str(folder / "loaded.gpkg")}, "CropSeg: field_mask"]),
         ("replaced", "replaced",
          ["vectorize", *[{"INPUT": mask, "MIN_AREA": area, "OUTPUT": str(folder / "replaced.gpkg")}
                          for area in (0, 0.05)]]),
@@ -147,7 +149,8 @@ def onto_inputs(folder: Path) -> list[Scenario]:
         ("folder of the plots", "guarded",
          [[plots], "pipeline",
           {**run, "PLOTS": f"{plots}|layername=plots", "OUTPUT": str(place), "OVERWRITE": True}]),
-        ("onto a member", "onto_a_member", [truth, virtual]),
+        ("onto a member", "files_read", ["vectorize", truth, virtual]),
+        ("onto a member of several", "files_read", ["plotseries", truth, virtual]),
     ]  # fmt: skip
 
 
@@ -183,6 +186,43 @@ def makeplots(folder: Path, mask: str) -> list[Scenario]:
         ("bare points in a project", "run_in_project", ["EPSG:32632", *made("bare", **SIZES, **bare)]),
         ("chain", "chain", [{"make": {**SIZES, **LINE}, "stats": {"INPUT": mask, "STATISTICS": ["coverage"]},
                              "out": str(folder / "chain.gpkg"), "file": str(folder / "chain.model3")}]),
+    ]  # fmt: skip
+
+
+def season(folder: Path) -> list[Scenario]:
+    """Masks of two dates, in files that are named after them and in others, and reports of them."""
+    with rasterio.open(SAMPLE / "field_truth.tif") as truth:
+        profile, late = truth.profile, truth.read()
+    early = late.copy()
+    early[:, ::2][early[:, ::2] == 1] = 0
+    masks = {"2026-05-31": early, "2026-06-14": late}
+    dated = [str(folder / f"Süd {day} mask.tif") for day in masks]
+    plain = [str(folder / name) for name in ("early.tif", "late.tif")]
+    for names in (dated, plain):
+        for name, values in zip(names, masks.values(), strict=True):
+            with rasterio.open(name, "w", **profile) as file:
+                file.write(values)
+    stats = {"PLOTS": PLOTS, "STATISTICS": ["coverage"]}
+    report = {"INPUT": plain[1], "ORTHOMOSAIC": FIELD, "PLOTS": PLOTS}
+    return [
+        ("season", "run", ["plotseries", {**stats, "INPUT": dated, "OUTPUT": str(folder / "season.csv"),
+                                          "CHART": str(folder / "season.svg")}]),
+        ("season as a layer", "run",
+         ["plotseries", {**stats, "INPUT": plain[::-1], "DATES": "2026-06-14, 2026-05-31",
+                         "OUTPUT": str(folder / "season.gpkg")}]),
+        ("season loaded", "loaded",
+         ["plotseries", {**stats, "INPUT": dated, "OUTPUT": str(folder / "loaded season.gpkg")},
+          "CropSeg: Süd 2026-05-31 mask"]),
+        ("season without dates", "run",
+         ["plotseries", {**stats, "INPUT": plain, "OUTPUT": str(folder / "never.csv")}]),
+        ("season that lacks a mask", "run",
+         ["plotseries", {**stats, "INPUT": [dated[0], str(folder / "nowhere.tif")],
+                         "OUTPUT": str(folder / "never.csv")}]),
+        ("report", "run", ["report", {**report, "SERIES": str(folder / "season.gpkg"),
+                                      "OUTPUT": str(folder / "season.html")}]),
+        ("sheet", "run", ["report", {**report, "OUTPUT": str(folder / "season.pdf")}]),
+        ("report of bands", "run", ["report", {"INPUT": plain[1], "ORTHOMOSAIC": FIELD, "BANDS": [1, 2],
+                                               "OUTPUT": str(folder / "never.html")}]),
     ]  # fmt: skip
 
 

@@ -30,7 +30,16 @@ def test_the_package_works_in_qgis_process_in_the_language_of_qgis(zipped, tmp_p
         archive.extractall(make_profile(tmp_path, locale=locale, enabled=True))
     listed = qgis_process(tmp_path, "list")
     assert f"cropseg:segment\t{name}" in listed
-    for algorithm in ("vectorize", "makeplots", "plotstats", "pipeline", "check", "installengine"):
+    for algorithm in (
+        "vectorize",
+        "makeplots",
+        "plotstats",
+        "plotseries",
+        "report",
+        "pipeline",
+        "check",
+        "installengine",
+    ):
         assert f"cropseg:{algorithm}\t" in listed
 
 

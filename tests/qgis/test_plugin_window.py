@@ -12,7 +12,17 @@ import cropseg_geo
 from qgis_plugin import package
 
 ROOT = Path(__file__).resolve().parents[2]
-ALGORITHMS = ["check", "installengine", "makeplots", "pipeline", "plotstats", "segment", "vectorize"]
+ALGORITHMS = [
+    "check",
+    "installengine",
+    "makeplots",
+    "pipeline",
+    "plotseries",
+    "plotstats",
+    "report",
+    "segment",
+    "vectorize",
+]
 LEFT, TOP = 565800.0, 5705400.0
 EXTENT = f"{LEFT + 14},{LEFT + 22},{TOP - 22},{TOP - 14} [EPSG:32632]"
 

@@ -133,12 +133,12 @@ def guarded(files, name, parameters):
     return {**answer, "untouched": before == [Path(file).read_bytes() for file in files]}
 
 
-def onto_a_member(raster, path):
-    """Files that a run reads, where its raster is a virtual one."""
+def files_read(name, raster, path):
+    """Files that a run reads, where its raster, or one of several, is a virtual one."""
     from cropseg.algorithms.sources import input_files
 
     gdal.BuildVRT(path, [raster]).FlushCache()
-    return {"files": sorted(input_files(algorithm("vectorize"), {"INPUT": path}, QgsProcessingContext()))}
+    return {"files": sorted(input_files(algorithm(name), {"INPUT": path}, QgsProcessingContext()))}
 
 
 def run_and_catch(name, parameters):
@@ -358,18 +358,24 @@ def pixels(layer):
     return hashlib.sha256(bytes(block.data())).hexdigest()
 
 
-def loaded(parameters, group):
+def loaded(name, parameters, group):
     """The layers of a run as they arrive in a project."""
     project = QgsProject.instance()
     project.clear()
-    load("plotstats", parameters)
+    load(name, parameters)
     tree = project.layerTreeRoot()
     found = tree.findGroup(group)
     layers = [node.layer() for node in found.findLayers()] if found else []
     return {
         "groups": [g.name() for g in tree.findGroups()],
         "layers": [
-            {"name": x.name(), "renderer": x.renderer().type(), "labels": x.labelsEnabled()} for x in layers
+            {
+                "name": x.name(),
+                "renderer": x.renderer().type(),
+                "labels": x.labelsEnabled(),
+                "played by": x.temporalProperties().isActive() and x.temporalProperties().startField(),
+            }
+            for x in layers
         ],
         "beside": len(tree.findLayers()) - len(layers),
     }

@@ -64,10 +64,12 @@ def to_batch(schema: pa.Schema, columns: Mapping[str, Any], geometry: Any) -> pa
 
 def to_arrays(schema: pa.Schema, columns: Mapping[str, Any]) -> list[pa.Array]:
     """The columns of ``schema`` without its last field, the geometry."""
-    return [_array(columns[field.name], field.type) for field in list(schema)[:-1]]
+    arrays = [_array(columns[field.name], field.type) for field in list(schema)[:-1]]
+    # Text of frames that were put together comes in the pieces that they had.
+    return [a.combine_chunks() if isinstance(a, pa.ChunkedArray) else a for a in arrays]
 
 
-def _array(values: Any, kind: pa.DataType) -> pa.Array:
+def _array(values: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values.cast(kind)
     if not pa.types.is_string(kind):

@@ -128,9 +128,16 @@ _PLOT_COLUMNS = {
 
 
 def plots_layer(
-    frame: gpd.GeoDataFrame, *, name: str = "plots", descriptions: Mapping[str, str] | None = None
+    frame: gpd.GeoDataFrame,
+    *,
+    name: str = "plots",
+    descriptions: Mapping[str, str] | None = None,
+    date: str | None = None,
 ) -> Layer:
-    """The layer that holds ``frame``: its columns, ours described, and the style of plots."""
+    """The layer that holds ``frame``: its columns, ours described, and the style of plots.
+
+    ``date`` is the column that tells several dates of the same plots apart.
+    """
     texts = {**_PLOT_COLUMNS, **(descriptions or {})}
     columns = tuple(
         Column(str(c), dtype_of(frame[c]), texts.get(str(c), _describe(str(c))))
@@ -139,7 +146,8 @@ def plots_layer(
     )
     style = None
     if {PLOT_ID, "coverage"} <= set(frame.columns):
-        style = plots_style(name, with_flags={"low_validity", "valid_fraction"} <= set(frame.columns))
+        with_flags = {"low_validity", "valid_fraction"} <= set(frame.columns)
+        style = plots_style(name, with_flags=with_flags, date=date)
     return Layer(name, "MultiPolygon", "Plots with their canopy statistics", columns, style)
 
 

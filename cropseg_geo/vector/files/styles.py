@@ -83,7 +83,9 @@ def canopy_style(
     return Style(qml, _sld(name, rules))
 
 
-def plots_style(name: str, titles: Mapping[str, str] | None = None, *, with_flags: bool = False) -> Style:
+def plots_style(
+    name: str, titles: Mapping[str, str] | None = None, *, with_flags: bool = False, date: str | None = None
+) -> Style:
     """Style of plots: graduated by coverage in fifths, hatched where unknown; labelled with id and coverage.
 
     Parameters
@@ -94,6 +96,8 @@ def plots_style(name: str, titles: Mapping[str, str] | None = None, *, with_flag
         Column → what QGIS calls it in tables and forms.
     with_flags
         Whether there is a column ``low_validity``: labels of plots that it flags end in ``!``.
+    date
+        Column of dates, by which QGIS's temporal controller plays the layer; None for a single date.
     """
     n = len(COVERAGE_COLOURS)
     bounds = [k / n for k in range(n + 1)]
@@ -125,8 +129,20 @@ def plots_style(name: str, titles: Mapping[str, str] | None = None, *, with_flag
     rules = "".join(_sld_rule(f, _sld_fifth(k, bounds), title=f.label) for k, f in enumerate(fills[:-1]))
     unseen = "<ogc:PropertyIsNull><ogc:PropertyName>coverage</ogc:PropertyName></ogc:PropertyIsNull>"
     rules += _sld_rule(fills[-1], unseen, title=fills[-1].label)
-    qml = _qml(renderer, qml_labels(label, is_expression=True), titles=titles or {}, map_tip=tip)
+    labels = qml_labels(label, is_expression=True)
+    qml = _qml(renderer, labels, titles=titles or {}, map_tip=tip, temporal=_qml_played(date))
     return Style(qml, _sld(name, rules + _sld_label("plot_id")))
+
+
+def _qml_played(date: str | None) -> str:
+    """Each date stays, below the later ones, until the next: flights are days or weeks apart."""
+    if date is None:
+        return ""
+    return (
+        f'<temporal enabled="1" mode="1" startField={quoteattr(date)} endField="" accumulate="1" '
+        'limitMode="0" durationUnit="d" fixedDuration="0"><fixedRange><start></start><end></end></fixedRange>'
+        "</temporal>"
+    )
 
 
 def qml_labels(text: str, *, is_expression: bool = False) -> str:
@@ -155,14 +171,18 @@ def _darker(colour: str) -> str:
     return "#" + "".join(f"{part // 2:02x}" for part in _rgb(colour))
 
 
-def _qml(renderer: str, labeling: str = "", *, titles: Mapping[str, str], map_tip: str) -> str:
+def _qml(
+    renderer: str, labeling: str = "", *, titles: Mapping[str, str], map_tip: str, temporal: str = ""
+) -> str:
     aliases = "".join(
         f'<alias index="{k}" field={quoteattr(column)} name={quoteattr(title)}/>'
         for k, (column, title) in enumerate(titles.items())
     )
     return (
-        f'{_DOCTYPE}<qgis version="3.22.0" styleCategories="Symbology|Labeling|Fields|MapTips" '
-        f'labelsEnabled="{int(bool(labeling))}">\n{renderer}\n{labeling}\n<aliases>{aliases}</aliases>\n'
+        f'{_DOCTYPE}<qgis version="3.22.0" '
+        f'styleCategories="Symbology|Labeling|Fields|MapTips{"|Temporal" if temporal else ""}" '
+        f'labelsEnabled="{int(bool(labeling))}">\n{temporal}\n{renderer}\n{labeling}\n'
+        f"<aliases>{aliases}</aliases>\n"
         f"<mapTip>{escape(map_tip)}</mapTip>\n</qgis>\n"
     )
 

@@ -4,7 +4,9 @@ from .check import CheckAlgorithm
 from .install_engine import InstallEngineAlgorithm
 from .make_plots import MakePlotsAlgorithm
 from .pipeline import PipelineAlgorithm
+from .plot_series import PlotSeriesAlgorithm
 from .plot_stats import PlotStatsAlgorithm
+from .report import ReportAlgorithm
 from .segment import SegmentAlgorithm
 from .vectorize import VectorizeAlgorithm
 
@@ -15,5 +17,7 @@ ALGORITHMS = (
     VectorizeAlgorithm,
     MakePlotsAlgorithm,
     PlotStatsAlgorithm,
+    PlotSeriesAlgorithm,
+    ReportAlgorithm,
     InstallEngineAlgorithm,
 )

@@ -121,5 +121,5 @@ def deliver(source: Path, target: str | None, *, context: QgsProcessingContext, 
         place(source, path)
         return
     made = QgsVectorLayer(f"{source}|layername={layer}", layer, "ogr")
-    if message := write_layer(made, target, context):
+    if message := write_layer(made, target, context, name=layer):
         raise QgsProcessingException(tr("{} cannot be written: {}").format(target, message))

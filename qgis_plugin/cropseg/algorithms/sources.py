@@ -189,8 +189,10 @@ def write_layer(
     target: str,
     context: QgsProcessingContext,
     transform: QgsCoordinateTransform | None = None,
+    *,
+    name: str = "",
 ) -> str:
-    """Write a layer to a file of the format that its suffix says.
+    """Write a layer to a file of the format that its suffix says, under a name where the format has names.
 
     With a transformation to a GeoPackage, whose own numbers of features take no column of the layer's.
 
@@ -202,6 +204,7 @@ def write_layer(
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = QgsVectorFileWriter.driverForExtension(Path(target).suffix)
     options.fileEncoding = "UTF-8"
+    options.layerName = name
     if transform is not None:
         options.ct = transform
         # Their usual column is "fid", which in another file may be any column of the user's.
@@ -227,6 +230,9 @@ def input_files(
             continue
         if kind == "raster" and (raster := algorithm.parameterAsRasterLayer(parameters, name, context)):
             files |= _with_members(file_of(raster))
+        elif kind == "multilayer":
+            layers = algorithm.parameterAsLayerList(parameters, name, context)
+            files = files.union(*(_with_members(file_of(layer)) for layer in layers))
         elif kind == "source" and (layer := algorithm.parameterAsVectorLayer(parameters, name, context)):
             files.add(file_of(layer))
         elif kind == "file":

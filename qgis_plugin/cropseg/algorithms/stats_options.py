@@ -47,6 +47,11 @@ def add_stats_options(algorithm: EngineAlgorithm) -> None:
         is_advanced=True,
     )
     add_height_options(algorithm)
+    add_measures(algorithm)
+
+
+def add_measures(algorithm: EngineAlgorithm) -> None:
+    """What is measured, and how."""
     algorithm.add(
         QgsProcessingParameterEnum(
             STATISTICS,
@@ -101,10 +106,19 @@ def stats_arguments(
     context: QgsProcessingContext,
     feedback: QgsProcessingFeedback,
 ) -> dict[str, Any]:
-    """The job's arguments for all of the parameters above."""
+    """The job's arguments for ORTHOMOSAIC, DSM, DTM and what is measured."""
     rasters = {"raster": ORTHOMOSAIC, "dsm": DSM, "dtm": DTM}
     return {
         **raster_arguments(algorithm, parameters, context, feedback, rasters),
+        **measures_arguments(algorithm, parameters, context),
+    }
+
+
+def measures_arguments(
+    algorithm: EngineAlgorithm, parameters: dict, context: QgsProcessingContext
+) -> dict[str, Any]:
+    """The job's arguments for what is measured, and how."""
+    return {
         "stats": algorithm.parameterAsEnumStrings(parameters, STATISTICS, context) or None,
         "buffer_m": algorithm.number(parameters, BUFFER, context),
         "min_valid": algorithm.number(parameters, MIN_VALID, context),

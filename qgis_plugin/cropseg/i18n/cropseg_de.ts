@@ -526,6 +526,90 @@ Die Dateien liegen in einem Ordner und heißen nach dem Orthomosaik. Jederzeit a
 → OVERWRITE ankreuzen, um sie zu ersetzen, oder einen anderen Ordner wählen</translation>
     </message>
     <message>
+      <source>Plots over several dates</source>
+      <translation>Parzellen über mehrere Daten</translation>
+    </message>
+    <message>
+      <source>plots,time series,growth curve,season,dates,coverage,trial,phenotyping</source>
+      <translation>Parzellen,Zeitreihe,Wachstumskurve,Saison,Daten,Deckung,Feldversuch,Phänotypisierung</translation>
+    </message>
+    <message>
+      <source>Measures the same plots on several dates: one layer to play, and growth curves.</source>
+      <translation>Misst dieselben Parzellen an mehreren Tagen: ein Layer zum Abspielen und Wachstumskurven.</translation>
+    </message>
+    <message>
+      <source>Measures the same plots on the masks of several flights, as the plot statistics do on one: a layer with each plot once for each date, the change of coverage per day in it, and growth curves as a picture.
+
+The masks may differ in resolution, extent and CRS. Their dates are read from the files' names (trial_2026-05-31_mask.tif), or given.</source>
+      <translation>Misst dieselben Parzellen auf den Masken mehrerer Flüge, wie es die Parzellenstatistik auf einer tut: ein Layer mit jeder Parzelle einmal je Tag, darin die Änderung der Deckung je Tag, und Wachstumskurven als Bild.
+
+Die Masken dürfen sich in Auflösung, Ausdehnung und KBS unterscheiden. Ihr Datum wird aus den Dateinamen gelesen (versuch_2026-05-31_mask.tif) oder angegeben.</translation>
+    </message>
+    <message>
+      <source>Masks</source>
+      <translation>Masken</translation>
+    </message>
+    <message>
+      <source>One for each date: a band of class numbers, 0 is background, 255 is nodata.</source>
+      <translation>Eine je Tag: ein Kanal mit Klassennummern, 0 ist Hintergrund, 255 ist ohne Daten.</translation>
+    </message>
+    <message>
+      <source>Dates</source>
+      <translation>Daten (Tage)</translation>
+    </message>
+    <message>
+      <source>In the order of the masks: 2026-05-31, 2026-06-14. Empty: as the files' names say.</source>
+      <translation>In der Reihenfolge der Masken: 2026-05-31, 2026-06-14. Leer: wie es die Dateinamen sagen.</translation>
+    </message>
+    <message>
+      <source>Probabilities</source>
+      <translation>Wahrscheinlichkeiten</translation>
+    </message>
+    <message>
+      <source>The masks' probability rasters, in the masks' order.</source>
+      <translation>Die Wahrscheinlichkeitsraster der Masken, in deren Reihenfolge.</translation>
+    </message>
+    <message>
+      <source>Orthomosaics</source>
+      <translation>Orthomosaike</translation>
+    </message>
+    <message>
+      <source>For colour indices of the canopy, in the masks' order.</source>
+      <translation>Für Farbindizes des Bestands, in der Reihenfolge der Masken.</translation>
+    </message>
+    <message>
+      <source>Surface models (DSM)</source>
+      <translation>Oberflächenmodelle (DSM)</translation>
+    </message>
+    <message>
+      <source>For canopy height and volume, in the masks' order.</source>
+      <translation>Für Höhe und Volumen des Bestands, in der Reihenfolge der Masken.</translation>
+    </message>
+    <message>
+      <source>Terrain models (DTM)</source>
+      <translation>Geländemodelle (DTM)</translation>
+    </message>
+    <message>
+      <source>One for all dates, or one for each in the masks' order.</source>
+      <translation>Eines für alle Tage oder je eines in der Reihenfolge der Masken.</translation>
+    </message>
+    <message>
+      <source>Plots over the dates</source>
+      <translation>Parzellen über die Tage</translation>
+    </message>
+    <message>
+      <source>Each plot once for each date, earliest first; the temporal controller plays them. As .csv: the table alone.</source>
+      <translation>Jede Parzelle einmal je Tag, die frühesten zuerst; die Zeitsteuerung spielt sie ab. Als .csv: nur die Tabelle.</translation>
+    </message>
+    <message>
+      <source>Growth curves</source>
+      <translation>Wachstumskurven</translation>
+    </message>
+    <message>
+      <source>The coverage of every plot over the dates, as a picture.</source>
+      <translation>Die Deckung jeder Parzelle über die Tage, als Bild.</translation>
+    </message>
+    <message>
       <source>Plot statistics</source>
       <translation>Parzellenstatistik</translation>
     </message>
@@ -560,6 +644,50 @@ Die Parzellen dürfen in jedem KBS liegen, eine Auswahl sein oder ein Layer, den
     <message>
       <source>Mean coverage of the plots</source>
       <translation>Mittlere Deckung der Parzellen</translation>
+    </message>
+    <message>
+      <source>Report of a mask</source>
+      <translation>Bericht zu einer Maske</translation>
+    </message>
+    <message>
+      <source>report,pdf,html,print,plots,coverage,map,growth curve</source>
+      <translation>Bericht,PDF,HTML,Druck,Parzellen,Deckung,Karte,Wachstumskurve</translation>
+    </message>
+    <message>
+      <source>Makes a page, or a sheet to print, of a mask and of what was measured on it.</source>
+      <translation>Macht aus einer Maske, und dem, was auf ihr gemessen wurde, eine Seite oder ein Blatt zum Drucken.</translation>
+    </message>
+    <message>
+      <source>Makes a report of a finished mask: map, key figures, table and charts of the plots, growth curves, notes on quality and provenance.
+
+As .html it is one file that works offline and can be passed on; as .pdf or .png a sheet in A4 landscape.</source>
+      <translation>Macht einen Bericht zu einer fertigen Maske: Karte, Kennzahlen, Tabelle und Diagramme der Parzellen, Wachstumskurven, Hinweise zu Güte und Herkunft.
+
+Als .html ist er eine Datei, die ohne Netz geht und weitergegeben werden kann; als .pdf oder .png ein Blatt in A4 quer.</translation>
+    </message>
+    <message>
+      <source>The image that the mask was made of, to show under it.</source>
+      <translation>Das Bild, aus dem die Maske gemacht wurde, um es darunter zu zeigen.</translation>
+    </message>
+    <message>
+      <source>The plots with their statistics, as the plot statistics give them.</source>
+      <translation>Die Parzellen mit ihren Werten, wie die Parzellenstatistik sie ausgibt.</translation>
+    </message>
+    <message>
+      <source>For growth curves: what Plots over several dates gives.</source>
+      <translation>Für Wachstumskurven: was Parzellen über mehrere Daten ausgibt.</translation>
+    </message>
+    <message>
+      <source>The mask's probability raster, for notes on how sure the model is.</source>
+      <translation>Das Wahrscheinlichkeitsraster der Maske, für Hinweise, wie sicher das Modell ist.</translation>
+    </message>
+    <message>
+      <source>Red, green and blue of the orthomosaic, in this order; one is shown in grey. Empty: found.</source>
+      <translation>Rot, Grün und Blau des Orthomosaiks, in dieser Reihenfolge; einer allein wird grau gezeigt. Leer: gefunden.</translation>
+    </message>
+    <message>
+      <source>A page (.html), or a sheet to print (.pdf, .png).</source>
+      <translation>Eine Seite (.html) oder ein Blatt zum Drucken (.pdf, .png).</translation>
     </message>
     <message>
       <source>Segment an orthomosaic</source>

@@ -1,0 +1,72 @@
+"""Several dates and reports in the real QGIS: the package's own figures, in a table and on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from scenarios import PLOTS, results
+
+import cropseg_geo as cg
+
+DATES = ["2026-05-31", "2026-06-14"]
+
+
+@pytest.fixture(scope="module")
+def mine(folder) -> pd.DataFrame:
+    masks = [folder / f"Süd {day} mask.tif" for day in DATES]
+    return cg.plot_series(masks, PLOTS, stats="coverage")
+
+
+def test_a_season_has_the_figures_of_the_package_and_growth_curves(told, folder, mine):
+    given = results(told["season"])
+    theirs = pd.read_csv(given["OUTPUT"])
+    assert given["N_PLOTS"] == mine["plot_id"].nunique() == 32
+    assert list(theirs.columns) == list(mine.columns)
+    assert sorted(set(theirs["date"])) == DATES
+    np.testing.assert_allclose(theirs["coverage"], mine["coverage"], rtol=5e-6)
+    assert theirs["coverage_per_day"].max() > 0
+    assert "<svg" in Path(given["CHART"]).read_text(encoding="utf-8")
+
+
+def test_dates_are_given_in_the_order_of_the_masks(told, mine):
+    given = results(told["season as a layer"])
+    theirs = gpd.read_file(given["OUTPUT"], layer="plots")
+    assert list(theirs["date"].dt.strftime("%Y-%m-%d")) == list(mine["date"])
+    assert list(theirs["plot_id"]) == list(mine["plot_id"])
+    np.testing.assert_allclose(theirs["coverage"], mine["coverage"], rtol=5e-6)
+    assert "CHART" not in given
+
+
+def test_a_season_arrives_coloured_and_is_played_by_its_dates(told):
+    (layer,) = told["season loaded"]["layers"]
+    assert layer["renderer"] == "graduatedSymbol"
+    assert layer["played by"] == "date"
+    assert told["loaded"]["layers"][0]["played by"] is False
+
+
+def test_masks_without_a_date_and_missing_masks_are_refused_in_words_of_the_toolbox(told, folder):
+    assert "DATES" in told["season without dates"]["error"]
+    assert "--dates" not in told["season without dates"]["error"]
+    assert "INPUT" in str(told["season that lacks a mask"]) or "Masks" in str(
+        told["season that lacks a mask"]
+    )
+    assert not told["season that lacks a mask"].get("done")
+    assert not (folder / "never.csv").exists()
+
+
+def test_a_report_is_made_of_a_mask_its_plots_and_its_season(told, folder):
+    page = Path(results(told["report"])["OUTPUT"]).read_text(encoding="utf-8")
+    assert all(day in page for day in DATES)
+    assert "B3-03" in page
+    assert Path(results(told["sheet"])["OUTPUT"]).read_bytes().startswith(b"%PDF")
+    assert "BANDS" in told["report of bands"]["error"]
+    assert not (folder / "never.html").exists()
+
+
+def test_files_of_several_layers_are_known_as_inputs(told):
+    assert told["onto a member of several"]["files"] == told["onto a member"]["files"]
+    assert len(told["onto a member"]["files"]) == 2
