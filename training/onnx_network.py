@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from cropseg_geo.model.networks.canopy import Details
 from cropseg_geo.model.networks.fade import KERNEL_PX, Fade, upsample_nearest
-from cropseg_geo.model.networks.prior import ColourPrior
+from cropseg_geo.model.networks.prior import ColourPrior, believed
 from cropseg_geo.model.networks.threshold import LearnedThreshold
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -107,10 +107,12 @@ class PlanarPrior(nn.Module):
     def forward(self, images: Tensor, logits: Tensor) -> Tensor:
         """Images (N, 3, H, W) on −1–1 and logits (N, classes, H, W) → (N, classes, H, W)."""
         prior, logits = self.prior, logits.float()
-        index = prior.weighed_index(images, logits).flatten(2).unsqueeze(1)
+        index, grey = prior.weighed_index(images, logits)
         flat = logits.flatten(2).unsqueeze(1)
+        grey = None if grey is None else grey.flatten(2).unsqueeze(1)
         side = prior.side.float().reshape(1, 1, -1, 1)
-        moved = (flat + side * index) / prior.temperature.float()
+        said = believed(flat, flat[:, :, :1], grey)
+        moved = (said + side * index.flatten(2).unsqueeze(1)) / prior.temperature.float()
         return moved.reshape(logits.shape)
 
 

@@ -6,10 +6,10 @@ import torch
 from scipy import ndimage
 
 from cropseg_geo.model.networks.greenness import excess_green, in_range, look_at, noise_of
-from cropseg_geo.model.networks.prior import ColourPrior
+from cropseg_geo.model.networks.prior import ColourPrior, believed
 from cropseg_geo.model.networks.threshold import BINS, contradicted, histogram
 
-HEAVY, TRAINED, SHIFT = 18.0, 5.0, 0.03
+HEAVY, TRAINED, SHIFT, GREY = 18.0, 5.0, 0.03, 0.03
 SOIL, LEAF = (0.45, 0.35, 0.25), (0.25, 0.5, 0.2)
 GREEN_LIGHT = (0.9, 1.12, 0.9)
 
@@ -64,7 +64,7 @@ def test_a_histogram_counts_pixels_by_as_much_as_they_count():
 
 
 def slow(prior, image, logits):
-    """The whole of it in NumPy, float64, but for the threshold's own votes."""
+    """The whole of it in NumPy, float64, but for the threshold's own votes: what moves the margin."""
     colours = (image[0].double().numpy() + 1) / 2
     red, green, blue = colours
     excess = 2 * green - red - blue
@@ -76,15 +76,25 @@ def slow(prior, image, logits):
     shares = np.bincount(bins, minlength=BINS) / bins.size
     votes = prior.threshold.votes(torch.from_numpy(shares[None]).float())[0].double().detach().numpy()
 
+    def place(belief):
+        return (belief / belief.sum() * (np.arange(BINS) * width - 0.3)).sum()
+
     def parted(belief):
-        cut = light * (belief / belief.sum() * (np.arange(BINS) * width - 0.3)).sum()
+        cut = light * place(belief)
         above, below = coarse[coarse > cut], coarse[coarse <= cut]
         return cut, max(above.mean() - below.mean() if len(above) and len(below) else 0.0, 0.1 / 3 * light)
 
     cut, distance = parted(votes)
     margin = (logits[0, 1] - logits[0, 0]).double().numpy().reshape(h // 2, 2, w // 2, 2).mean((1, 3))
     sure = margin + prior.doubted * np.clip((coarse - cut) / distance, -1.5, 1.5)
-    plants = np.bincount(bins, (1 / (1 + np.exp(-sure))).ravel(), BINS) / bins.size
+    day = np.clip((colours.mean() - 0.2) / 0.15, 0, 1)
+    bound = min(prior.grey * day, place(votes) - 0.06)
+
+    def grey(greenness):
+        return np.clip((bound - greenness) / 0.02 + 0.5, 0, 1) if prior.grey else 0 * greenness
+
+    opinion = (1 - grey(coarse / light)) / (1 + np.exp(-sure))
+    plants = np.bincount(bins, opinion.ravel(), BINS) / bins.size
     cut, distance = parted((votes + 0.0003) * np.exp(-100 * slow_contradicted(shares, plants)))
     diagonal = blocks[:, 0, :, 0] - blocks[:, 1, :, 0] - blocks[:, 0, :, 1] + blocks[:, 1, :, 1]
     between_rows = np.abs((blocks[:, 0] - blocks[:, 1]).sum(-1)).mean()
@@ -100,18 +110,20 @@ def slow(prior, image, logits):
     calm = (1 - share) * excess + share * around
     index = np.clip((calm - cut) / distance, -1.5, 1.5) + prior.shift
     room = np.clip((1 - np.where(index > 0, red, green)) * 255 / 4, 0, 1)
-    return (prior.doubted + (prior.weight - prior.doubted) * room) * index
+    margin = (logits[0, 1] - logits[0, 0]).double().numpy()
+    cut_off = room * grey(excess / light) * np.clip(margin - 2, 0, None)
+    return (prior.doubted + (prior.weight - prior.doubted) * room) * index - cut_off
 
 
+@pytest.mark.parametrize("grey", [0.0, GREY, 0.3])
 @pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
 @pytest.mark.parametrize("light", [(1.0, 1.0, 1.0), GREEN_LIGHT, (2.2, 2.2, 2.2)])
-def test_it_is_what_a_slow_direct_computation_gives(light, noise):
-    prior, image = doubtful(), field(light=light, noise=noise)
-    logits = torch.randn(1, 2, 64, 64, generator=torch.Generator().manual_seed(5))
+def test_it_is_what_a_slow_direct_computation_gives(light, noise, grey):
+    prior, image = doubtful(grey=grey), field(light=light, noise=noise)
+    logits = 2 * torch.randn(1, 2, 64, 64, generator=torch.Generator().manual_seed(5))
     moved = (prior(image, logits) - logits)[0]
-    torch.testing.assert_close(moved[1], -moved[0])
     # A block on the edge of a bin may fall to either side, and one in a thousand is a tenth of a logit.
-    np.testing.assert_allclose(2 * moved[1], slow(prior, image, logits), atol=0.15)
+    np.testing.assert_allclose(moved[1] - moved[0], slow(prior, image, logits), atol=0.15)
 
 
 def test_without_doubts_it_is_the_index_by_its_weight():
@@ -144,8 +156,42 @@ def test_a_network_that_agrees_with_the_index_changes_nothing():
     assert torch.equal(plain, heard)
 
 
+@pytest.mark.parametrize("asphalt", [(0.35, 0.35, 0.36), (0.6, 0.61, 0.58)])
+def test_grey_ground_is_no_plant_however_sure_the_network_is(asphalt):
+    """It calls all of the picture a plant: the leaves, which are green, and asphalt, which it never saw."""
+    colours = np.full((64, 64, 3), asphalt)
+    colours[:, :8] = LEAF
+    image = image_of(np.clip(colours + np.random.default_rng(1).normal(0, 0.01, colours.shape), 0, 1))
+    believing = torch.zeros(1, 2, 64, 64)
+    believing[:, 1] = 6.0
+    for grey, ground_is_plant in ((0.0, True), (GREY, False)):
+        vegetation = doubtful(grey=grey)(image, believing).argmax(1)[0]
+        assert vegetation[:, :8].float().mean() > 0.95
+        assert (vegetation[:, 8:].float().mean() > 0.9) == ground_is_plant
+
+
+def test_the_network_is_believed_where_it_is_dark_and_where_colours_are_clipped():
+    # As a share of the brightness, this is greener than grey by less than a day's picture would have to be.
+    night = image_of(np.full((64, 64, 3), (0.09, 0.093, 0.09)))
+    white = image_of(np.full((64, 64, 3), 1.0))
+    sure = torch.randn(1, 2, 64, 64, generator=torch.Generator().manual_seed(1)) * 5
+    for image in (night, white):
+        assert torch.equal(doubtful(grey=GREY)(image, sure).argmax(1), doubtful()(image, sure).argmax(1))
+
+
+def test_what_is_cut_off_is_the_word_against_the_first_class():
+    logits = torch.tensor([1.0, 8.0, 2.5, -4.0]).reshape(1, 4, 1, 1)
+    for grey, left in (
+        (1.0, [1.0, 3.0, 2.5, -4.0]),
+        (0.5, [1.0, 5.5, 2.5, -4.0]),
+        (0.0, [1.0, 8.0, 2.5, -4.0]),
+    ):
+        found = believed(logits, logits[:, :1], torch.full((1, 1, 1, 1), grey))
+        assert found.flatten().tolist() == left
+
+
 def test_each_image_of_a_batch_is_judged_by_itself():
-    prior = doubtful()
+    prior = doubtful(grey=GREY)
     images = torch.cat([field(noise=0.1), field(light=GREEN_LIGHT, noise=0.01)])
     logits = torch.cat([torch.randn(1, 2, 64, 64), logits_of(images[:1], 4.0)])
     alone = torch.cat([prior(images[k : k + 1], logits[k : k + 1]) for k in (0, 1)])

@@ -24,6 +24,7 @@ CANOPY = {
     "detail_width": 8,
     "colour_prior": 18.0,
     "colour_doubted": 5.0,
+    "colour_grey": 0.03,
 }
 FADE = {**BEIT, "upsampler": "fade"}
 

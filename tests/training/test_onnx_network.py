@@ -30,12 +30,12 @@ def test_a_threshold_without_convolutions_gives_the_same_votes():
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-@pytest.mark.parametrize("doubted", [0.0, 2.0])
-def test_a_colour_index_on_flattened_maps_is_the_same_to_the_bit(classes: int, doubted: float):
+@pytest.mark.parametrize(("doubted", "grey"), [(0.0, 0.0), (2.0, 0.0), (2.0, 0.3)])
+def test_a_colour_index_on_flattened_maps_is_the_same_to_the_bit(classes: int, doubted: float, grey: float):
     torch.manual_seed(0)
-    prior = ColourPrior(9.0, classes, shift=0.1, doubted=doubted)
+    prior = ColourPrior(9.0, classes, shift=0.1, doubted=doubted, grey=grey)
     prior.temperature.fill_(1.3)
-    images, logits = torch.rand(2, 3, 16, 24) * 2.0 - 1.0, torch.randn(2, classes, 16, 24)
+    images, logits = torch.rand(2, 3, 16, 24) * 2.0 - 1.0, 4.0 * torch.randn(2, classes, 16, 24)
     with torch.no_grad():
         expected = prior(images, logits)
         assert torch.equal(PlanarPrior(prior)(images, logits), expected)

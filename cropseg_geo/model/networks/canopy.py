@@ -71,6 +71,8 @@ class CanopyNet(nn.Module):
     colour_doubted
         The index's weight in training, for a finished model in which it weighs more: what it falls back to
         where it is doubted; 0 doubts nothing.
+    colour_grey
+        Greenness up to which a pixel is too grey for the network to call it a plant by itself; 0 believes it.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class CanopyNet(nn.Module):
         colour_prior: float = 0.0,
         colour_shift: float = 0.0,
         colour_doubted: float = 0.0,
+        colour_grey: float = 0.0,
     ) -> None:
         super().__init__()
         if output not in ("bilinear", "shuffle"):
@@ -114,7 +117,7 @@ class CanopyNet(nn.Module):
         self.decoder = PixelDecoder(channels, widths, upsampler=upsampler)
         self.output = output
         self.details = Details(detail_width, fine_width) if detail_width else None
-        index = colour_prior, classes, colour_shift, colour_doubted
+        index = colour_prior, classes, colour_shift, colour_doubted, colour_grey
         self.prior = ColourPrior(*index) if colour_prior else None
         logits_per_pixel = classes * (4 if output == "shuffle" else 1)
         self.classifier = nn.Conv2d(detail_width or fine_width, logits_per_pixel, 3, padding=1)

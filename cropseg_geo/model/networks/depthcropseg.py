@@ -34,7 +34,7 @@ class DepthCropSeg(nn.Module):
         Channels of the decoder.
     upsampler
         How the decoder upsamples: ``"fade"``, ``"fade-lite"`` or ``"bilinear"``.
-    colour_prior, colour_shift, colour_doubted
+    colour_prior, colour_shift, colour_doubted, colour_grey
         The colour index under the logits, as in ``canopy``; the paper has none.
     """
 
@@ -52,13 +52,14 @@ class DepthCropSeg(nn.Module):
         colour_prior: float = 0.0,
         colour_shift: float = 0.0,
         colour_doubted: float = 0.0,
+        colour_grey: float = 0.0,
     ) -> None:
         super().__init__()
         vit = build_vit(encoder, img_size=img_size, drop_path=drop_path)
         self.encoder = VitAdapter(vit, heads=heads, value_ratio=value_ratio, drop_path=drop_path)
         self.decoder = PixelDecoder(self.encoder.channels, [width] * 4, upsampler=upsampler)
         self.classifier = nn.Conv2d(width, classes, 3, padding=1)
-        index = colour_prior, classes, colour_shift, colour_doubted
+        index = colour_prior, classes, colour_shift, colour_doubted, colour_grey
         self.prior = ColourPrior(*index) if colour_prior else None
 
     def forward(self, images: Tensor) -> Tensor:

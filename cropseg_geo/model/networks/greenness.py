@@ -26,6 +26,12 @@ _DARK = 0.02
 _EMPTY = 1e-5
 """Share of the picture that every group counts as the picture's mean: a group of no pixels has no other."""
 
+_NIGHT, _DAY = 0.2, 0.35
+"""Mean brightness up to which an image shows no colours to rely on, and from which it does."""
+
+_FADING = 0.02
+"""Share of the brightness over which grey becomes green."""
+
 _CLIPPED = 4.0 / 255.0
 """So close to the brightest value, a channel may have been brighter than the file can say."""
 
@@ -51,6 +57,18 @@ class Parting:
     def index(self, green: Tensor) -> Tensor:
         """Excess green → 0 at the threshold, 1 a distance above."""
         return ((green - self.cut) / self.distance).clamp(-REACH, REACH)
+
+
+@dataclass(frozen=True, eq=False)
+class Grey:
+    """Excess green up to which a pixel counts as grey, and over how much this fades; (N, 1, 1, 1) both."""
+
+    bound: Tensor
+    fade: Tensor
+
+    def of(self, green: Tensor) -> Tensor:
+        """Excess green → how grey, 0–1."""
+        return ((self.bound - green) / self.fade + 0.5).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +100,15 @@ class Greenness:
         cut = threshold[:, None, None, None] * self.brightness
         least = LEAST_CONTRAST / 3.0 * self.brightness
         return Parting(cut, torch.maximum(_distance(self.coarse, cut), least))
+
+    def lit(self) -> Tensor:
+        """How far the images are bright enough to show colours, 0–1, (N,): leaves are grey at night."""
+        mean = self.brightness.flatten() / 3.0 - _DARK
+        return ((mean - _NIGHT) / (_DAY - _NIGHT)).clamp(0.0, 1.0)
+
+    def grey_below(self, greenness: Tensor) -> Grey:
+        """By bounds (N,) that are shares of the brightness."""
+        return Grey(greenness[:, None, None, None] * self.brightness, _FADING * self.brightness)
 
     def calmed(self, parting: Parting) -> Greenness:
         """Noise averaged away: the more there is, the more of a pixel's surroundings count."""
