@@ -45,7 +45,8 @@ def make_report(
     plots
         Plots with their statistics: a layer or frame, or a ``.csv`` (a table without outlines).
     series
-        Table of several dates, ``.csv`` or a layer with ``plot_id`` and ``date``, for growth curves.
+        Table of several dates, ``.csv`` or a layer with ``plot_id`` and ``date``, for growth curves. Plots
+        that are not measured take their statistics from it, of the mask's date or else the latest.
     bands
         1-based bands of red, green and blue; None finds them.
     file_format

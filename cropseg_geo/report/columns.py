@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ TEXT, NUMBER, FLAG = "text", "number", "flag"
 class ColumnFacts:
     """One column as the page shows it: ``value × factor``, ``decimals`` digits, ``unit``.
 
-    ``is_statistic`` says that plots can be coloured and ranked by it.
+    ``is_statistic`` says that plots can be coloured and ranked by it. ``about`` says what ours are;
+    it is empty for the user's own columns.
     """
 
     name: str
@@ -61,10 +63,13 @@ _SPECS = {spec.name: spec for spec in (*COLUMNS, *SERIES_COLUMNS)}
 _PLACES = {"block", "row", "column", "col", "rep", "replicate", "range", "bed", "year", "days", "fid", "id"}
 """Whole numbers that say where or which a plot is: no quantity to colour by."""
 
+_ROUNDING = 1e-6
+"""Sums of parts of pixels may go so far beyond 1."""
+
 _UNITS = {"m2": "m²", "m3": "m³", "m": "m", "cm": "cm", "mm": "mm", "ha": "ha", "kg": "kg", "pct": "%"}
 
 
-def describe_column(name: str, values: pd.Series[Any]) -> ColumnFacts:
+def describe_column(name: str, values: pd.Series[Any], classes: Sequence[str] = ()) -> ColumnFacts:
     """A column's facts: the known ones by name, for others what name and type tell.
 
     Parameters
@@ -72,23 +77,31 @@ def describe_column(name: str, values: pd.Series[Any]) -> ColumnFacts:
     name
         Column of the table, for example ``canopy_area_m2``.
     values
-        Its values.
+        Its values. Shares go from 0 to 1: what is called like one of ours and goes beyond is the user's own.
+    classes
+        Names of the mask's classes, the background first.
     """
     if pd.api.types.is_bool_dtype(values):
         return ColumnFacts(name, _label(name), FLAG, decimals=0, is_statistic=False)
     if not pd.api.types.is_numeric_dtype(values):
         return ColumnFacts(name, _label(name), TEXT, decimals=0, is_statistic=False)
-    if name in _SHOWN:
-        (label, factor, decimals), spec = _SHOWN[name], _SPECS[name]
+    spec = _SPECS.get(name)
+    if spec is not None and name in _SHOWN and (spec.unit != "0–1" or _are_shares(values)):
+        label, factor, decimals = _SHOWN[name]
         about = spec.description[:1].lower() + spec.description[1:]  # it is read in the middle of sentences
         return ColumnFacts(name, label, NUMBER, _shown_unit(spec.unit, factor), factor, decimals, about)
-    if name.startswith("coverage_"):
+    # Of one class of plants there is no such column: it would be the coverage.
+    if len(classes) > 2 and name in {f"coverage_{c}" for c in classes[1:]} and _are_shares(values):
         what = name.removeprefix("coverage_").replace("_", " ")
         return ColumnFacts(name, f"Coverage, {what}", NUMBER, "%", 100.0, 1, f"area of {what} ÷ valid area")
     if name.casefold() in _PLACES or name == "plot_id":
         return ColumnFacts(name, _label(name), NUMBER, decimals=_decimals(values), is_statistic=False)
     stem, unit = _split_unit(name)
     return ColumnFacts(name, _label(stem), NUMBER, unit, decimals=_decimals(values))
+
+
+def _are_shares(values: pd.Series[Any]) -> bool:
+    return bool(values.dropna().between(-_ROUNDING, 1 + _ROUNDING).all())
 
 
 def _shown_unit(unit: str, factor: float) -> str:

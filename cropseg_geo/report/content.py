@@ -21,9 +21,10 @@ from cropseg_geo.raster.info import inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles, mask_classes
 from cropseg_geo.raster.tags import Tag
 from cropseg_geo.report.figures import Figures, count_mask
-from cropseg_geo.report.notes import Note, quality_notes
+from cropseg_geo.report.notes import Note, origin_notes, quality_notes
 from cropseg_geo.report.overview import LONGEST_PX, Overview, read_overview
 from cropseg_geo.report.tables import PlotTable, Series, read_plot_table, read_series
+from cropseg_geo.vector.files.geopackage import read_provenance
 
 _CLASS_COLOURS = ((46, 139, 87), (208, 120, 40), (120, 94, 170), (30, 120, 180), (190, 60, 90))
 
@@ -73,19 +74,27 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
     """
     tags = dict(mask.mask.tags())
     overview = read_overview(mask, inputs.raster, bands=inputs.bands, longest_px=longest_px)
-    table = None if inputs.plots is None else read_plot_table(inputs.plots, overview.ground, listener)
-    series = None
+    names = mask_classes(mask)
+    classes = _legend(mask, names)
+    table = None if inputs.plots is None else read_plot_table(inputs.plots, overview.ground, names, listener)
+    stated = _measured_on(inputs.plots, table)
+    series, day = None, _named_date(mask, inputs.raster)
     if inputs.series is not None:
-        series, table = read_series(inputs.series, table)
-    if table is not None and not table.statistics:
+        series, table = read_series(inputs.series, table, names, day)
+        if not series.values:
+            listener(Warned(f"{inputs.series}: no number changes over the dates; no growth is shown"))
+            series = None
+    if table is not None and not table.is_measured:
         listener(Warned("the plots carry no statistics: measure them with `cropseg plots stats`"))
-    classes = _legend(mask, mask_classes(mask))
+    origins = origin_notes(tags, stated, day, series, table)
+    for note in origins:
+        listener(Warned(note.text))
     figures = count_mask(mask, n_classes=len(classes), listener=listener)
     gsd_m = mask.info.ground.gsd_m if inputs.raster is None else inspect_raster(inputs.raster).ground.gsd_m
-    notes = quality_notes(figures, tags, _card(tags), table, gsd_m=gsd_m)
+    notes = quality_notes(figures, tags, _card(tags), table, gsd_m=gsd_m, origins=origins)
     return Content(
         title=_title(mask, tags, inputs.raster),
-        date=_date(mask, inputs.raster),
+        date=day or _stated_date(inputs.raster),
         model=tags.get(Tag.MODEL),
         gsd_m=gsd_m,
         classes=classes,
@@ -98,18 +107,29 @@ def gather(mask: MaskFiles, inputs: Inputs, listener: Listener, *, longest_px: i
     )
 
 
+def _measured_on(plots: str | Path | gpd.GeoDataFrame | None, table: PlotTable | None) -> Mapping[str, str]:
+    """What measured plots say of their mask; nothing where their file says nothing."""
+    if plots is None or isinstance(plots, gpd.GeoDataFrame) or table is None or not table.is_measured:
+        return {}
+    return read_provenance(plots)
+
+
 def _title(mask: MaskFiles, tags: Mapping[str, str], raster: str | Path | None) -> str:
     if raster is not None:
         return inspect_raster(raster).stem
     return Path(tags.get(Tag.SOURCE, "")).stem or mask.info.stem.removesuffix("_mask")
 
 
-def _date(mask: MaskFiles, raster: str | Path | None) -> str | None:
-    """Day of the flight: in the name of the raster or mask, else in the raster's own tag (TIFF DateTime)."""
+def _named_date(mask: MaskFiles, raster: str | Path | None) -> str | None:
+    """Day of the flight in the name of the raster or mask."""
     found = _only_date(inspect_raster(raster).stem) if raster is not None else None
-    found = found or _only_date(mask.info.stem)
-    if found or raster is None:
-        return found
+    return found or _only_date(mask.info.stem)
+
+
+def _stated_date(raster: str | Path | None) -> str | None:
+    """Day in the raster's own tag (TIFF DateTime), which may be that on which it was put together."""
+    if raster is None:
+        return None
     with opened(path_text(raster)) as dataset:
         return _only_date(str(dataset.tags().get("TIFFTAG_DATETIME", "")).replace(":", "-")[:10])
 
@@ -233,6 +253,6 @@ def key_figures(content: Content) -> tuple[tuple[str, str, str], ...]:
 
 
 def _spread(table: PlotTable) -> str:
-    if not any(c.name == "coverage" for c in table.statistics):
+    if not (table.is_measured and table.frame["coverage"].notna().any()):
         return ""
     return f"median cover {100 * table.frame['coverage'].median():.1f} %"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cropseg_geo.errors import listed
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.plots.options import UNCERTAIN_MARGIN, StatsOptions
 from cropseg_geo.raster.tags import Tag, is_ours
 from cropseg_geo.report.figures import Figures
-from cropseg_geo.report.tables import PlotTable
+from cropseg_geo.report.tables import PlotTable, Series
 
 HIGH_UNCERTAIN_FRACTION = 0.2
 """Share of uncertain pixels from which a plot or field is flagged."""
@@ -37,6 +38,7 @@ def quality_notes(
     table: PlotTable | None,
     *,
     gsd_m: float,
+    origins: Sequence[Note] = (),
 ) -> tuple[Note, ...]:
     """The remarks, warnings first.
 
@@ -48,8 +50,10 @@ def quality_notes(
         The model that made the mask, None where this installation does not have it.
     gsd_m
         GSD of the orthomosaic, or of the mask without one.
+    origins
+        What :func:`origin_notes` found.
     """
-    notes = [*_resolution(tags, card, gsd_m), *_validity(figures), *_confidence(figures)]
+    notes = [*origins, *_resolution(tags, card, gsd_m), *_validity(figures), *_confidence(figures)]
     if table is not None:
         notes += _plots(table)
     if not any(map(is_ours, tags)):
@@ -61,6 +65,35 @@ def quality_notes(
             )
         )
     return tuple(sorted(notes, key=lambda note: note.level != WARNING))
+
+
+def origin_notes(
+    tags: Mapping[str, str],
+    stated: Mapping[str, str],
+    day: str | None,
+    series: Series | None,
+    table: PlotTable | None,
+) -> list[Note]:
+    """Where mask, plots and series do not belong together, as far as they say what they are of.
+
+    Parameters
+    ----------
+    tags, stated
+        Provenance of the mask, and of the file of measured plots.
+    day
+        Day of the mask (ISO), if that is known.
+    """
+    notes = []
+    if any(tag in tags and tag in stated and tags[tag] != stated[tag] for tag in (Tag.RUN, Tag.SOURCE)):
+        which = next(stated[tag] for tag in (Tag.MASK, Tag.SOURCE, Tag.RUN) if tag in stated)
+        text = f"The plots were measured on another mask, of another run or image ({which})."
+        notes.append(Note(WARNING, "Plots of another mask", text))
+    if day is not None and series is not None and day not in series.dates:
+        text = f"The mask is of {day}, which is none of the dates of the series ({listed(series.dates)})."
+        if table is not None and table.date is not None:
+            text += f" The plots show their statistics of {table.date}."
+        notes.append(Note(WARNING, "Mask of another date", text))
+    return notes
 
 
 def plot_flags(table: PlotTable) -> list[list[str]]:
@@ -77,12 +110,14 @@ def plot_flags(table: PlotTable) -> list[list[str]]:
 
 
 def _low_validity(table: PlotTable) -> npt.NDArray[np.bool_]:
+    """Plots that are valid in part, but in too small a part; those without any valid pixel are unmeasured."""
     frame = table.frame
     if "low_validity" in frame:
-        return np.asarray(
-            frame["low_validity"].map(lambda v: str(v).casefold() in ("true", "1", "1.0")), bool
-        )
-    return _column(table, "valid_fraction") < StatsOptions.min_valid
+        flagged = frame["low_validity"].map(lambda v: str(v).casefold() in ("true", "1", "1.0"))
+        low = np.asarray(flagged, bool)
+    else:
+        low = _column(table, "valid_fraction") < StatsOptions.min_valid
+    return low & ~_unmeasured(table)
 
 
 def _uncertain(table: PlotTable) -> npt.NDArray[np.bool_]:
@@ -90,7 +125,7 @@ def _uncertain(table: PlotTable) -> npt.NDArray[np.bool_]:
 
 
 def _unmeasured(table: PlotTable) -> npt.NDArray[np.bool_]:
-    if "coverage" not in table.frame:
+    if not table.is_measured:
         return np.zeros(len(table), bool)
     return np.isnan(_column(table, "coverage"))
 

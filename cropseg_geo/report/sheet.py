@@ -15,10 +15,12 @@ import shapely
 from PIL import Image, ImageDraw
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.report.colours import nice_range, ramp_colour
 from cropseg_geo.report.columns import ColumnFacts
 from cropseg_geo.report.content import Content, key_figures, mask_image
 from cropseg_geo.report.paper import DPI, GREY, INK, PAGE_MM, RULE, Paper, broken_lines, font, mm, px
+from cropseg_geo.report.plot_map import paint_plots
 
 _MARGIN = 14.0
 _MAP_MM = (_MARGIN, 52.0, 190.0, 128.0)  # left, top, and at most width and height
@@ -26,7 +28,6 @@ _GAP = 11.0
 _FOOT = 190.0
 _ACCENT, _WARN = "#1f6b45", "#8a4b08"
 _MASK_OPACITY = 0.6
-_PLOT_OPACITY = 0.75
 _INSET_MM = 54.0
 
 
@@ -123,20 +124,11 @@ def _with_plots(base: Image.Image, content: Content, scale: float) -> Image.Imag
     table, facts = content.table, _shown_statistic(content)
     if table is None or table.outlines_px is None:
         return base
-    layer = base.copy()
-    draw = ImageDraw.Draw(layer)
     values = np.full(len(table), np.nan) if facts is None else _numbers(content, facts)
     low, high = _range(values)
-    for outline, value in zip(table.outlines_px, values, strict=True):
-        for part in shapely.get_parts(outline):
-            ring = [(x * scale, -y * scale) for x, y in part.exterior.coords]
-            draw.polygon(ring, fill=ramp_colour((value - low) / (high - low)))
-    filled = Image.blend(base, layer, _PLOT_OPACITY)
-    draw = ImageDraw.Draw(filled)
-    for outline in table.outlines_px:
-        for part in shapely.get_parts(outline):
-            draw.line([(x * scale, -y * scale) for x, y in part.exterior.coords], fill="#14201a", width=2)
-    return filled
+    outlines = shapely.transform(table.outlines_px, lambda xy: xy * [scale, -scale])
+    colours = [ramp_colour((value - low) / (high - low)) for value in values]
+    return paint_plots(base, outlines, colours, table.frame[PLOT_ID].astype(str).tolist())
 
 
 def _shown_statistic(content: Content) -> ColumnFacts | None:

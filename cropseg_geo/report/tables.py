@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
+from cropseg_geo.plots.columns import STATISTICS
 from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.report.columns import ColumnFacts, describe_column
@@ -35,15 +36,22 @@ class PlotTable:
     """Plots in the order of their file.
 
     ``frame`` has ``plot_id`` first and no geometry; ``outlines_px`` (n,) are shapely polygons in pixels of
-    the overview with x = column and y = −row, or None for a table without outlines.
+    the overview with x = column and y = −row, or None for a table without outlines. ``date`` is that of the
+    statistics (ISO) where they are a series', else None.
     """
 
     frame: pd.DataFrame
     columns: tuple[ColumnFacts, ...]
     outlines_px: npt.NDArray[Any] | None = None
+    date: str | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def is_measured(self) -> bool:
+        """True with coverage, which every table of ours has; a user's own column of that name is another."""
+        return any(c.name == "coverage" and c.about for c in self.columns)
 
     @property
     def statistics(self) -> tuple[ColumnFacts, ...]:
@@ -60,8 +68,12 @@ class Series:
     values: Mapping[str, npt.NDArray[np.float64]]
 
 
-def read_plot_table(plots: str | Path | gpd.GeoDataFrame, overview: Ground, listener: Listener) -> PlotTable:
+def read_plot_table(
+    plots: str | Path | gpd.GeoDataFrame, overview: Ground, classes: Sequence[str], listener: Listener
+) -> PlotTable:
     """Plots with their statistics, from a layer (outlines and table) or a ``.csv`` (table only).
+
+    ``classes`` are the names of the mask's, the background first.
 
     Raises
     ------
@@ -75,11 +87,11 @@ def read_plot_table(plots: str | Path | gpd.GeoDataFrame, overview: Ground, list
                 f"{plots}: names more than one row {frame[PLOT_ID][frame[PLOT_ID].duplicated()].iloc[0]!r}",
                 remedy="give one row for each plot, or pass a table of several dates as --series",
             )
-        return make_table(frame, None)
+        return make_table(frame, classes)
     layout = read_plots(plots, ground=overview, listener=listener)
     frame = pd.DataFrame(layout.frame.drop(columns=[layout.frame.geometry.name]))
     outlines = shapely.simplify(_onto_page(layout.geometry, overview), _SIMPLIFY_PX)
-    return make_table(frame, np.asarray(outlines))
+    return make_table(frame, classes, np.asarray(outlines))
 
 
 def _onto_page(geometry: npt.NDArray[Any], overview: Ground) -> npt.NDArray[Any]:
@@ -95,24 +107,34 @@ def _onto_page(geometry: npt.NDArray[Any], overview: Ground) -> npt.NDArray[Any]
     return np.asarray(shapely.transform(geometry, move))
 
 
-def make_table(frame: pd.DataFrame, outlines_px: npt.NDArray[Any] | None) -> PlotTable:
+def make_table(
+    frame: pd.DataFrame,
+    classes: Sequence[str],
+    outlines_px: npt.NDArray[Any] | None = None,
+    date: str | None = None,
+) -> PlotTable:
     """A table with its columns described, ``plot_id`` first; infinite numbers count as missing."""
     frame = frame.rename(columns=str).replace([np.inf, -np.inf], np.nan)
     frame = frame[[PLOT_ID, *(name for name in frame.columns if name != PLOT_ID)]]
-    columns = tuple(describe_column(name, frame[name]) for name in frame.columns)
-    return PlotTable(frame.reset_index(drop=True), columns, outlines_px)
+    columns = tuple(describe_column(name, frame[name], classes) for name in frame.columns)
+    return PlotTable(frame.reset_index(drop=True), columns, outlines_px, date)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    """A table as it is written: NA and None are missing among numbers, and words elsewhere."""
     if not is_there(path):
         raise InputError(f"the table {path} does not exist", remedy="check its path")
     try:
-        as_text = pd.read_csv(path, dtype=str)
-        names = [name for name in as_text.columns if _are_names(name, as_text[name].dropna())]
-        frame = pd.read_csv(path, dtype=dict.fromkeys(names, str))
+        as_text = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(path, low_memory=False)  # by parts, a column would be of several types
     except (ValueError, OSError) as err:  # what pandas' parser errors derive from
         raise InputError(f"{path}: is no table that can be read ({err})") from err
-    return _require_plots(path, frame)
+    words = [
+        name
+        for name in frame.columns
+        if not pd.api.types.is_numeric_dtype(frame[name]) or _are_names(name, as_text[name].dropna())
+    ]
+    return _require_plots(path, frame.assign(**{name: as_text[name].array for name in words}))
 
 
 def _read_rows(path: str | Path) -> pd.DataFrame:
@@ -142,10 +164,13 @@ def _are_names(column: str, values: pd.Series[str]) -> bool:
     return bool(values.str.fullmatch(r"0\d+").any())
 
 
-def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, PlotTable]:
+def read_series(
+    path: str | Path, table: PlotTable | None, classes: Sequence[str], day: str | None
+) -> tuple[Series, PlotTable]:
     """The long table of several dates, a ``.csv`` or a layer, in the order of ``table``'s plots.
 
-    Without a table the latest date becomes it; plots without statistics take those of the latest date.
+    Without a table the rows of ``day`` (ISO), the mask's, become it, and plots that are not measured take
+    their statistics from them; where it has none of that day, from those of the latest date.
 
     Raises
     ------
@@ -169,23 +194,25 @@ def read_series(path: str | Path, table: PlotTable | None) -> tuple[Series, Plot
     if frame.duplicated([PLOT_ID, DATE]).any():
         twice = frame[frame.duplicated([PLOT_ID, DATE])].iloc[0]
         raise InputError(f"{path}: plot {twice[PLOT_ID]!r} has more than one row of {twice[DATE]}")
-    if table is None:
-        latest = frame[frame[DATE] == frame[DATE].max()]
-        table = make_table(latest.drop(columns=[DATE]), None)
-    series = _by_plot(frame, table)
-    return series, table if table.statistics else _with_latest(frame, table)
+    shown = day if day is not None and (frame[DATE] == day).any() else frame[DATE].max()
+    of_day = make_table(frame[frame[DATE] == shown].drop(columns=[DATE]), classes, date=shown)
+    table = of_day if table is None else table
+    series = _by_plot(frame, table, classes)
+    return series, table if table is of_day or table.is_measured else _completed(table, of_day, classes)
 
 
-def _with_latest(frame: pd.DataFrame, table: PlotTable) -> PlotTable:
-    """The plots with the columns that they lack, as they are on the latest date of the series."""
-    latest = frame[frame[DATE] == frame[DATE].max()]
-    keyed = latest.set_axis(pd.Index(latest[PLOT_ID].astype(str)), axis=0)
-    lacking = [name for name in latest.columns if name != DATE and name not in table.frame.columns]
-    more = keyed[lacking].reindex(table.frame[PLOT_ID].astype(str)).reset_index(drop=True)
-    return make_table(pd.concat([table.frame, more], axis=1), table.outlines_px)
+def _completed(table: PlotTable, of_day: PlotTable, classes: Sequence[str]) -> PlotTable:
+    """The plots with a day's columns that they lack; own ones make way for statistics, as in measuring."""
+    ours = {*STATISTICS, *(c.name for c in of_day.columns if c.about)}
+    own = table.frame.rename(columns={c: f"{c}_input" for c in table.frame.columns if c in ours})
+    lacking = [name for name in of_day.frame.columns if name not in own.columns]
+    keyed = of_day.frame.set_axis(pd.Index(of_day.frame[PLOT_ID].astype(str)), axis=0)
+    more = keyed[lacking].reindex(own[PLOT_ID].astype(str)).reset_index(drop=True)
+    return make_table(pd.concat([own, more], axis=1), classes, table.outlines_px, of_day.date)
 
 
-def _by_plot(frame: pd.DataFrame, table: PlotTable) -> Series:
+def _by_plot(frame: pd.DataFrame, table: PlotTable, classes: Sequence[str]) -> Series:
+    """The statistics by date, and of the other columns those that change over the dates."""
     ids = table.frame[PLOT_ID].astype(str)
     known = frame[frame[PLOT_ID].astype(str).isin(set(ids))]
     if known.empty:
@@ -194,9 +221,12 @@ def _by_plot(frame: pd.DataFrame, table: PlotTable) -> Series:
             remedy="give the series that was measured on these plots",
         )
     dates = tuple(sorted(known[DATE].unique()))
-    facts = make_table(known.drop(columns=[DATE]), None).statistics
-    most = max(1, _MOST_SERIES_VALUES // (len(ids) * len(dates)))
     keyed = known.assign(**{PLOT_ID: known[PLOT_ID].astype(str)})
+    facts = make_table(known, classes).statistics
+    own = [c.name for c in facts if not c.about]
+    changing = keyed.groupby(PLOT_ID)[own].nunique().gt(1).any()
+    facts = tuple(c for c in facts if c.about or changing[c.name])
+    most = max(1, _MOST_SERIES_VALUES // (len(ids) * len(dates)))
     values = {}
     for column in facts[:most]:
         wide = keyed.pivot(index=PLOT_ID, columns=DATE, values=column.name)

@@ -9,6 +9,9 @@ import pandas as pd
 import rasterio
 from rasters import scene, write_plots, write_raster
 
+from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.report.content import Inputs, gather
+
 HOSTILE = '<script>window.hacked = 1</script>"><img src=x onerror="window.hacked=2">'
 GSD = 0.05
 SHAPE = (300, 400)
@@ -57,6 +60,13 @@ def make_survey(folder):
         "series": series,
         "classes": classes,
     }
+
+
+def content_of(field, *, listener=lambda event: None, **inputs):
+    """What a report of the survey says; ``inputs`` go before its own."""
+    chosen = {key: field[key] for key in ("raster", "plots", "series")} | inputs
+    with open_mask(field["mask"], field["prob"]) as mask:
+        return gather(mask, Inputs(**chosen), listener, longest_px=200)
 
 
 def tag(path, **tags):

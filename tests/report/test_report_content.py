@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 
 import geopandas as gpd
@@ -14,10 +15,9 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from PIL import Image
 from rasterio.vrt import WarpedVRT
 from rasters import ORIGIN, scene, write_plots, write_raster
-from report.survey import GSD, HOSTILE, tag
+from report.survey import GSD, HOSTILE, content_of, tag
 from typer.testing import CliRunner
 
 from cropseg_geo.cli import app
@@ -30,15 +30,9 @@ from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour, rgb
 from cropseg_geo.report.columns import describe_column
 from cropseg_geo.report.content import Inputs, gather
+from cropseg_geo.report.notes import plot_flags
 from cropseg_geo.report.overview import read_overview
 from cropseg_geo.report.page import ASSETS, render_page
-
-
-def content_of(field, *, listener=lambda event: None, **inputs):
-    chosen = {key: field[key] for key in ("raster", "plots", "series")} | inputs
-    with open_mask(field["mask"], field["prob"]) as mask:
-        return gather(mask, Inputs(**chosen), listener, longest_px=200)
-
 
 # Figures
 
@@ -164,91 +158,6 @@ def test_an_orthomosaic_of_another_place_is_refused(field, tmp_path):
         content_of(field, raster=raster)
 
 
-# Tables
-
-
-def test_a_csv_gives_a_table_without_outlines(field, tmp_path):
-    table = tmp_path / "t.csv"
-    pd.DataFrame({"plot_id": [1, 2], "coverage": [0.2, 0.4]}).to_csv(table, index=False)
-    content = content_of(field, plots=table, series=None)
-    assert content.table.outlines_px is None
-    assert len(content.table) == 2
-
-
-def test_a_series_follows_the_order_of_the_plots(field):
-    content = content_of(field)
-    assert content.series.dates == ("2026-04-20", "2026-05-10", "2026-05-31")
-    values = content.series.values["coverage"]
-    assert np.allclose(values[:, 2], content.table.frame["coverage"], equal_nan=True)
-    assert np.allclose(values[:, 0] * 3, values[:, 2], equal_nan=True)
-
-
-@pytest.mark.parametrize("ids", [["0101", "0102"], ["1E2", "1E3"], ["7", "B-2"], ["101", "102"]])
-def test_ids_of_tables_are_the_plots_ids_as_they_are_written(field, tmp_path, ids):
-    plots = write_plots(tmp_path / "p.gpkg", [(2, 2, 5, 5), (6, 2, 9, 5)], plot_id=ids, coverage=[0.2, 0.4])
-    rows = {
-        "plot_id": ids * 2,
-        "date": ["2026-05-01"] * 2 + ["2026-05-09"] * 2,
-        "coverage": [0, 0.1, 0.2, 0.4],
-    }
-    pd.DataFrame(rows).to_csv(tmp_path / "s.csv", index=False)
-    content = content_of(field, plots=plots, series=tmp_path / "s.csv")
-    assert content.series.values["coverage"].tolist() == [[0, 0.2], [0.1, 0.4]]
-    alone = content_of(field, plots=None, series=tmp_path / "s.csv")
-    assert alone.table.frame["plot_id"].astype(str).tolist() == ids
-
-
-def test_plots_without_statistics_take_those_of_the_series_latest_date(field):
-    frame = gpd.read_file(field["plots"])
-    bare = frame[["plot_id", "treatment", "geometry"]].iloc[::-1]
-    told = []
-    content = content_of(field, plots=bare, listener=told.append)
-    table = content.table
-    assert table.outlines_px is not None
-    assert [c.name for c in table.statistics] == ["coverage", "canopy_area_m2"]
-    np.testing.assert_allclose(table.frame["coverage"], frame["coverage"][::-1])
-    assert not any("no statistics" in getattr(event, "message", "") for event in told)
-
-
-def test_a_series_alone_shows_its_latest_date(field):
-    content = content_of(field, plots=None)
-    assert content.table.frame["coverage"].iloc[0] == pytest.approx(0.93)
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ({"plot": [1], "date": ["2026-05-01"]}, "plot_id"),
-        ({"plot_id": [1], "coverage": [0.1]}, "no column 'date'"),
-        ({"plot_id": [1], "date": ["spring"]}, "not all ISO dates"),
-        ({"plot_id": [1, 1], "date": ["2026-05-01"] * 2}, "more than one row"),
-        ({"plot_id": ["x"], "date": ["2026-05-01"], "coverage": [0.1]}, "no plot of the series"),
-    ],
-)
-def test_a_series_that_cannot_be_used_is_refused(field, tmp_path, rows, message):
-    path = tmp_path / "s.csv"
-    pd.DataFrame(rows).to_csv(path, index=False)
-    with pytest.raises(InputError, match=message):
-        content_of(field, series=path)
-
-
-def test_plots_without_features_are_refused(field):
-    with pytest.raises(InputError, match="no feature"):
-        content_of(field, plots=gpd.GeoDataFrame({"plot_id": []}, geometry=[], crs="EPSG:32632"))
-
-
-def test_unknown_columns_keep_their_names_and_their_units(field):
-    facts = {c.name: c for c in content_of(field).table.columns}
-    assert (facts["yield_kg"].label, facts["yield_kg"].unit) == ("Yield", "kg")
-    assert (facts["coverage"].label, facts["coverage"].unit, facts["coverage"].factor) == (
-        "Coverage",
-        "%",
-        100,
-    )
-    assert not facts["block"].is_statistic
-    assert facts["treatment"].kind == "text"
-
-
 # Notes
 
 
@@ -257,6 +166,39 @@ def test_low_validity_and_missing_values_are_noted_and_flagged(field):
     titles = {note.title for note in content.notes if note.level == "warning"}
     assert {"Low validity", "Plots without data"} <= titles
     assert any("last" in note.text for note in content.notes)
+
+
+def test_plots_without_a_valid_pixel_are_not_partly_valid(field):
+    flags = {"valid_fraction": [0.0, 0.4], "low_validity": [True, True]}
+    frame = gpd.read_file(field["plots"]).iloc[:2].assign(plot_id=["none", "some"], coverage=[None, 0.5])
+    content = content_of(field, plots=frame.assign(**flags), series=None)
+    texts = {note.title: note.text for note in content.notes}
+    assert re.match("1 of 2 plots .*: some", texts["Low validity"])
+    assert "none" in texts["Plots without data"]
+    assert plot_flags(content.table) == [["no valid pixel"], ["low valid area"]]
+
+
+def test_plots_of_another_mask_are_told_of(field, tmp_path):
+    """As far as both say what they are of."""
+    titles = {}
+    for run in ("a", "b"):
+        folder = tmp_path / run
+        folder.mkdir()
+        masks = [
+            shutil.copy(field["mask"], folder / f"{name}_mask.tif") for name in ("first", "other", "bare")
+        ]
+        tag(masks[0], CROPSEG_RUN="a")
+        tag(masks[1], CROPSEG_RUN=run)
+        measure_plots(masks[0], field["plots"], folder / "plots.gpkg", stats="coverage")
+        told = []
+        plots = f"{folder / 'plots.gpkg'}|layername=plots"
+        contents = [
+            content_of(field | {"mask": mask}, plots=plots, series=None, listener=told.append)
+            for mask in masks[1:]
+        ]
+        titles[run] = [any(n.title == "Plots of another mask" for n in c.notes) for c in contents]
+        assert sum("another mask" in getattr(event, "message", "") for event in told) == sum(titles[run])
+    assert titles == {"a": [False, False], "b": [True, False]}
 
 
 @pytest.mark.parametrize(("gsd", "title"), [(0.2, "Too coarse for the model"), (0.01, "Resolution")])
@@ -359,24 +301,6 @@ def test_a_scale_holds_its_values(ends):
 
 
 # Files
-
-
-def test_the_sheet_is_a4_landscape_and_shows_plots_in_their_colours(field, tmp_path):
-    sheet = make_report(field["mask"], tmp_path / "r.png", raster=field["raster"], plots=field["plots"])
-    with Image.open(sheet) as image:
-        assert image.size == (3508, 2480)
-        dark = np.array(ramp_colour(0.93)) * 0.75
-        pixels = np.asarray(image)[600:2100, 160:2300].reshape(-1, 3)
-    away = np.abs(pixels - (dark + 0.25 * np.array([100, 100, 70]))).max(axis=1)
-    assert (away < 25).mean() > 0.01
-
-
-def test_a_pdf_is_one_page_of_a4_landscape(field, tmp_path):
-    data = make_report(field["mask"], tmp_path / "sheet.out", file_format="pdf").read_bytes()
-    assert data.startswith(b"%PDF-")
-    box = re.search(rb"/MediaBox \[ ?0 0 ([\d.]+) ([\d.]+)", data)
-    assert [round(float(v)) for v in box.groups()] == [842, 595]
-    assert data.count(b"/Type /Page\n") + data.count(b"/Type /Page ") + data.count(b"/Type /Page/") <= 1
 
 
 def test_an_earlier_report_is_kept_without_overwrite_and_when_making_one_fails(field, tmp_path):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -23,9 +23,11 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.paths import path_text
 from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
 from cropseg_geo.vector.files.layers import Layer
 from cropseg_geo.vector.files.styles import Style
+from cropseg_geo.vector_source import parse_source
 
 _VERSION = "1.2"
 """GeoPackage version: the newest that GDAL 3.6 and QGIS 3.22 open without a complaint."""
@@ -169,6 +171,25 @@ class GeoPackageWriter:
                 _describe_columns(db, layer)
                 _add_style(db, layer)
             _add_provenance(db, self._provenance)
+
+
+def read_provenance(path: str | Path) -> dict[str, str]:
+    """What a GeoPackage of ours says of where it comes from; nothing of any other file.
+
+    ``path`` may name a layer and a filter, see :func:`cropseg_geo.vector_source.parse_source`.
+    """
+    file = parse_source(path_text(path)).file
+    if Path(file).suffix.casefold() != ".gpkg":
+        return {}
+    # Whatever layer is asked, GDAL tells what is said of the whole file; without one it warns of several.
+    said = pyogrio.read_info(file, layer=str(pyogrio.list_layers(file)[0][0]))["dataset_metadata"]
+    stated: dict[str, str] = {}
+    for text in (said or {}).values():
+        with suppress(ValueError, RecursionError):
+            document = json.loads(text)
+            if isinstance(document, dict):
+                stated |= {name: str(value) for name, value in document.items()}
+    return stated
 
 
 def _as_multi(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
