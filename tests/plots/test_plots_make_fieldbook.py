@@ -53,6 +53,24 @@ def test_commas_and_tabs_separate_too_and_decimals_have_points_then(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("moisture", "yields", "read"),
+    [
+        ("12,3", ["10.450", "9.870", "8.001", "987"], [10450, 9870, 8001, 987]),
+        ("12,3", ["1.234,5", "9.870", "1.000.000"], [1234.5, 9870.0, 1_000_000.0]),
+        ("12.3", ["10.450", "9.870"], [10.45, 9.87]),
+        ("12,3;0.5", ["10.450", "9.870"], ["10.450", "9.870"]),  # whose points are they?
+        ("12,3;0.5", ["9.87", "1,5"], [9.87, 1.5]),
+        ("1,5e-3", ["10.450", "-2.000"], [10450, -2000]),
+        ("12,3", ["1.5.2024", "2.5.2024"], ["1.5.2024", "2.5.2024"]),
+    ],
+)
+def test_one_decimal_mark_counts_in_all_of_a_table(tmp_path, moisture, yields, read):
+    header = "yield;" + ";".join(f"m{k}" for k in range(moisture.count(";") + 1))
+    table = read_fieldbook(book(tmp_path, "\n".join([header, *(f"{y};{moisture}" for y in yields)])))
+    assert table["yield"].tolist() == read
+
+
+@pytest.mark.parametrize(
     "text",
     [
         'Plot;"Dosis, Brühe; l/ha"\n101;1,5\n',  # a separator of another kind within quotes
