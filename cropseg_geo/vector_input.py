@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -37,6 +39,8 @@ _KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibili
 """Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
+
+_LINE_TYPES = (1, 2, 5)  # shapely type ids of LineString, LinearRing and MultiLineString
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,22 @@ def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: P
         f"{file} has {len(names)} layers ({listed(map(repr, names))}){unnamed}",
         remedy=f"name the one that holds the {purpose.what}: {file}{LAYER_MARK}{names[0]}",
     )
+
+
+def with_closed_lines_drawn(
+    geometry: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """What closed lines enclose in their place, as CAD and rovers draw outlines, and which (n,) they were.
+
+    Lines that are open or cross themselves stay as they are. A ring in another of the same feature is a hole.
+    """
+    is_closed = np.isin(shapely.get_type_id(geometry), _LINE_TYPES) & shapely.is_closed(geometry)
+    points, owner = shapely.get_coordinates(geometry, return_index=True)
+    is_closed[owner[~np.isfinite(points).all(axis=1)]] = False  # of these nothing can be asked
+    is_closed[is_closed] = shapely.is_simple(geometry[is_closed])
+    drawn = geometry.copy()
+    drawn[is_closed] = shapely.build_area(geometry[is_closed])
+    return drawn, is_closed
 
 
 def with_crs(

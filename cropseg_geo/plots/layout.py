@@ -18,13 +18,13 @@ from pyproj import CRS
 
 from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Noted, Warned, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
 from cropseg_geo.plots.naming import named
 from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
-from cropseg_geo.vector_input import read_layer, with_crs
+from cropseg_geo.vector_input import read_layer, with_closed_lines_drawn, with_crs
 
 MAX_PLOT_SIDE_M = 10_000.0
 """Longer than any field that is one plot. Beyond, it is a mistake in the coordinates, and its rows and cells
@@ -170,14 +170,16 @@ def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) 
 
 def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[Any]:
     """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
-    geometry = _unpacked(geometry)
+    geometry, is_line = with_closed_lines_drawn(_unpacked(geometry))
+    if is_line.any():
+        listener(Noted(f"closed lines are taken for outlines: {named(list(ids[is_line]))}"))
     other = np.flatnonzero(~np.isin(shapely.get_type_id(geometry), _POLYGON_TYPES))
     if len(other):
         kinds = sorted({str(g.geom_type) for g in geometry[other]})
         raise InputError(
             f"{len(other)} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
             f"({named(list(ids.iloc[other]))})",
-            remedy="plots are outlines: buffer points or lines to polygons first",
+            remedy="plots are outlines: close lines and convert them to polygons; buffer points",
         )
     flat = shapely.force_2d(geometry)
     # Beyond the Earth there is nothing, and areas of what lies there are no numbers.
