@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -114,7 +114,10 @@ def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         ) from err
     chosen = _choose_layer(source, rows, purpose)
     try:
-        return _without_kml_marks(pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset))
+        frame = pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset)
+        info = pyogrio.read_info(source.file, layer=chosen)
+        kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
+        return _without_kml_marks(_with_blanks(frame, kinds))
     except _READING_ERRORS as err:
         raise _unreadable(source, f"layer {chosen!r} of {source.file}", err, purpose) from err
 
@@ -130,6 +133,19 @@ def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     if not isinstance(frame, gpd.GeoDataFrame):
         raise _no_outlines(source.file, purpose)
     return frame
+
+
+def _with_blanks(frame: gpd.GeoDataFrame, kinds: Mapping[str, str]) -> gpd.GeoDataFrame:
+    """The frame with whole numbers and truth values where blanks among them made decimals or objects.
+
+    ``kinds`` are the types of the columns in the file.
+    """
+    nullable = {
+        name: "boolean" if kind == "bool" else "Int64"
+        for name, kind in kinds.items()
+        if kind.startswith(("int", "uint", "bool")) and name in frame and frame[name].isna().any()
+    }
+    return frame.astype(nullable) if nullable else frame
 
 
 def _unreadable(source: VectorSource, what: str, err: Exception, purpose: Purpose) -> InputError:
@@ -195,9 +211,11 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         )
     try:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
-        pq.read_table(file).validate(full=True)
+        table = pq.read_table(file)
+        table.validate(full=True)
+        kinds = {field.name: str(field.type) for field in table.schema}
         with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
-            frame = gpd.read_parquet(file)
+            frame = _with_blanks(gpd.read_parquet(file), kinds)
     # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
     except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
         raise InputError(

@@ -122,6 +122,12 @@ def test_a_book_is_joined_by_row_and_column(tmp_path):
     assert without["variety"].tolist()[0] == "A"
 
 
+def test_whole_numbers_stay_whole_where_plots_have_no_entry(tmp_path):
+    plots = made(book(tmp_path, "plot,plants,dose\n101,40,1.5\n103,38,2\n"))
+    assert plots["plants"].tolist() == [40, pd.NA, 38, pd.NA]
+    assert plots["dose"].dtype == "float64"
+
+
 def test_columns_that_are_named_as_ours_are_kept_under_another_name(tmp_path):
     plots = made(book(tmp_path, "plot,Row,geometry\n101,7,x\n"))
     assert plots["row"].tolist() == [1, 1, 2, 2]

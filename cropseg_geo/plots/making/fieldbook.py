@@ -184,6 +184,8 @@ def join_fieldbook(plots: gpd.GeoDataFrame, book: pd.DataFrame, *, by: str = "au
         )
     taken = {str(c).casefold() for c in plots.columns}
     extra = book.drop(columns=theirs)
+    if placed_keys - listed_keys:  # blanks would make decimals of whole numbers
+        extra = extra.astype(dict.fromkeys(extra.select_dtypes("integer").columns, "Int64"))
     extra = extra.rename(columns={c: f"{c}_fieldbook" for c in extra.columns if str(c).casefold() in taken})
     aligned = extra.set_axis(pd.Index(key), axis=0).reindex(mine).set_axis(plots.index, axis=0)
     geometry = plots.geometry.name
