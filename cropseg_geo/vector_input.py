@@ -24,7 +24,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError, listed
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, WarnedOfOutlines, ignore
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
 
@@ -184,7 +184,7 @@ def _warnings_told(file: str, listener: Listener) -> Iterator[None]:
         yield
     # Out of the block: else what the listener itself warns of would be caught as well.
     for text in dict.fromkeys(str(warning.message) for warning in caught):
-        listener(Warned(f"{file}: {text[:200]}"))
+        listener(WarnedOfOutlines(f"{file}: {text[:200]}"))
 
 
 def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -296,7 +296,7 @@ def with_crs(
         ) from err
     if frame.crs is not None and frame.crs != given:
         listener(
-            Warned(
+            WarnedOfOutlines(
                 f"coordinates of the {purpose.what} are read in {given.name!r} as told; "
                 f"their file says {frame.crs.name!r}"
             )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Listener, Warned, warn
+from cropseg_geo.events import Event, Listener, Warned, WarnedOfOutlines, warn
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.paths import several_paths
@@ -159,6 +159,7 @@ def _measured(
     """Statistics by date. Masks that show no plot come last: where none shows one, nothing is measured."""
     tables: dict[date, gpd.GeoDataFrame] = {}
     missed: dict[_Survey, PlotsElsewhereError] = {}
+    listener = _told_of_outlines_once(listener)
     for survey in surveys:
         tell = _told_of(survey, listener)
         try:
@@ -198,10 +199,25 @@ def _companions(
 
 
 def _told_of(survey: _Survey, listener: Listener) -> Listener:
-    """A listener whose warnings say which mask they are about."""
+    """A listener whose warnings say which mask they are about, where it matters which."""
 
     def tell(event: Event) -> None:
-        about = f"{survey.day.isoformat()}, {Path(survey.mask).name}"
-        listener(Warned(f"{about}: {event.message}") if isinstance(event, Warned) else event)
+        if isinstance(event, Warned) and not isinstance(event, WarnedOfOutlines):
+            event = Warned(f"{survey.day.isoformat()}, {Path(survey.mask).name}: {event.message}")
+        listener(event)
+
+    return tell
+
+
+def _told_of_outlines_once(listener: Listener) -> Listener:
+    """A listener that passes on what is said of the plots themselves once, not for every mask again."""
+    heard: set[Event] = set()
+
+    def tell(event: Event) -> None:
+        if event in heard:
+            return
+        if isinstance(event, WarnedOfOutlines):
+            heard.add(event)
+        listener(event)
 
     return tell

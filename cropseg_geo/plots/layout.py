@@ -18,7 +18,7 @@ from pyproj import CRS
 
 from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Noted, Warned, ignore
+from cropseg_geo.events import Listener, Warned, WarnedOfOutlines, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
@@ -107,7 +107,7 @@ def read_plots(
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(Warned(why_counted(frame)))
+        listener(WarnedOfOutlines(why_counted(frame)))
     is_drawn = _drawn(np.asarray(frame.geometry.values), ids, listener)
     given, frame, ids = given[is_drawn], frame[is_drawn], ids[is_drawn]
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
@@ -164,7 +164,7 @@ def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) 
             "none of the plots has an outline", remedy="check that the right file and layer are named"
         )
     if is_blank.any():
-        listener(Warned(f"left out, because they have no outline: {named(list(ids[is_blank]))}"))
+        listener(WarnedOfOutlines(f"left out, because they have no outline: {named(list(ids[is_blank]))}"))
     return np.asarray(~is_blank)
 
 
@@ -172,7 +172,7 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
     """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
     geometry, is_line = with_closed_lines_drawn(_unpacked(geometry))
     if is_line.any():
-        listener(Noted(f"closed lines are taken for outlines: {named(list(ids[is_line]))}"))
+        listener(WarnedOfOutlines(f"closed lines are taken for outlines: {named(list(ids[is_line]))}"))
     other = np.flatnonzero(~np.isin(shapely.get_type_id(geometry), _POLYGON_TYPES))
     if len(other):
         kinds = sorted({str(g.geom_type) for g in geometry[other]})
@@ -195,7 +195,7 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
             remedy="draw these plots again, or remove them",
         )
     if is_invalid.any():
-        listener(Warned(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
+        listener(WarnedOfOutlines(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
     return fixed
 
 

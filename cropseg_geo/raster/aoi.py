@@ -16,7 +16,7 @@ from affine import Affine
 from rasterio.features import geometry_mask
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Noted, Warned, ignore
+from cropseg_geo.events import Listener, Warned, WarnedOfOutlines, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
@@ -134,5 +134,5 @@ def _shapes(area: Area, ground: Ground, listener: Listener) -> npt.NDArray[Any]:
         listener(Warned(note))
     shapes, is_line = with_closed_lines_drawn(np.asarray(placed.to_crs(ground.crs)))
     if is_line.any():
-        listener(Noted(f"closed lines are taken for outlines of the {AREA.what}"))
+        listener(WarnedOfOutlines(f"closed lines are taken for outlines of the {AREA.what}"))
     return shapes

@@ -9,7 +9,7 @@ import shapely
 from pyproj import CRS
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Noted, Warned
+from cropseg_geo.events import Event, Warned, WarnedOfOutlines
 from cropseg_geo.grid import Window
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.raster.aoi import read_aoi
@@ -194,7 +194,7 @@ def test_closed_lines_are_the_outlines_of_plots_and_open_ones_are_refused():
     told: list[Event] = []
     plots = read_plots(frame_of(*lines, plot=["a", "b", "c"]), ground=GROUND, listener=told.append)
     assert shapely.area(plots.geometry).tolist() == [100, 91, 100]
-    assert told == [Noted("closed lines are taken for outlines: plots a, b")]
+    assert told == [WarnedOfOutlines("closed lines are taken for outlines: plots a, b")]
     for line in (shapely.LineString(one.coords[:-1]), shapely.LineString(BOW_TIE.exterior.coords)):
         refused(
             frame_of(line, TWO[1], plot=["a", "b"]), r"LineString, .* \(plot a\)", "convert them to polygons"
@@ -205,7 +205,7 @@ def test_closed_lines_are_areas_of_interest_in_the_same_way():
     told: list[Event] = []
     area = read_aoi(frame_of(shapely.LineString(square(10, 20).exterior.coords)), GROUND, told.append)
     assert area.window(Window(0, 0, 100, 100)) == Window(20, 10, 10, 10)
-    assert told == [Noted("closed lines are taken for outlines of the area of interest")]
+    assert told == [WarnedOfOutlines("closed lines are taken for outlines of the area of interest")]
 
 
 def test_lines_through_nowhere_are_refused():

@@ -9,6 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from affine import Affine
 from typer.testing import CliRunner
 
@@ -55,8 +56,9 @@ def test_dates_that_are_given_must_be_dates_of_their_own():
         survey_dates(["a", "b"], ["2024-06-01"])
     with pytest.raises(InputError, match="'June' is not a date"):
         survey_dates(["a"], ["June"])
-    with pytest.raises(InputError, match="are both of 2024-05-31"):
-        survey_dates(["m_2024-05-31.tif", "20240531.tif"])
+    with pytest.raises(InputError, match="are both of 2024-05-31") as caught:
+        survey_dates(["m_2024-05-31.tif", "20240531 b.tif"])
+    assert "gdalbuildvrt both_2024-05-31_mask.vrt m_2024-05-31.tif '20240531 b.tif';" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -152,6 +154,24 @@ def test_a_mask_that_shows_none_of_the_plots_is_named_and_has_empty_rows(season)
         cropseg_geo.plot_series([elsewhere], season / "plots.gpkg")
 
 
+def test_what_is_wrong_with_the_plots_themselves_is_said_once_and_without_a_date(season):
+    cross = shapely.Polygon(
+        [(500_001, 4_999_991), (500_009, 4_999_999), (500_009, 4_999_991), (500_001, 4_999_999)]
+    )
+    plots = gpd.GeoDataFrame(geometry=[cross, outlines((0, 0, 100, 100)).geometry[0]], crs=32633)
+    plots["Name"] = ["a", "a"]
+    beside = outlines((90, 0, 110, 20)).assign(Name="b", plot="b")  # partly beyond the masks
+    told: list = []
+    everything = pd.concat([plots, beside[["Name", "geometry"]]])
+    cropseg_geo.plot_series(masks_of(season), everything, stats="coverage", listener=told.append)
+    texts = [event.message for event in told if isinstance(event, Warned)]
+    assert [text.partition(":")[0] for text in texts] == [
+        "the plots have no column of unique ids (Name",
+        "repaired outlines that cross themselves",
+        "3 plots overlap another, and pixels that they share count in each",
+    ]
+
+
 def test_masks_that_were_traced_with_different_outlines_are_told_of(season):
     masks, told = masks_of(season), []
     tag_outlines(masks[0], objects="split")
@@ -217,6 +237,14 @@ def test_ids_cannot_break_the_picture_and_many_plots_are_cut_off():
     svg = growth_svg(table)
     ET.fromstring(svg)
     assert "400 of 450 plots" in svg
+
+
+def test_long_ids_do_not_run_into_each_other_and_stand_whole_in_the_title():
+    ids = [f"breeding-trial-2024-north-{i:04}" for i in range(3)]
+    svg = growth_svg(pd.DataFrame({"date": "2024-05-31", "days": 0, "plot_id": ids, "coverage": 0.5}))
+    for i, name in enumerate(ids):
+        assert f"<title>{name}: 50% to 50%</title>" in svg
+        assert f'<text x="0" y="-5">breeding-…north-{i:04}</text>' in svg
 
 
 def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
