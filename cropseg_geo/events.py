@@ -47,6 +47,11 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class WarnedOfOutlines(Warned):
+    """A warning about plots or areas as they were given: the same on every raster."""
+
+
+@dataclass(frozen=True)
 class Noted:
     """Something that was found out, and is no reason to worry."""
 
@@ -114,6 +119,7 @@ _NAMES = {
     StageFinished: "stage_finished",
     Noted: "note",
     Warned: "warning",
+    WarnedOfOutlines: "warning",
     Written: "written",
     Result: "result",
     Failed: "error",

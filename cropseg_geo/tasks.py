@@ -61,7 +61,8 @@ def _plots_series(arguments: Arguments, listener: Listener) -> Values:
 
     bound = bind(pipeline.plot_series, arguments)
     table = pipeline.plot_series(**bound, listener=listener)
-    return answers.of_plots(table, series=bound.get("out"), chart=bound.get("chart"))
+    files = {"series": bound.get("out"), "chart": bound.get("chart"), "summary": bound.get("summary")}
+    return answers.of_plots(table, **files)
 
 
 def _plots_make(arguments: Arguments, listener: Listener) -> Values:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -22,7 +24,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError, listed
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, WarnedOfOutlines, ignore
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
 
@@ -37,6 +39,8 @@ _KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibili
 """Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
+
+_LINE_TYPES = (1, 2, 5)  # shapely type ids of LineString, LinearRing and MultiLineString
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,10 @@ def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         ) from err
     chosen = _choose_layer(source, rows, purpose)
     try:
-        return _without_kml_marks(pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset))
+        frame = pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset)
+        info = pyogrio.read_info(source.file, layer=chosen)
+        kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
+        return _without_kml_marks(_with_blanks(frame, kinds))
     except _READING_ERRORS as err:
         raise _unreadable(source, f"layer {chosen!r} of {source.file}", err, purpose) from err
 
@@ -126,6 +133,19 @@ def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     if not isinstance(frame, gpd.GeoDataFrame):
         raise _no_outlines(source.file, purpose)
     return frame
+
+
+def _with_blanks(frame: gpd.GeoDataFrame, kinds: Mapping[str, str]) -> gpd.GeoDataFrame:
+    """The frame with whole numbers and truth values where blanks among them made decimals or objects.
+
+    ``kinds`` are the types of the columns in the file.
+    """
+    nullable = {
+        name: "boolean" if kind == "bool" else "Int64"
+        for name, kind in kinds.items()
+        if kind.startswith(("int", "uint", "bool")) and name in frame and frame[name].isna().any()
+    }
+    return frame.astype(nullable) if nullable else frame
 
 
 def _unreadable(source: VectorSource, what: str, err: Exception, purpose: Purpose) -> InputError:
@@ -164,7 +184,7 @@ def _warnings_told(file: str, listener: Listener) -> Iterator[None]:
         yield
     # Out of the block: else what the listener itself warns of would be caught as well.
     for text in dict.fromkeys(str(warning.message) for warning in caught):
-        listener(Warned(f"{file}: {text[:200]}"))
+        listener(WarnedOfOutlines(f"{file}: {text[:200]}"))
 
 
 def _without_kml_marks(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -191,9 +211,11 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         )
     try:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
-        pq.read_table(file).validate(full=True)
+        table = pq.read_table(file)
+        table.validate(full=True)
+        kinds = {field.name: str(field.type) for field in table.schema}
         with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
-            frame = gpd.read_parquet(file)
+            frame = _with_blanks(gpd.read_parquet(file), kinds)
     # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
     except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
         raise InputError(
@@ -232,6 +254,22 @@ def _choose_layer(source: VectorSource, rows: list[tuple[str, bool]], purpose: P
     )
 
 
+def with_closed_lines_drawn(
+    geometry: npt.NDArray[Any],
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """What closed lines enclose in their place, as CAD and rovers draw outlines, and which (n,) they were.
+
+    Lines that are open or cross themselves stay as they are. A ring in another of the same feature is a hole.
+    """
+    is_closed = np.isin(shapely.get_type_id(geometry), _LINE_TYPES) & shapely.is_closed(geometry)
+    points, owner = shapely.get_coordinates(geometry, return_index=True)
+    is_closed[owner[~np.isfinite(points).all(axis=1)]] = False  # of these nothing can be asked
+    is_closed[is_closed] = shapely.is_simple(geometry[is_closed])
+    drawn = geometry.copy()
+    drawn[is_closed] = shapely.build_area(geometry[is_closed])
+    return drawn, is_closed
+
+
 def with_crs(
     frame: gpd.GeoDataFrame, crs: str | None = None, *, purpose: Purpose = PLOTS, listener: Listener = ignore
 ) -> gpd.GeoDataFrame:
@@ -258,7 +296,7 @@ def with_crs(
         ) from err
     if frame.crs is not None and frame.crs != given:
         listener(
-            Warned(
+            WarnedOfOutlines(
                 f"coordinates of the {purpose.what} are read in {given.name!r} as told; "
                 f"their file says {frame.crs.name!r}"
             )

@@ -168,6 +168,10 @@ def series(
         typer.Option(help="Dates in the masks' order, 2024-05-31,2024-06-14; else from the file names."),
     ] = None,
     chart: Annotated[Path | None, typer.Option(help="SVG picture of the growth curves to write.")] = None,
+    summary: Annotated[
+        Path | None,
+        typer.Option(help="CSV or GeoPackage of the season's figures to write: a row for each plot."),
+    ] = None,
     prob: Annotated[
         list[str] | None,
         typer.Option(help="Probability rasters, once for each mask.", rich_help_panel=_BESIDE),
@@ -213,6 +217,7 @@ def series(
             out,
             dates=dates.split(",") if dates is not None else None,
             chart=chart,
+            summary=summary,
             probs=prob or None,
             rasters=raster or None,
             bands=bands,
@@ -232,8 +237,8 @@ def series(
         )
     conclude(
         "plots_series",
-        of_plots(table, series=out, chart=chart),
-        lambda: print_files(coverage_of(table), out, chart),
+        of_plots(table, series=out, chart=chart, summary=summary),
+        lambda: print_files(coverage_of(table), out, chart, summary),
         as_json=events,
         quiet=quiet,
     )

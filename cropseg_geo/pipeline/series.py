@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Listener, Warned, warn
+from cropseg_geo.events import Event, Listener, Warned, WarnedOfOutlines, warn
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted, write_text
+from cropseg_geo.outputs.refusals import refuse_inputs
 from cropseg_geo.paths import several_paths
 from cropseg_geo.pipeline.measurement import (
     Companions,
@@ -28,6 +29,7 @@ from cropseg_geo.plots.dates import GivenDate, survey_dates
 from cropseg_geo.plots.growth import DATE, growth_svg, long_table
 from cropseg_geo.plots.layout import PlotsElsewhereError
 from cropseg_geo.plots.options import StatsOptions, parse_groups
+from cropseg_geo.plots.summary import MOST_DATE, season_summary
 from cropseg_geo.raster.mask import open_mask
 from cropseg_geo.vector.options import Outlines
 
@@ -41,6 +43,7 @@ def plot_series(
     *,
     dates: Iterable[GivenDate] | None = None,
     chart: str | Path | None = None,
+    summary: str | Path | None = None,
     probs: Paths | None = None,
     rasters: Paths | None = None,
     bands: str | Mapping[str, int] | None = None,
@@ -70,6 +73,9 @@ def plot_series(
     out, chart
         A ``.csv`` file for the table, or a ``.gpkg`` file for it with the plots' outlines, which QGIS's
         temporal controller plays; and an ``.svg`` file for the growth curves. None writes nothing.
+    summary
+        A ``.csv`` file for the season's figures, a row for each plot, or a ``.gpkg`` file for them with the
+        outlines: see :func:`cropseg_geo.plots.summary.season_summary`.
     dates
         In the order of the masks: ISO texts, or dates or times of Python, pandas or numpy, of which the day
         counts. None: from the files' names.
@@ -89,7 +95,8 @@ def plot_series(
         be written.
     """
     listener = listener or warn
-    for path, suffixes in ((out, (".csv", ".gpkg")), (chart, (".svg",))):
+    tables_as = (".csv", ".gpkg")
+    for path, suffixes in ((out, tables_as), (chart, (".svg",)), (summary, tables_as)):
         if path is not None and Path(path).suffix.lower() not in suffixes:
             kinds = " or ".join(suffixes)
             raise InputError(f"{path}: a series is written as {kinds} here", remedy=f"end it in {kinds}")
@@ -107,19 +114,25 @@ def plot_series(
     )
     settings = PlotSettings(options, named_bands(bands), plot_id, plots_crs, outlines)
     companions = _companions(len(masks), probs, rasters, dsms, dtms)
+    results = [Path(p).absolute() for p in (out, chart, summary) if p]
+    if len(set(results)) < len(results):
+        raise InputError(f"{summary}: is named for two results", remedy="give --summary a name of its own")
+    refuse_inputs(results, plots, *masks, *(file for beside in companions for file in astuple(beside)))
     with ExitStack() as stack:
         drafts = [
             stack.enter_context(drafted(Path(p), kind, overwrite=overwrite, listener=listener)) if p else None
-            for kind, p in (("series", out), ("chart", chart))
+            for kind, p in (("series", out), ("chart", chart), ("summary", summary))
         ]
         surveys = sorted(map(_Survey, masks, days, companions), key=lambda survey: survey.day)
         _compare_outlines(surveys, settings, listener)
         tables = _measured(surveys, plots, settings, listener)
         series = long_table(tables)
         if drafts[0] is not None:
-            write_plot_table(drafts[0], _with_outlines(series, tables), date=DATE)
+            write_plot_table(drafts[0], _with_outlines(series, tables, DATE), date=DATE)
         if drafts[1] is not None:
             write_text(drafts[1], growth_svg(series))
+        if drafts[2] is not None:
+            write_plot_table(drafts[2], _with_outlines(season_summary(series), tables, MOST_DATE))
     return series
 
 
@@ -159,6 +172,7 @@ def _measured(
     """Statistics by date. Masks that show no plot come last: where none shows one, nothing is measured."""
     tables: dict[date, gpd.GeoDataFrame] = {}
     missed: dict[_Survey, PlotsElsewhereError] = {}
+    listener = _told_of_outlines_once(listener)
     for survey in surveys:
         tell = _told_of(survey, listener)
         try:
@@ -173,11 +187,13 @@ def _measured(
     return tables
 
 
-def _with_outlines(series: pd.DataFrame, tables: Mapping[date, gpd.GeoDataFrame]) -> gpd.GeoDataFrame:
-    """The series with the plots' outlines as they are on the first date's mask, and with dates as dates."""
+def _with_outlines(
+    table: pd.DataFrame, tables: Mapping[date, gpd.GeoDataFrame], dates: str
+) -> gpd.GeoDataFrame:
+    """Rows of all plots with the outlines as they are on the first date's mask; ``dates`` become dates."""
     first = tables[min(tables)].geometry
-    dated = series.assign(**{DATE: pd.to_datetime(series[DATE])})
-    outlines = gpd.GeoSeries(np.tile(first.to_numpy(), len(tables)), crs=first.crs)
+    dated = table.assign(**{dates: pd.to_datetime(table[dates])})
+    outlines = gpd.GeoSeries(np.tile(first.to_numpy(), len(table) // len(first)), crs=first.crs)
     return gpd.GeoDataFrame(dated.assign(**{first.name: outlines}), geometry=first.name)
 
 
@@ -198,10 +214,25 @@ def _companions(
 
 
 def _told_of(survey: _Survey, listener: Listener) -> Listener:
-    """A listener whose warnings say which mask they are about."""
+    """A listener whose warnings say which mask they are about, where it matters which."""
 
     def tell(event: Event) -> None:
-        about = f"{survey.day.isoformat()}, {Path(survey.mask).name}"
-        listener(Warned(f"{about}: {event.message}") if isinstance(event, Warned) else event)
+        if isinstance(event, Warned) and not isinstance(event, WarnedOfOutlines):
+            event = Warned(f"{survey.day.isoformat()}, {Path(survey.mask).name}: {event.message}")
+        listener(event)
+
+    return tell
+
+
+def _told_of_outlines_once(listener: Listener) -> Listener:
+    """A listener that passes on what is said of the plots themselves once, not for every mask again."""
+    heard: set[Event] = set()
+
+    def tell(event: Event) -> None:
+        if event in heard:
+            return
+        if isinstance(event, WarnedOfOutlines):
+            heard.add(event)
+        listener(event)
 
     return tell

@@ -69,18 +69,33 @@ SERIES_COLUMNS = (
     ),
 )
 
+SUMMARY_COLUMNS = (
+    ColumnSpec(
+        "area_under_curve_d", "d", "Area under the coverage curve, straight between dates with a value",
+        "summary",
+    ),
+    ColumnSpec(
+        "days_to_half_coverage", "d",
+        "Days from the first date until that curve reaches 0.5; empty if it does not", "summary",
+    ),
+    ColumnSpec("max_coverage", "0–1", "Largest coverage", "summary"),
+    ColumnSpec("max_coverage_date", "ISO 8601", "First date that has it", "summary"),
+)  # fmt: skip
+
 STATISTICS = tuple(c.name for c in COLUMNS if c.name != "plot_id")
+
+_ALL = (*COLUMNS, *SERIES_COLUMNS, *SUMMARY_COLUMNS)
 
 
 def column_descriptions() -> dict[str, str]:
     """What each column says, with its unit."""
-    return {c.name: c.text for c in (*COLUMNS, *SERIES_COLUMNS)}
+    return {c.name: c.text for c in _ALL}
 
 
 def columns_markdown() -> str:
     """The columns as a Markdown table."""
     lines = ["| Column | Unit | Meaning | Group |", "|---|---|---|---|"]
-    lines += [f"| `{c.name}` | {c.unit} | {c.description} | {c.group} |" for c in (*COLUMNS, *SERIES_COLUMNS)]
+    lines += [f"| `{c.name}` | {c.unit} | {c.description} | {c.group} |" for c in _ALL]
     return "\n".join(lines) + "\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import PurePath
@@ -42,9 +43,11 @@ def survey_dates(files: Sequence[str], dates: Iterable[GivenDate] | None = None)
         raise InputError(f"{len(found)} dates for {len(files)} masks", remedy=_REMEDY)
     for i, day in enumerate(found):
         if day in found[:i]:
+            two, of_day = [files[found.index(day)], files[i]], day.isoformat()
             raise InputError(
-                f"{files[found.index(day)]} and {files[i]} are both of {day.isoformat()}",
-                remedy=f"give one mask for each date, or {_REMEDY}",
+                f"{' and '.join(two)} are both of {of_day}",
+                remedy="make one mask of those of a day and give that: "
+                f"gdalbuildvrt both_{of_day}_mask.vrt {shlex.join(two)}; or {_REMEDY}",
             )
     return found
 

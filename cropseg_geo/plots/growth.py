@@ -19,6 +19,9 @@ DATE, DAYS, RATE = "date", "days", "coverage_per_day"
 MOST_PANELS = 400
 """Plots that are drawn; a picture of more helps nobody and weighs megabytes."""
 
+MOST_LETTERS = 20
+"""Letters of an id over its panel: longer ones would run into the next."""
+
 
 def long_table(tables: Mapping[date, gpd.GeoDataFrame]) -> pd.DataFrame:
     """One row for each date and plot, earliest date first.
@@ -126,7 +129,7 @@ def _panel(
         for x_end, text, anchor in ((0, ends[0], "start"), (wide, ends[1], "end")):
             short = text[5:] if ends[0][:4] == ends[1][:4] else text[2:]
             yield f'<text x="{x_end}" y="{high + 14}" text-anchor="{anchor}" font-size="10">{short}</text>'
-    yield f'<text x="0" y="-5">{escape(plot)}</text>'
+    yield f'<text x="0" y="-5">{escape(_fitting(plot))}</text>'
     for points, colour, pen in ((median, _MEDIAN, 1), (curve, _CURVE, 2)):
         for run in _runs(points):
             places = [(day / span * wide, (1 - cover) * high) for day, cover in run]
@@ -138,6 +141,14 @@ def _panel(
                     f'<circle cx="{px:.1f}" cy="{py:.1f}" r="2.5" fill="{colour}"/>' for px, py in places
                 )
     yield "</g>"
+
+
+def _fitting(plot: str) -> str:
+    """An id that fits over its panel; plots of one trial differ at the end rather than in the middle."""
+    if len(plot) <= MOST_LETTERS:
+        return plot
+    kept = MOST_LETTERS - 1
+    return f"{plot[: kept // 2]}…{plot[-(kept - kept // 2) :]}"
 
 
 def _summary(plot: str, curve: Curve) -> str:

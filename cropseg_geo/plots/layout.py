@@ -18,13 +18,13 @@ from pyproj import CRS
 
 from cropseg_geo.datums import doubtful_shift
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, WarnedOfOutlines, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
 from cropseg_geo.plots.naming import named
 from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
-from cropseg_geo.vector_input import read_layer, with_crs
+from cropseg_geo.vector_input import read_layer, with_closed_lines_drawn, with_crs
 
 MAX_PLOT_SIDE_M = 10_000.0
 """Longer than any field that is one plot. Beyond, it is a mistake in the coordinates, and its rows and cells
@@ -107,7 +107,7 @@ def read_plots(
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(Warned(why_counted(frame)))
+        listener(WarnedOfOutlines(why_counted(frame)))
     is_drawn = _drawn(np.asarray(frame.geometry.values), ids, listener)
     given, frame, ids = given[is_drawn], frame[is_drawn], ids[is_drawn]
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
@@ -164,20 +164,22 @@ def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) 
             "none of the plots has an outline", remedy="check that the right file and layer are named"
         )
     if is_blank.any():
-        listener(Warned(f"left out, because they have no outline: {named(list(ids[is_blank]))}"))
+        listener(WarnedOfOutlines(f"left out, because they have no outline: {named(list(ids[is_blank]))}"))
     return np.asarray(~is_blank)
 
 
 def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[Any]:
     """Valid, two-dimensional polygons; repaired where that leaves an area, else refused by id."""
-    geometry = _unpacked(geometry)
+    geometry, is_line = with_closed_lines_drawn(_unpacked(geometry))
+    if is_line.any():
+        listener(WarnedOfOutlines(f"closed lines are taken for outlines: {named(list(ids[is_line]))}"))
     other = np.flatnonzero(~np.isin(shapely.get_type_id(geometry), _POLYGON_TYPES))
     if len(other):
         kinds = sorted({str(g.geom_type) for g in geometry[other]})
         raise InputError(
             f"{len(other)} of {len(geometry)} plots are {' and '.join(kinds)}, not polygons "
             f"({named(list(ids.iloc[other]))})",
-            remedy="plots are outlines: buffer points or lines to polygons first",
+            remedy="plots are outlines: close lines and convert them to polygons; buffer points",
         )
     flat = shapely.force_2d(geometry)
     # Beyond the Earth there is nothing, and areas of what lies there are no numbers.
@@ -193,7 +195,7 @@ def _polygons(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listene
             remedy="draw these plots again, or remove them",
         )
     if is_invalid.any():
-        listener(Warned(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
+        listener(WarnedOfOutlines(f"repaired outlines that cross themselves: {named(list(ids[is_invalid]))}"))
     return fixed
 
 

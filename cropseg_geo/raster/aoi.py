@@ -16,7 +16,7 @@ from affine import Affine
 from rasterio.features import geometry_mask
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Listener, Warned, ignore
+from cropseg_geo.events import Listener, Warned, WarnedOfOutlines, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
@@ -92,7 +92,10 @@ def read_aoi(area: Area, ground: Ground, listener: Listener = ignore) -> AreaOfI
     shapes = shapely.make_valid(_shapes(area, ground, listener))
     polygons = [p for p in shapely.get_parts(shapes) if p is not None and p.area > 0]
     if not polygons:
-        raise InputError(f"{name}: holds no polygon", remedy="give at least one polygon with an area")
+        raise InputError(
+            f"{name}: holds no polygon",
+            remedy="give at least one polygon with an area, or a layer of closed lines",
+        )
     inverse = ~ground.transform
     to_pixels = np.array([[inverse.a, inverse.b], [inverse.d, inverse.e]])
     shift = np.array([inverse.c, inverse.f])
@@ -114,7 +117,7 @@ def _shapes(area: Area, ground: Ground, listener: Listener) -> npt.NDArray[Any]:
     import geopandas as gpd
 
     from cropseg_geo.datums import doubtful_shift
-    from cropseg_geo.vector_input import AREA, read_layer, with_crs
+    from cropseg_geo.vector_input import AREA, read_layer, with_closed_lines_drawn, with_crs
 
     frame = area
     if isinstance(area, str | PathLike):
@@ -129,4 +132,7 @@ def _shapes(area: Area, ground: Ground, listener: Listener) -> npt.NDArray[Any]:
     placed = with_crs(frame, purpose=AREA).geometry
     if note := doubtful_shift(placed.crs, ground, f"the {AREA.what}"):
         listener(Warned(note))
-    return np.asarray(placed.to_crs(ground.crs))
+    shapes, is_line = with_closed_lines_drawn(np.asarray(placed.to_crs(ground.crs)))
+    if is_line.any():
+        listener(WarnedOfOutlines(f"closed lines are taken for outlines of the {AREA.what}"))
+    return shapes

@@ -3,13 +3,16 @@
 import json
 
 import geopandas as gpd
+import numpy as np
 import pytest
 import shapely
 from pyproj import CRS
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Warned
+from cropseg_geo.events import Event, Warned, WarnedOfOutlines
+from cropseg_geo.grid import Window
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.raster.aoi import read_aoi
 from tests.plots.squares import GROUND, TWO, UTM, frame_of, refused, square
 
 BOW_TIE = shapely.Polygon(
@@ -183,6 +186,32 @@ def test_collections_of_polygons_alone_are_plots():
     assert shapely.area(plots.geometry).tolist() == [100, 200]
     assert [shape.geom_type for shape in plots.geometry] == ["Polygon", "MultiPolygon"]
     refused(frame_of(shapely.GeometryCollection([TWO[0], shapely.Point(0, 0)])), "are GeometryCollection")
+
+
+def test_closed_lines_are_the_outlines_of_plots_and_open_ones_are_refused():
+    one, hole = square(0, 0).exterior, square(2, 2, side=3).exterior
+    lines = (shapely.LineString(one.coords), shapely.MultiLineString([one.coords, hole.coords]), TWO[1])
+    told: list[Event] = []
+    plots = read_plots(frame_of(*lines, plot=["a", "b", "c"]), ground=GROUND, listener=told.append)
+    assert shapely.area(plots.geometry).tolist() == [100, 91, 100]
+    assert told == [WarnedOfOutlines("closed lines are taken for outlines: plots a, b")]
+    for line in (shapely.LineString(one.coords[:-1]), shapely.LineString(BOW_TIE.exterior.coords)):
+        refused(
+            frame_of(line, TWO[1], plot=["a", "b"]), r"LineString, .* \(plot a\)", "convert them to polygons"
+        )
+
+
+def test_closed_lines_are_areas_of_interest_in_the_same_way():
+    told: list[Event] = []
+    area = read_aoi(frame_of(shapely.LineString(square(10, 20).exterior.coords)), GROUND, told.append)
+    assert area.window(Window(0, 0, 100, 100)) == Window(20, 10, 10, 10)
+    assert told == [WarnedOfOutlines("closed lines are taken for outlines of the area of interest")]
+
+
+def test_lines_through_nowhere_are_refused():
+    with np.errstate(invalid="ignore"):
+        line = shapely.LineString([(0, 0), (np.nan, 1), (1, 1), (0, 0)])
+    refused(frame_of(line, TWO[1], plot=["a", "b"]), "LineString, not polygons")
 
 
 def test_plots_that_all_miss_the_raster_tell_both_extents():

@@ -88,6 +88,36 @@ def test_two_rows_and_ten_rows_are_found(spacing, width):
     assert found.gap_fraction == pytest.approx(0, abs=0.003)
 
 
+@pytest.mark.parametrize("angle_deg", [0, 20])
+@pytest.mark.parametrize(
+    ("spacing", "width", "shift"),
+    [
+        (0.75, 0.05, 0.375), (0.75, 0.2, 0.42), (0.75, 0.4, 0.34),  # two rows in 1.5 m
+        (0.5, 0.1, 0.0), (0.5, 0.25, -0.06), (0.375, 0.15, 0.17), (0.35, 0.1, 0.12),
+    ],
+)  # fmt: skip
+def test_the_spacing_of_a_few_rows_is_right_to_a_pixel(spacing, width, shift, angle_deg):
+    mask, outline, ground = field(angle_deg, spacing=spacing, width=width, shift=shift)
+    specks = np.random.default_rng(1).random(mask.shape) < 0.01
+    for values in (mask, mask | specks):
+        (found,) = measure(values, [outline], ground).itertuples()
+        assert found.row_spacing_m == pytest.approx(spacing, abs=GSD)
+
+
+@pytest.mark.parametrize("missing", [-1, 0, 1])
+def test_a_missing_row_does_not_move_the_others(missing):
+    mask, outline, ground = field(spacing=0.375, shift=0.1875, gaps=[(missing, -1.0, LENGTH + 1)])
+    (found,) = measure(mask, [outline], ground).itertuples()
+    assert found.row_spacing_m == pytest.approx(0.375, abs=GSD)
+    assert found.gap_fraction == pytest.approx(1 / 4, abs=0.01)
+
+
+def test_rows_that_the_edge_cuts_do_not_pull_at_the_spacing():
+    mask, outline, ground = field(spacing=0.5, width=0.3, shift=0.22)  # one at 0.72, the edge at 0.75
+    (found,) = measure(mask, [outline], ground).itertuples()
+    assert found.row_spacing_m == pytest.approx(0.5, abs=GSD)
+
+
 def test_a_plot_of_one_row_is_measured_along_it():
     mask, outline, ground = field(20, spacing=0.8, width=0.3, gaps=[(0, 1.0, 1.8)])
     narrow = shapely.buffer(outline, -0.36, join_style="mitre")  # 3.28 m × 0.78 m around the row

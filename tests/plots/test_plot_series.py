@@ -1,14 +1,16 @@
 """Time series: dates in names, one long table over masks of different grids, growth rates, curves."""
 
+import math
 import sqlite3
 import xml.etree.ElementTree as ET
 from contextlib import closing
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from affine import Affine
 from typer.testing import CliRunner
 
@@ -16,8 +18,10 @@ import cropseg_geo
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
+from cropseg_geo.plots.columns import SUMMARY_COLUMNS
 from cropseg_geo.plots.dates import date_in_name, survey_dates
 from cropseg_geo.plots.growth import growth_svg
+from cropseg_geo.plots.summary import season_summary
 from cropseg_geo.vector.options import Outlines
 from tests.plots.test_plot_files import TRANSFORM, outlines, tag_outlines, write
 
@@ -55,8 +59,9 @@ def test_dates_that_are_given_must_be_dates_of_their_own():
         survey_dates(["a", "b"], ["2024-06-01"])
     with pytest.raises(InputError, match="'June' is not a date"):
         survey_dates(["a"], ["June"])
-    with pytest.raises(InputError, match="are both of 2024-05-31"):
-        survey_dates(["m_2024-05-31.tif", "20240531.tif"])
+    with pytest.raises(InputError, match="are both of 2024-05-31") as caught:
+        survey_dates(["m_2024-05-31.tif", "20240531 b.tif"])
+    assert "gdalbuildvrt both_2024-05-31_mask.vrt m_2024-05-31.tif '20240531 b.tif';" in caught.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,24 @@ def test_a_mask_that_shows_none_of_the_plots_is_named_and_has_empty_rows(season)
         cropseg_geo.plot_series([elsewhere], season / "plots.gpkg")
 
 
+def test_what_is_wrong_with_the_plots_themselves_is_said_once_and_without_a_date(season):
+    cross = shapely.Polygon(
+        [(500_001, 4_999_991), (500_009, 4_999_999), (500_009, 4_999_991), (500_001, 4_999_999)]
+    )
+    plots = gpd.GeoDataFrame(geometry=[cross, outlines((0, 0, 100, 100)).geometry[0]], crs=32633)
+    plots["Name"] = ["a", "a"]
+    beside = outlines((90, 0, 110, 20)).assign(Name="b", plot="b")  # partly beyond the masks
+    told: list = []
+    everything = pd.concat([plots, beside[["Name", "geometry"]]])
+    cropseg_geo.plot_series(masks_of(season), everything, stats="coverage", listener=told.append)
+    texts = [event.message for event in told if isinstance(event, Warned)]
+    assert [text.partition(":")[0] for text in texts] == [
+        "the plots have no column of unique ids (Name",
+        "repaired outlines that cross themselves",
+        "3 plots overlap another, and pixels that they share count in each",
+    ]
+
+
 def test_masks_that_were_traced_with_different_outlines_are_told_of(season):
     masks, told = masks_of(season), []
     tag_outlines(masks[0], objects="split")
@@ -197,6 +220,57 @@ def test_a_geopackage_has_each_plot_once_for_each_date_and_is_played_by_it(seaso
     assert (temporal.get("enabled"), temporal.get("startField")) == ("1", "date")
 
 
+def curves(*coverage, days=(0, 10, 20, 40)) -> pd.DataFrame:
+    """A series of the plots a, b, … with these curves (one value for each of the days)."""
+    dates = [(date(2024, 5, 1) + timedelta(day)).isoformat() for day in days]
+    rows = [
+        {"date": dates[i], "days": day, "plot_id": "abcdef"[k], "variety": f"v{k}", "coverage": cover[i]}
+        for i, day in enumerate(days)
+        for k, cover in enumerate(coverage)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_season_has_an_area_a_half_and_a_most_of_each_plot():
+    gap = math.nan
+    table = season_summary(
+        curves(
+            (0.1, 0.3, 0.7, 0.7), (0.2, gap, 0.4, 0.3), (0.6, 0.4, 0.8, 0.2),
+            (gap, gap, 0.5, gap), (gap, gap, gap, gap), (0.5, 0.0, 0.0, 0.0),
+        )
+    )  # fmt: skip
+    assert list(table.columns) == ["plot_id", "variety", *(c.name for c in SUMMARY_COLUMNS)]
+    assert table["variety"].tolist() == ["v0", "v1", "v2", "v3", "v4", "v5"]
+    areas = [2 + 5 + 14, 6 + 7, 5 + 6 + 10, gap, gap, 2.5]
+    assert table["area_under_curve_d"].tolist() == pytest.approx(areas, nan_ok=True)
+    # Of b no value says so; c had it before the first date; d is not known before its only date.
+    halves = [15, gap, 0, 20, gap, 0]
+    assert table["days_to_half_coverage"].tolist() == pytest.approx(halves, nan_ok=True)
+    assert table["max_coverage"].tolist() == pytest.approx([0.7, 0.4, 0.8, 0.5, gap, 0.5], nan_ok=True)
+    most = ["2024-05-21", "2024-05-21", "2024-05-21", "2024-05-21", None, "2024-05-01"]
+    assert table["max_coverage_date"].tolist() == most
+
+
+def test_columns_of_the_users_make_way_for_those_of_a_season():
+    table = season_summary(curves((0.1, 0.2, 0.3, 0.4)).rename(columns={"variety": "Max_Coverage"}))
+    assert table["Max_Coverage_input"].tolist() == ["v0"]
+
+
+def test_a_season_is_written_with_a_row_for_each_plot(season):
+    plots = season / "plots.gpkg"
+    for name in ("plots.csv", "season.gpkg"):
+        series = cropseg_geo.plot_series(masks_of(season), plots, summary=season / name, stats="coverage")
+    expected = season_summary(series)
+    pd.testing.assert_frame_equal(pd.read_csv(season / "plots.csv"), expected, check_dtype=False, rtol=1e-5)
+    layer = gpd.read_file(season / "season.gpkg", layer="plots")
+    assert layer["max_coverage_date"].dt.strftime("%Y-%m-%d").tolist() == ["2024-06-20"] * 2
+    assert layer["area_under_curve_d"].tolist() == pytest.approx([7, 8])
+    assert layer.geometry[1].equals(gpd.read_file(plots).geometry[1])
+    with closing(sqlite3.connect(season / "season.gpkg")) as db:
+        told = dict(db.execute("SELECT column_name, description FROM gpkg_data_columns").fetchall())
+    assert told["days_to_half_coverage"].startswith("Days from the first date until")
+
+
 def test_a_report_takes_a_season_as_a_table_or_as_a_layer(season):
     pages = []
     for name in ("season.csv", "season.gpkg"):
@@ -219,6 +293,14 @@ def test_ids_cannot_break_the_picture_and_many_plots_are_cut_off():
     assert "400 of 450 plots" in svg
 
 
+def test_long_ids_do_not_run_into_each_other_and_stand_whole_in_the_title():
+    ids = [f"breeding-trial-2024-north-{i:04}" for i in range(3)]
+    svg = growth_svg(pd.DataFrame({"date": "2024-05-31", "days": 0, "plot_id": ids, "coverage": 0.5}))
+    for i, name in enumerate(ids):
+        assert f"<title>{name}: 50% to 50%</title>" in svg
+        assert f'<text x="0" y="-5">breeding-…north-{i:04}</text>' in svg
+
+
 def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
     (season / "s.csv").write_text("earlier")
     plots, out = season / "plots.gpkg", season / "s.csv"
@@ -234,14 +316,20 @@ def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
         cropseg_geo.plot_series(masks_of(season), plots, out, outlines=0.1, overwrite=True)
     with pytest.raises(InputError, match=r"written as \.svg"):
         cropseg_geo.plot_series(masks_of(season), plots, out, chart=season / "g.pdf", overwrite=True)
+    with pytest.raises(InputError, match=r"s\.csv: is named for two results"):
+        cropseg_geo.plot_series(masks_of(season), plots, out, summary=out, overwrite=True)
+    with pytest.raises(OutputError, match=r"plots\.gpkg: is read by this run"):
+        cropseg_geo.plot_series(masks_of(season), plots, plots, overwrite=True)
     assert (season / "s.csv").read_text() == "earlier"
 
 
 def test_the_command_line_writes_a_series(season):
     arguments = ["plots", "series", *map(str, masks_of(season)), "--plots", str(season / "plots.gpkg")]
     arguments += ["-o", str(season / "s.csv"), "--chart", str(season / "g.svg"), "--stats", "coverage", "-q"]
+    arguments += ["--summary", str(season / "plots.csv")]
     arguments += ["--dates", "2023-06-20,2023-05-31,2023-06-10"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     assert pd.read_csv(season / "s.csv")["date"].iloc[0] == "2023-05-31"
     assert (season / "g.svg").exists()
+    assert pd.read_csv(season / "plots.csv")["max_coverage_date"].tolist() == ["2023-06-20"] * 2

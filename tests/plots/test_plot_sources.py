@@ -3,13 +3,18 @@
 import os
 import zipfile
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+import pyogrio
 import pytest
 import shapely
 
+import cropseg_geo
 from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.vector_input import read_layer
 from tests.plots.squares import GROUND, TWO, UTM, frame_of, refused, square
+from tests.plots.test_plot_files import write
 
 
 def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
@@ -95,3 +100,50 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, m
     frame_of(*TWO).to_file(tmp_path / "plots.gpkg")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)  # root may read all
     refused(tmp_path / "plots.gpkg", "may not be read", "permissions")
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb", ".parquet"])
+def test_whole_numbers_and_truth_values_stay_so_beside_blanks(tmp_path, suffix):
+    path = tmp_path / f"plots{suffix}"
+    three = frame_of(
+        *TWO, square(40, 0), plot=["a", "b", "c"], n=pd.array([1, None, 3], dtype="Int64"),
+        sown=pd.array([True, None, False], dtype="boolean"), dose=[1.0, None, 3.0], row=[1, 2, 3],
+    )  # fmt: skip
+    if suffix == ".parquet":
+        # As others than pandas write it, who do not say what its types are there.
+        three.to_parquet(path)
+        table = pq.read_table(path)
+        kept = {key: value for key, value in table.schema.metadata.items() if key != b"pandas"}
+        pq.write_table(table.replace_schema_metadata(kept), path)
+    else:
+        three.to_file(path)
+    read = read_layer(path).sort_values("plot")
+    assert read["n"].tolist() == [1, pd.NA, 3]
+    assert read["sown"].tolist() == [True, pd.NA, False]
+    assert read["dose"].dtype == "float64"
+    assert read["row"].dtype.kind == "i"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".gpkg"])
+def test_what_is_measured_of_them_has_the_same_whole_numbers(tmp_path, suffix):
+    masks = [tmp_path / f"m_2024-05-{day}.tif" for day in (10, 20)]
+    for mask in masks:
+        write(mask, np.ones((100, 100), np.uint8), nodata=255, transform=GROUND.transform)
+    columns = {"plot": ["a", "b"], "n": pd.array([4, None], dtype="Int64")}
+    frame_of(*TWO, **columns, sown=pd.array([True, None], dtype="boolean")).to_file(tmp_path / "p.gpkg")
+    measured = tmp_path / f"out{suffix}"
+    cropseg_geo.measure_plots(masks[0], tmp_path / "p.gpkg", measured)
+    cropseg_geo.plot_series(masks, tmp_path / "p.gpkg", tmp_path / f"season{suffix}")
+    cropseg_geo.make_report(
+        masks[0], tmp_path / "report.html", plots=tmp_path / "p.gpkg", series=tmp_path / f"season{suffix}"
+    )
+    for path, dates in ((measured, 1), (tmp_path / f"season{suffix}", 2)):
+        if suffix == ".csv":
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            assert table["n"].tolist() == ["4", ""] * dates
+            assert table["sown"].tolist() == ["True", ""] * dates
+        else:
+            info = pyogrio.read_info(path, layer="plots")
+            kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
+            assert (kinds["n"], kinds["sown"]) == ("int64", "bool")
+            assert read_layer(path, "plots")["n"].tolist() == [4, pd.NA] * dates

@@ -53,6 +53,24 @@ def test_commas_and_tabs_separate_too_and_decimals_have_points_then(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("moisture", "yields", "read"),
+    [
+        ("12,3", ["10.450", "9.870", "8.001", "987"], [10450, 9870, 8001, 987]),
+        ("12,3", ["1.234,5", "9.870", "1.000.000"], [1234.5, 9870.0, 1_000_000.0]),
+        ("12.3", ["10.450", "9.870"], [10.45, 9.87]),
+        ("12,3;0.5", ["10.450", "9.870"], ["10.450", "9.870"]),  # whose points are they?
+        ("12,3;0.5", ["9.87", "1,5"], [9.87, 1.5]),
+        ("1,5e-3", ["10.450", "-2.000"], [10450, -2000]),
+        ("12,3", ["1.5.2024", "2.5.2024"], ["1.5.2024", "2.5.2024"]),
+    ],
+)
+def test_one_decimal_mark_counts_in_all_of_a_table(tmp_path, moisture, yields, read):
+    header = "yield;" + ";".join(f"m{k}" for k in range(moisture.count(";") + 1))
+    table = read_fieldbook(book(tmp_path, "\n".join([header, *(f"{y};{moisture}" for y in yields)])))
+    assert table["yield"].tolist() == read
+
+
+@pytest.mark.parametrize(
     "text",
     [
         'Plot;"Dosis, Brühe; l/ha"\n101;1,5\n',  # a separator of another kind within quotes
@@ -102,6 +120,12 @@ def test_a_book_is_joined_by_row_and_column(tmp_path):
     assert plots["plot"].tolist() == [6, 7, 9, 8]
     without = made(book(tmp_path, "row,column,variety\n1,1,A\n"))
     assert without["variety"].tolist()[0] == "A"
+
+
+def test_whole_numbers_stay_whole_where_plots_have_no_entry(tmp_path):
+    plots = made(book(tmp_path, "plot,plants,dose\n101,40,1.5\n103,38,2\n"))
+    assert plots["plants"].tolist() == [40, pd.NA, 38, pd.NA]
+    assert plots["dose"].dtype == "float64"
 
 
 def test_columns_that_are_named_as_ours_are_kept_under_another_name(tmp_path):

@@ -209,7 +209,7 @@ def season(folder: Path) -> list[Scenario]:
                                           "CHART": str(folder / "season.svg")}]),
         ("season as a layer", "run",
          ["plotseries", {**stats, "INPUT": plain[::-1], "DATES": "2026-06-14, 2026-05-31",
-                         "OUTPUT": str(folder / "season.gpkg")}]),
+                         "OUTPUT": str(folder / "season.gpkg"), "SUMMARY": str(folder / "summary.gpkg")}]),
         ("season loaded", "loaded",
          ["plotseries", {**stats, "INPUT": dated, "OUTPUT": str(folder / "loaded season.gpkg")},
           "CropSeg: Süd 2026-05-31 mask"]),

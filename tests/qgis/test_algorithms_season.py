@@ -11,6 +11,7 @@ import pytest
 from scenarios import PLOTS, results
 
 import cropseg_geo as cg
+from cropseg_geo.plots.summary import season_summary
 
 DATES = ["2026-05-31", "2026-06-14"]
 
@@ -39,6 +40,16 @@ def test_dates_are_given_in_the_order_of_the_masks(told, mine):
     assert list(theirs["plot_id"]) == list(mine["plot_id"])
     np.testing.assert_allclose(theirs["coverage"], mine["coverage"], rtol=5e-6)
     assert "CHART" not in given
+
+
+def test_the_season_of_each_plot_has_the_figures_of_the_package(told, mine):
+    theirs = gpd.read_file(results(told["season as a layer"])["SUMMARY"], layer="plots")
+    expected = season_summary(mine)
+    assert list(theirs["plot_id"]) == list(expected["plot_id"])
+    for name in ("area_under_curve_d", "days_to_half_coverage", "max_coverage"):
+        np.testing.assert_allclose(theirs[name], expected[name], rtol=5e-6)
+    assert list(theirs["max_coverage_date"].dt.strftime("%Y-%m-%d")) == list(expected["max_coverage_date"])
+    assert "SUMMARY" not in results(told["season"])
 
 
 def test_a_season_arrives_coloured_and_is_played_by_its_dates(told):

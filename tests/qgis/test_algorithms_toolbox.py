@@ -36,7 +36,7 @@ CONTRACT = {
     "plotstats": {"INPUT", "PLOTS", "PLOT_ID", "PROBABILITY", "ORTHOMOSAIC", "DSM", "DTM", "STATISTICS",
                   "BUFFER", "OUTPUT"},
     "plotseries": {"INPUT", "DATES", "PLOTS", "PLOT_ID", "PROBABILITY", "ORTHOMOSAIC", "DSM", "DTM",
-                   "STATISTICS", "BUFFER", "OUTPUT", "CHART"},
+                   "STATISTICS", "BUFFER", "OUTPUT", "SUMMARY", "CHART"},
     "report": {"INPUT", "ORTHOMOSAIC", "PLOTS", "SERIES", "PROBABILITY", "BANDS", "OUTPUT"},
     "pipeline": MODEL | OUTLINES | {"PLOTS", "PLOT_ID", "DSM", "DTM", "MAKE_REPORT", "LOAD", "OVERWRITE",
                                     "OUTPUT"},

@@ -22,6 +22,8 @@ _MISSING = {"", "NA", "N/A", "NaN", "."}
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})")
 _DECIMAL = re.compile(r"[+-]?(0|[1-9]\d*)?\.\d+([eE][+-]?\d+)?|[+-]?(0|[1-9]\d{0,14})([eE][+-]?\d+)?")
 _SEPARATORS = ";\t,"  # of two that part the header alike, the comma is rather a decimal one
+_COMMA_DECIMAL = re.compile(r"[+-]?(\d*|[1-9]\d{0,2}(\.\d{3})+),\d+([eE][+-]?\d+)?")
+_DOTTED_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Joined:
 def read_fieldbook(path: str | Path) -> pd.DataFrame:
     """A table as text columns, with integers and decimals where a whole column holds them.
 
-    Comma, semicolon or tab between the fields; decimal commas where the fields are not parted by them.
+    Comma, semicolon or tab between the fields; decimal commas where the fields are not parted by them. In a
+    table that has these, 10.450 is ten thousand, or text where other dots of the table are decimal points.
     Numbers with leading zeros stay text. Empty, NA and a lone dot are missing; columns with neither a name
     nor an entry, as spreadsheets leave them at the right, are left out.
 
@@ -78,11 +81,9 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
         )
     header = [name.strip() for name in rows[0]]
     _check_table(file, header, rows)
-    columns = {
-        name: _typed([row[k].strip() for row in rows[1:]], decimal_comma=separator != ",")
-        for k, name in enumerate(header)
-    }
-    return pd.DataFrame(columns)
+    columns = [[row[k].strip() for row in rows[1:]] for k in range(len(header))]
+    marks = _decimal_marks([value for column in columns for value in column], separator)
+    return pd.DataFrame({name: _typed(column, marks) for name, column in zip(header, columns, strict=True)})
 
 
 def _text(file: Path) -> str:
@@ -124,16 +125,34 @@ def _check_table(file: Path, header: list[str], rows: list[list[str]]) -> None:
         )
 
 
-def _typed(values: list[str], *, decimal_comma: bool) -> pd.Series:
+def _decimal_marks(values: list[str], separator: str) -> str:
+    """The decimal marks of a whole table: ``"."``, ``","``, or both where people or programs were not one."""
+    if separator == "," or not any(_COMMA_DECIMAL.fullmatch(v) for v in values):
+        return "."
+    has_points = any(
+        "." in v and _DECIMAL.fullmatch(v) and not _DOTTED_THOUSANDS.fullmatch(v) for v in values
+    )
+    return ".," if has_points else ","
+
+
+def _with_point(value: str, marks: str) -> str:
+    """A number with a decimal point, if with any mark; what is no number stays none."""
+    if "," in marks and _DOTTED_THOUSANDS.fullmatch(value):
+        if "." in marks:
+            return ""  # a thousand times as much, or not: not for us to say
+        value = value.replace(".", "")
+    return value.replace(",", ".") if "," in marks and value.count(",") == 1 else value
+
+
+def _typed(values: list[str], marks: str) -> pd.Series:
     """Integers, decimals or text: what every value of the column can be read as without loss."""
-    known = [v for v in values if v not in _MISSING]
-    blank = len(known) < len(values)
-    if known and all(_INTEGER.fullmatch(v) for v in known):
-        numbers = [None if v in _MISSING else int(v) for v in values]
-        return pd.Series(numbers, dtype="Int64" if blank else "int64")
-    dotted = [v.replace(",", ".") if decimal_comma and v.count(",") == 1 else v for v in values]
-    if known and all(v in _MISSING or _DECIMAL.fullmatch(v) for v in dotted):
-        return pd.Series([None if v in _MISSING else float(v) for v in dotted], dtype="float64")
+    numbers = [None if v in _MISSING else _with_point(v, marks) for v in values]
+    known = [n for n in numbers if n is not None]
+    if known and all(_INTEGER.fullmatch(n) for n in known):
+        whole = [None if n is None else int(n) for n in numbers]
+        return pd.Series(whole, dtype="Int64" if None in whole else "int64")
+    if known and all(_DECIMAL.fullmatch(n) for n in known):
+        return pd.Series([None if n is None else float(n) for n in numbers], dtype="float64")
     return pd.Series([None if v in _MISSING else v for v in values], dtype="object")
 
 
@@ -165,6 +184,8 @@ def join_fieldbook(plots: gpd.GeoDataFrame, book: pd.DataFrame, *, by: str = "au
         )
     taken = {str(c).casefold() for c in plots.columns}
     extra = book.drop(columns=theirs)
+    if placed_keys - listed_keys:  # blanks would make decimals of whole numbers
+        extra = extra.astype(dict.fromkeys(extra.select_dtypes("integer").columns, "Int64"))
     extra = extra.rename(columns={c: f"{c}_fieldbook" for c in extra.columns if str(c).casefold() in taken})
     aligned = extra.set_axis(pd.Index(key), axis=0).reindex(mine).set_axis(plots.index, axis=0)
     geometry = plots.geometry.name

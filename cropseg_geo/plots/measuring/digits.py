@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cropseg_geo.plots.columns import SUMMARY_COLUMNS
+
 DIGITS = 6
 """Parts of pixels are summed in 32-bit weights, which are true to about 1e-7; half a unit of the sixth
 significant digit is 5e-7 to 5e-6 of the value. A plot of 21.6 m² then reads 21.6, not 21.600000000529523."""
@@ -18,12 +20,14 @@ Table = TypeVar("Table", bound=pd.DataFrame)
 def with_meaningful_digits(table: Table) -> Table:
     """The table with its statistics rounded to :data:`DIGITS` significant digits, to be written.
 
-    Statistics are the columns from ``coverage`` on; those before it are the user's own and stay as they are.
+    Statistics are the columns from ``coverage`` on, or from the first of a season's summary; those before
+    are the user's own and stay as they are.
     """
     columns = list(table.columns)
-    if "coverage" not in columns:
+    first = next((name for name in ("coverage", SUMMARY_COLUMNS[0].name) if name in columns), None)
+    if first is None:
         return table
-    statistics = columns[columns.index("coverage") :]
+    statistics = columns[columns.index(first) :]
     is_float = [name for name in statistics if pd.api.types.is_float_dtype(table[name].dtype)]
     rounded: Table = table.assign(**{name: significant(table[name].to_numpy()) for name in is_float})
     return rounded

@@ -25,7 +25,7 @@ import pandas as pd
 import shapely
 
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, Warned, ignore
+from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, WarnedOfOutlines, ignore
 from cropseg_geo.ground import Ground
 from cropseg_geo.plots.columns import STATISTICS
 from cropseg_geo.plots.layout import Plots
@@ -165,7 +165,9 @@ def _measured(
     if flags.any():
         which = named([plots.ids[int(i)] for i in np.flatnonzero(flags)])
         listener(
-            Warned(f"{flags.sum()} plots overlap another, and pixels that they share count in each: {which}")
+            WarnedOfOutlines(
+                f"{flags.sum()} plots overlap another, and pixels that they share count in each: {which}"
+            )
         )
     return _Measured(outlines_px, shapely.area(outlines_px), ground.area_m2(outlines))
 

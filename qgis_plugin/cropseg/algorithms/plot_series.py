@@ -35,7 +35,8 @@ from .stats_options import (
     plots_arguments,
 )
 
-INPUT, DATES, PROBABILITY, OUTPUT, CHART = "INPUT", "DATES", "PROBABILITY", "OUTPUT", "CHART"
+INPUT, DATES, PROBABILITY = "INPUT", "DATES", "PROBABILITY"
+OUTPUT, SUMMARY, CHART = "OUTPUT", "SUMMARY", "CHART"
 
 
 class PlotSeriesAlgorithm(EngineAlgorithm):
@@ -91,6 +92,15 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
             ),
         )
         self.add(
+            QgsProcessingParameterVectorDestination(
+                SUMMARY, tr("The season of each plot"), POLYGONS, optional=True, createByDefault=False
+            ),
+            tr(
+                "Each plot once: the area under its coverage curve, the days until half of it was covered, "
+                "the largest coverage and its date. As .csv: the table alone."
+            ),
+        )
+        self.add(
             QgsProcessingParameterFileDestination(
                 CHART, tr("Growth curves"), "SVG (*.svg)", optional=True, createByDefault=True
             ),
@@ -131,14 +141,27 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
         target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv", layer="plots")
+        summary = destination(self, parameters, SUMMARY, context, ".gpkg", ".csv", layer="plots")
         chart = destination(self, parameters, CHART, context, ".svg")
         with workspace(Path(target), keep_blocks=False) as folder:
-            suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
-            table, curves = folder / f"plots{suffix}", folder / "growth.svg"
-            wanted = {"out": str(table), "chart": str(curves) if chart else None, "overwrite": True}
+            table, curves = folder / f"plots{_suffix(target)}", folder / "growth.svg"
+            season = folder / f"season{_suffix(summary)}"
+            wanted = {
+                "out": str(table),
+                "summary": str(season) if summary else None,
+                "chart": str(curves) if chart else None,
+                "overwrite": True,
+            }
             values = self.run_job(Job("plots_series", {**self._arguments, **wanted}), feedback)
             deliver(table, target, context=context, layer="plots")
+            deliver(season, summary, context=context, layer="plots")
             deliver(curves, chart, context=context)
-        expect(context, target, Arrival("plots", self._origin))
-        results = {OUTPUT: target, "N_PLOTS": values["n_plots"]}
-        return {**results, CHART: chart} if chart else results
+        for layer in (target, summary):
+            expect(context, layer, Arrival("plots", self._origin))
+        files = {OUTPUT: target, SUMMARY: summary, CHART: chart}
+        return {name: path for name, path in files.items() if path} | {"N_PLOTS": values["n_plots"]}
+
+
+def _suffix(target: str | None) -> str:
+    """What the engine is asked to write: a table where one is wanted, else what QGIS converts."""
+    return ".csv" if target and Path(target).suffix.lower() == ".csv" else ".gpkg"

@@ -602,6 +602,14 @@ Die Masken dürfen sich in Auflösung, Ausdehnung und KBS unterscheiden. Ihr Dat
       <translation>Jede Parzelle einmal je Tag, die frühesten zuerst; die Zeitsteuerung spielt sie ab. Als .csv: nur die Tabelle.</translation>
     </message>
     <message>
+      <source>The season of each plot</source>
+      <translation>Saison jeder Parzelle</translation>
+    </message>
+    <message>
+      <source>Each plot once: the area under its coverage curve, the days until half of it was covered, the largest coverage and its date. As .csv: the table alone.</source>
+      <translation>Jede Parzelle einmal: die Fläche unter ihrer Deckungskurve, die Tage bis zur Deckung der Hälfte, die größte Deckung und ihr Datum. Als .csv: nur die Tabelle.</translation>
+    </message>
+    <message>
       <source>Growth curves</source>
       <translation>Wachstumskurven</translation>
     </message>
