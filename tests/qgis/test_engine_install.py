@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toolboxes import write_wheel
 
-from qgis_plugin.cropseg.engine.diagnostics import report
+from qgis_plugin.cropseg.engine.diagnostics import report, without_home
 from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
 from qgis_plugin.cropseg.engine.install import install, remedy
 from qgis_plugin.cropseg.engine.milestones import Milestones
@@ -222,3 +222,16 @@ def test_diagnostics_tell_the_engine_and_not_the_user(tmp_path, monkeypatch):
     assert "password" not in text
     assert str(Path.home() / "env") not in text
     assert "missing" in report(None, judge(None, None))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [r"C:\Users\Anna B\env", "C:/Users/Anna B/env", r"c:\users\anna b/env", r"C:\\Users\\Anna B\env"],
+)
+def test_diagnostics_leave_out_the_user_however_windows_spells_the_home(place):
+    home = r"C:\Users\Anna B"
+    assert without_home(f'"raster": "{place}"', home, is_windows=True) in (
+        r'"raster": "~\env"',
+        '"raster": "~/env"',
+    )
+    assert without_home("/home/anna/env, /Home/anna", "/home/anna", is_windows=False) == "~/env, /Home/anna"
