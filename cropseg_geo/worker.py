@@ -22,9 +22,12 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from cropseg_geo import __version__
 from cropseg_geo.errors import CropsegError, InputError
@@ -36,6 +39,8 @@ MAX_JOB_CHARS = 1_000_000
 """Largest job. One with thousands of corners has some hundred thousand."""
 
 _MAX_JOB_BYTES = 4 * MAX_JOB_CHARS + 4
+
+_POLL_S = 0.2
 
 DONE, FAILED, NO_JOB, STOPPED = 0, 1, 2, 130
 
@@ -124,6 +129,15 @@ def _private_stdout() -> TextIO:
     return os.fdopen(private, "w", encoding="utf-8", newline="\n")
 
 
+def _private_stdin() -> int:
+    """Standard input for this module alone; from here on everybody else's is empty."""
+    private = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    return private
+
+
 def _interrupt(*_: object) -> None:
     # Once is enough: a second signal must not interrupt the cleaning up.
     for number in _STOP_SIGNALS:
@@ -137,11 +151,40 @@ _STOP_SIGNALS = tuple(
 )
 
 
-def _stop_at_eof() -> None:
+def _may_read(stdin: int) -> bool:
+    """False where a read would wait, on Windows; elsewhere it may. Raises BrokenPipeError at a pipe's end.
+
+    Windows lets everybody wait who does anything to a pipe that is being read, be it to ask what it is, as
+    NumPy's libraries ask of standard input when they are loaded; and the read would last as long as the job.
+    Source: github.com/numpy/numpy/issues/24290, github.com/python/cpython/issues/78961.
+    """
+    if sys.platform == "win32":
+        import _winapi
+        import msvcrt
+
+        try:
+            return _winapi.PeekNamedPipe(msvcrt.get_osfhandle(stdin), 0)[0] != 0
+        except BrokenPipeError:
+            raise
+        except OSError:  # no pipe: a console, a file
+            return True
+    else:
+        return True
+
+
+def _wait_for_end(stdin: int, may_read: Callable[[int], bool] = _may_read) -> None:
+    """Return when standard input has ended; what cannot be read any more has."""
+    with suppress(OSError):
+        while True:
+            if not may_read(stdin):
+                time.sleep(_POLL_S)
+            elif not os.read(stdin, 4096):
+                return
+
+
+def _stop_at_eof(stdin: int) -> None:
     """Wait for the end of standard input, then interrupt the main thread."""
-    # Not through sys.stdin: its lock, held here, would be fatal when the interpreter ends.
-    while os.read(0, 4096):
-        pass
+    _wait_for_end(stdin)
     if sys.platform == "win32":
         import _thread
 
@@ -150,11 +193,16 @@ def _stop_at_eof() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def _read_line() -> str:
+def _read_line(stdin: int) -> bytes:
     line = bytearray()
-    while not line.endswith(b"\n") and len(line) <= _MAX_JOB_BYTES and (byte := os.read(0, 1)):
+    while not line.endswith(b"\n") and len(line) <= _MAX_JOB_BYTES and (byte := os.read(stdin, 1)):
         line += byte
-    return line.decode("utf-8")
+    return bytes(line)
+
+
+def _read_all(source: BinaryIO) -> bytes:
+    with source:
+        return source.read(_MAX_JOB_BYTES)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -169,15 +217,15 @@ def main(argv: list[str] | None = None) -> None:
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
     try:
+        # It may be closed where nothing is read from it.
+        stdin = _private_stdin() if options.stop_at_eof or not options.job else -1
         if options.job:
-            with options.job.open("rb") as file:
-                text = file.read(_MAX_JOB_BYTES).decode("utf-8")
+            job = _read_all(options.job.open("rb"))
         else:
-            text = (
-                _read_line() if options.stop_at_eof else sys.stdin.buffer.read(_MAX_JOB_BYTES).decode("utf-8")
-            )
+            job = _read_line(stdin) if options.stop_at_eof else _read_all(os.fdopen(stdin, "rb"))
+        text = job.decode("utf-8")
         if options.stop_at_eof:
-            threading.Thread(target=_stop_at_eof, name="cropseg-stdin", daemon=True).start()
+            threading.Thread(target=_stop_at_eof, args=(stdin,), name="cropseg-stdin", daemon=True).start()
         code = run(text, out)
     except KeyboardInterrupt:
         code = STOPPED

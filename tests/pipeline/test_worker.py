@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -72,6 +73,60 @@ def test_what_libraries_print_does_not_reach_the_parent():
     )
     assert json.loads(done.stdout) == {"event": "result", "task": "version"}
     assert "noise" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--stop-at-eof"]])
+def test_while_a_job_runs_standard_input_is_empty_for_everybody_else(options):
+    code = (
+        "import os, sys; from cropseg_geo import worker;"
+        "worker.TASKS['version'] = lambda *_: {'null': os.path.sameopenfile(0, os.open(os.devnull, 0))};"
+        "worker.main(sys.argv[1:])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdin.write(job("version") + "\n")
+        process.stdin.flush()
+        if not options:
+            process.stdin.close()
+        told = json.loads(process.stdout.readline())
+    assert told == {"event": "result", "task": "version", "null": True}
+
+
+class Pipe:
+    """What Windows says of a pipe that is asked what waits in it."""
+
+    def __init__(self, *answers: int | OSError) -> None:
+        self.answers = list(answers)
+
+    def PeekNamedPipe(self, handle: int, size: int) -> tuple[int, int]:  # noqa: N802
+        assert (handle, size) == (700, 0)
+        answer = self.answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer, 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "reads"),
+    [
+        ((0, 0, BrokenPipeError()), 0),
+        ((0, 5, 0, BrokenPipeError()), 1),
+        # As of a file or a console: it ends where a read says so.
+        ((OSError(22, "no pipe"), OSError(22, "no pipe")), 2),
+    ],
+)
+def test_on_windows_nothing_is_read_before_it_is_there(monkeypatch, answers, reads):
+    pipe, read = Pipe(*answers), iter([b"more", b""])
+    done: list[bytes] = []
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setitem(sys.modules, "_winapi", pipe)
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(get_osfhandle=lambda _: 700))
+    monkeypatch.setattr("cropseg_geo.worker.os.read", lambda *_: done.append(next(read)) or done[-1])
+    monkeypatch.setattr(worker, "_POLL_S", 0)
+    worker._wait_for_end(7)
+    assert len(done) == reads
+    assert not pipe.answers
 
 
 @pytest.mark.parametrize(
@@ -245,6 +300,10 @@ def test_a_job_may_be_a_file_and_a_missing_one_is_said(tmp_path):
     done = subprocess.run([*WORKER, "--job", str(path)], capture_output=True, text=True, check=True)
     listed = json.loads(done.stdout)
     assert listed["default"] in [card["name"] for card in listed["models"]]
+    # Standard input is not needed, and may be closed.
+    closed = ["sh", "-c", 'exec "$@" <&-', "sh"] if os.name == "posix" else []
+    done = subprocess.run([*closed, *WORKER, "--job", str(path)], capture_output=True, check=False)
+    assert done.returncode == worker.DONE
     missing = subprocess.run(
         [*WORKER, "--job", str(tmp_path / "none")], capture_output=True, text=True, check=False
     )

@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
-from toolboxes import write_wheel
+from toolboxes import write_engine, write_wheel
 
-from qgis_plugin.cropseg.engine.diagnostics import report
+from qgis_plugin.cropseg.engine.diagnostics import report, without_home
 from qgis_plugin.cropseg.engine.environment import Engine, find_engine, forget, judge, python_in
 from qgis_plugin.cropseg.engine.install import install, remedy
 from qgis_plugin.cropseg.engine.milestones import Milestones
 from qgis_plugin.cropseg.engine.pip_settings import for_uv
-from qgis_plugin.cropseg.engine.tools import InstallError, Tool, find_tool, requirement, steps
+from qgis_plugin.cropseg.engine.tools import InstallError, Tool, find_tools, requirement, steps
 
 TARGET = Path("/data/cropseg/engine")
 PYTHON = str(python_in(TARGET))
@@ -22,7 +22,7 @@ PYTHON = str(python_in(TARGET))
 def test_for_a_processor_nothing_but_the_engine_is_asked_for(monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     make, engine = steps(Tool("uv", "uv"), TARGET, accelerator="cpu", wheels=None)
-    assert make == ["uv", "venv", "--python", ">=3.11", str(TARGET)]
+    assert make == ["uv", "venv", "--python", ">=3.11,<3.15", str(TARGET)]
     assert engine == ["uv", "pip", "install", "--python", PYTHON, requirement()]
     assert "torch" not in requirement()
 
@@ -39,14 +39,22 @@ def test_torch_comes_from_its_own_index_and_the_engine_from_the_users(accelerato
 
 
 @pytest.mark.parametrize(
-    ("machine", "accelerator", "extra"),
-    [("arm64", "cpu", ""), ("arm64", "torch", "[torch]"), ("x86_64", "cpu", "[torch]")],
+    ("machine", "accelerator", "extra", "pythons"),
+    [
+        ("arm64", "cpu", "", ">=3.11,<3.15"),
+        ("arm64", "torch", "[torch]", ">=3.11,<3.15"),
+        # onnxruntime has wheels for it up to 1.23, and that up to Python 3.13.
+        ("x86_64", "cpu", "", ">=3.11,<3.14"),
+    ],
 )
-def test_on_macos_there_is_one_torch_and_intel_needs_it(monkeypatch, machine, accelerator, extra):
+def test_on_macos_there_is_one_torch_and_intel_does_without(
+    monkeypatch, machine, accelerator, extra, pythons
+):
     monkeypatch.setattr("sys.platform", "darwin")
     monkeypatch.setattr("platform.machine", lambda: machine)
-    _, engine = steps(Tool("venv", "python3"), TARGET, accelerator=accelerator, wheels=None)
+    make, engine = steps(Tool("uv", "uv"), TARGET, accelerator=accelerator, wheels=None)
     assert engine[-1].startswith(f"cropseg-geo{extra}==")
+    assert pythons in make
 
 
 def test_with_wheels_nothing_comes_from_the_network():
@@ -99,7 +107,7 @@ def test_what_the_user_set_for_uv_or_as_a_proxy_stays(tmp_path):
 @pytest.fixture
 def tool():
     try:
-        return find_tool()
+        return next(find_tools())
     except InstallError as err:
         pytest.skip(f"nothing here makes environments: {err}")
 
@@ -198,6 +206,31 @@ def test_an_installation_tells_its_steps_and_never_falls_back(lines):
     assert list(steps) == ["Making the environment", *each, *each, "Checking the engine"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="paths are POSIX")
+def test_where_one_tool_makes_no_environment_the_next_one_does(tmp_path, tool, monkeypatch):
+    forget()
+    write_wheel(tmp_path / "wheels", "0.1.2")
+    # As the Python of an application does, whose libraries are found by that application alone.
+    broken = write_engine(
+        tmp_path / "python",
+        f"os.makedirs({str(tmp_path / 'engine/bin')!r}); sys.exit('dyld: Library not loaded')",
+    )
+    monkeypatch.setattr(
+        "qgis_plugin.cropseg.engine.install.find_tools", lambda: iter([Tool("venv", str(broken)), tool])
+    )
+    assert put(tmp_path / "engine", tmp_path / "wheels")[0].version == "0.1.2"
+
+    tools = [Tool("venv", str(broken)), Tool("venv", "/bin/false")]
+    monkeypatch.setattr("qgis_plugin.cropseg.engine.install.find_tools", lambda: iter(tools))
+    with pytest.raises(InstallError) as caught:
+        put(tmp_path / "engine", tmp_path / "wheels")
+    assert "dyld: Library not loaded" in str(caught.value)
+    assert "written to" in str(caught.value)
+    assert "proxy" not in str(caught.value)
+    assert find_engine(str(tmp_path / "engine")).version == "0.1.2"
+    forget()
+
+
 def test_a_folder_of_other_files_is_not_touched(tmp_path):
     (tmp_path / "thesis.odt").touch()
     with pytest.raises(InstallError, match="holds other files"):
@@ -222,3 +255,16 @@ def test_diagnostics_tell_the_engine_and_not_the_user(tmp_path, monkeypatch):
     assert "password" not in text
     assert str(Path.home() / "env") not in text
     assert "missing" in report(None, judge(None, None))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [r"C:\Users\Anna B\env", "C:/Users/Anna B/env", r"c:\users\anna b/env", r"C:\\Users\\Anna B\env"],
+)
+def test_diagnostics_leave_out_the_user_however_windows_spells_the_home(place):
+    home = r"C:\Users\Anna B"
+    assert without_home(f'"raster": "{place}"', home, is_windows=True) in (
+        r'"raster": "~\env"',
+        '"raster": "~/env"',
+    )
+    assert without_home("/home/anna/env, /Home/anna", "/home/anna", is_windows=False) == "~/env, /Home/anna"

@@ -15,8 +15,6 @@ import pytest
 from rasters import write_raster
 from toolboxes import answering, write_engine
 
-from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.grid import BlockGrid, TileGrid
 from qgis_plugin.cropseg.engine import protocol
 from qgis_plugin.cropseg.engine.deaths import explain
 from qgis_plugin.cropseg.engine.environment import (
@@ -29,7 +27,6 @@ from qgis_plugin.cropseg.engine.environment import (
     python_in,
 )
 from qgis_plugin.cropseg.engine.process import Cancelled, EngineError, run
-from qgis_plugin.cropseg.engine.workspace import PlaceError, holds_blocks, place, workspace
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the engines of these tests are scripts")
 
@@ -297,68 +294,3 @@ def test_only_the_newest_logs_are_kept(home):
     new_log("segment", keep=10).touch()
     assert len(list(folder.glob("*.log"))) == 10
     assert not (folder / "20200101-000030-segment-1-1.log").exists()
-
-
-def write_blocks(work: Path, *, done: bool) -> None:
-    """What a run leaves: the engine's own store, with a finished block or without, and half files."""
-    grid = BlockGrid(TileGrid(64, 64, tile_px=32, overlap_px=8), 2)
-    store = BlockStore(str(work / ".field-1234.cropseg" / "blocks.zarr"), grid, 1, "1234")
-    store.create()
-    if done:
-        store.write(grid.block(0, 0), np.ones((1, 56, 56), dtype=np.uint32))
-    (work / ".field-1234.cropseg" / "draft_mask.tif").touch()
-    (work / "field_mask.tif").touch()
-
-
-@pytest.mark.parametrize(("done", "keep"), [(True, True), (False, True), (True, False)])
-def test_finished_blocks_and_nothing_else_stay_after_a_stop(tmp_path, done, keep):
-    destination = tmp_path / "mäsk.tif"
-
-    def work_until_stopped() -> None:
-        with workspace(destination, keep_blocks=keep) as work:
-            write_blocks(work, done=done)
-            raise Cancelled
-
-    with pytest.raises(Cancelled) as stopped:
-        work_until_stopped()
-    assert stopped.value.keeps_blocks == (done and keep)
-    left = [p for p in tmp_path.rglob("*") if p.is_file()]
-    assert bool(left) == (done and keep)
-    assert all("blocks.zarr" in p.parts for p in left)
-    assert (tmp_path / ".mäsk.cropseg").exists() == (done and keep)
-    with workspace(destination, keep_blocks=True):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_two_runs_do_not_write_one_file(tmp_path):
-    destination = tmp_path / "mask.tif"
-    with workspace(destination, keep_blocks=True) as work:
-        write_blocks(work, done=True)
-        before = sorted(work.rglob("*"))
-        with pytest.raises(PlaceError, match="Another run writes"), workspace(destination, keep_blocks=False):
-            pytest.fail("two runs at once")
-        assert sorted(work.rglob("*")) == before
-        with workspace(tmp_path / "other.tif", keep_blocks=False):
-            pass
-    with workspace(destination, keep_blocks=False):
-        pass
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_workspace_goes_when_the_work_is_done(tmp_path):
-    with workspace(tmp_path / "new" / "mask.tif", keep_blocks=True) as work:
-        write_blocks(work, done=True)
-        assert holds_blocks(work)
-    assert not list((tmp_path / "new").iterdir())
-
-
-def test_a_finished_file_replaces_an_earlier_one_and_a_failure_says_what_to_do(tmp_path):
-    (tmp_path / "draft.tif").write_text("new")
-    (tmp_path / "mask.tif").write_text("old")
-    (tmp_path / "mask.tif.aux.xml").write_text("old statistics")
-    place(tmp_path / "draft.tif", tmp_path / "mask.tif")
-    assert (tmp_path / "mask.tif").read_text() == "new"
-    assert not (tmp_path / "mask.tif.aux.xml").exists()
-    with pytest.raises(PlaceError, match="remove the layer"):
-        place(tmp_path / "nothing.tif", tmp_path / "mask.tif")

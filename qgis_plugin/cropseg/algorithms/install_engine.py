@@ -44,7 +44,7 @@ class InstallEngineAlgorithm(EngineAlgorithm):
             "Installs the engine (Python, the models and what computes them) into a folder of its own; QGIS "
             "is left as it is. Takes about 1 GB of disk and a few minutes; with PyTorch, which graphics "
             "cards and some models of your own need, several times as much.\n\nUses uv where it is "
-            "installed, else a Python 3.11 or newer. Proxies and indexes as configured for pip count. "
+            "installed, else a Python from 3.11 to 3.14. Proxies and indexes as configured for pip count. "
             "Without a connection, give a folder of wheels. Run it again to update; the old engine is kept "
             "until the new one works."
         )

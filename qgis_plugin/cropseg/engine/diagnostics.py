@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -41,7 +42,19 @@ def report(engine: Engine | None, fit: Fit) -> str:
     if (log := _last_log()) is not None:
         text = log.read_text(encoding="utf-8", errors="replace")
         lines += ["", f"Last log: {log}", text[-_LOG_CHARACTERS:]]
-    return "\n".join(lines).replace(str(Path.home()), "~")
+    return without_home("\n".join(lines), str(Path.home()))
+
+
+def without_home(text: str, home: str, *, is_windows: bool = os.name == "nt") -> str:
+    """A text with ``~`` for the user's home, however its folders are kept apart.
+
+    A job in a log has it with slashes, or, as JSON and errors quote it, with twice as many backslashes.
+    Windows knows no case in names.
+    """
+    if not is_windows:
+        return text.replace(home, "~")
+    folders = map(re.escape, re.split(r"[\\/]+", home.rstrip("\\/")))
+    return re.sub(r"[\\/]+".join(folders), "~", text, flags=re.IGNORECASE)
 
 
 def _last_log() -> Path | None:

@@ -17,7 +17,7 @@ from .language import tr
 from .milestones import Milestones, Tell
 from .pip_settings import for_uv
 from .process import kill_tree
-from .tools import InstallError, find_tool, own_wheel, steps
+from .tools import InstallError, Tool, bounds, find_tools, own_wheel, steps
 
 _NOT_FOUND = re.compile(
     r"No matching distribution found for cropseg-geo|cropseg-geo\S* was not found|no versions? of cropseg-geo"
@@ -71,11 +71,13 @@ def install(
         )
     if wheels is not None and not any(wheels.glob("*.whl")):
         raise InstallError(tr("{} holds no wheels (*.whl).\n→ choose the folder that does").format(wheels))
-    commands = steps(find_tool(), target, accelerator=accelerator, wheels=wheels, own=own_wheel(wheels))
+
+    def plan(tool: Tool) -> list[list[str]]:
+        return steps(tool, target, accelerator=accelerator, wheels=wheels, own=own_wheel(wheels))
+
     before = _set_aside(target)
     try:
-        milestones = Milestones(len(commands) - 1, on_milestone)
-        is_complete = _do_all(commands, milestones, on_line, is_cancelled)
+        is_complete = _do_all(target, plan, on_milestone, on_line, is_cancelled)
         engine = _proven(target) if is_complete else None
     except BaseException:
         _put_back(target, before)
@@ -121,30 +123,55 @@ def _proven(target: Path) -> Engine:
 
 
 def _do_all(
+    target: Path,
+    plan: Callable[[Tool], list[list[str]]],
+    on_milestone: Tell,
+    on_line: Callable[[str], None],
+    is_cancelled: Callable[[], bool],
+) -> bool:
+    """Install with the first tool that can make an environment; False if cancelled. Raises InstallError."""
+    failure = None
+    for tool in find_tools():
+        make, *additions = plan(tool)
+        milestones = Milestones(len(additions), on_milestone)
+        try:
+            is_made = _do(make, on_line, is_cancelled, advise=_remedy_of_making)
+        except InstallError as err:
+            failure = failure or err
+            shutil.rmtree(target, ignore_errors=True)
+            continue
+        return is_made and _add_all(additions, milestones, on_line, is_cancelled)
+    raise failure
+
+
+def _add_all(
     commands: list[list[str]],
     milestones: Milestones,
     on_line: Callable[[str], None],
     is_cancelled: Callable[[], bool],
 ) -> bool:
-    """Run the commands of an installation; False if it was cancelled. Raises InstallError."""
+    """Run the commands that install into an environment; False if cancelled. Raises InstallError."""
 
     def hear(line: str) -> None:
         on_line(line)
         milestones.hear(line)
 
-    make, *additions = commands
-    if not _do(make, on_line, is_cancelled):
-        return False
-    for command in additions:
+    for command in commands:
         milestones.add()
-        if not _do(command, hear, is_cancelled):
+        if not _do(command, hear, is_cancelled, advise=remedy):
             return False
     milestones.check()
     return True
 
 
-def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callable[[], bool]) -> bool:
-    """Run one command; False if it was cancelled. Raises InstallError."""
+def _do(
+    command: list[str],
+    on_line: Callable[[str], None],
+    is_cancelled: Callable[[], bool],
+    *,
+    advise: Callable[[str], str],
+) -> bool:
+    """Run one command; False if it was cancelled. Raises InstallError, with advice on what was said last."""
     if is_cancelled():
         return False
     on_line("$ " + " ".join(command))
@@ -176,7 +203,7 @@ def _do(command: list[str], on_line: Callable[[str], None], is_cancelled: Callab
         said = "\n".join(tail)
         raise InstallError(
             tr("The installation failed (exit code {}):\n{}\n→ {}").format(
-                child.returncode, said, remedy(said)
+                child.returncode, said, advise(said)
             )
         )
     return True
@@ -190,6 +217,13 @@ def remedy(said: str) -> str:
             "it, or a folder of wheels that holds cropseg-geo; or check the connection and the proxy"
         )
     return tr("check the connection and the proxy, or install from a folder of wheels")
+
+
+def _remedy_of_making(_said: str) -> str:
+    return tr(
+        "see that the folder for the engine can be written to and that there is space, or install a Python "
+        "from {} to {} (python.org), restart QGIS and try again"
+    ).format(*bounds())
 
 
 def _read_all(child: subprocess.Popen[bytes], lines: queue.Queue[str]) -> None:

@@ -9,18 +9,15 @@ comes from elsewhere.
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
-import subprocess  # nosec B404 # asks uv and Pythons for their versions; no shell
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .command import environment, without_window
 from .environment import python_in
 from .language import tr
+from .programs import answers, programs, pythons
 from .versions import plugin_version
 
 ACCELERATORS = ("cpu", "cuda", "torch")
@@ -33,7 +30,8 @@ TORCH_INDEXES = {
 }
 """Source: pytorch.org/get-started/locally."""
 
-OLDEST_PYTHON = (3, 11)
+PYTHONS, PYTHONS_OF_INTEL_MACS = range(11, 15), range(11, 14)
+"""Minor versions of Python 3 for which there are wheels of all that the engine needs."""
 
 OWN_WHEELS = Path(__file__).resolve().parent.parent / "wheels"
 """Holds the engine's wheel if the plugin was packed with it."""
@@ -55,7 +53,9 @@ class Tool:
     def make(self, target: Path) -> list[str]:
         """Command that makes an empty environment."""
         if self.kind == "uv":
-            return [self.program, "venv", "--python", f">={'.'.join(map(str, OLDEST_PYTHON))}", str(target)]
+            minors = minors_that_do()
+            wanted = f">=3.{minors.start},<3.{minors.stop}"
+            return [self.program, "venv", "--python", wanted, str(target)]
         return [self.program, "-m", "venv", str(target)]
 
     def add(self, target: Path, *what: str) -> list[str]:
@@ -64,6 +64,12 @@ class Tool:
         if self.kind == "uv":
             return [self.program, "pip", "install", "--python", python, *what]
         return [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", *what]
+
+
+def minors_that_do() -> range:
+    """The minor versions of Python 3 that the engine can be installed into here."""
+    is_intel_mac = sys.platform == "darwin" and platform.machine() != "arm64"
+    return PYTHONS_OF_INTEL_MACS if is_intel_mac else PYTHONS
 
 
 def requirement(*, with_torch: bool = False, own: Path | None = None) -> str:
@@ -98,7 +104,7 @@ def steps(
         raise InstallError(
             tr("unknown accelerator {}; choose one of {}").format(accelerator, ", ".join(ACCELERATORS))
         )
-    with_torch = accelerator in TORCH_INDEXES or _has_nothing_else()
+    with_torch = accelerator in TORCH_INDEXES
     engine = requirement(with_torch=with_torch, own=own)
     if wheels is not None:
         return [tool.make(target), tool.add(target, "--no-index", "--find-links", str(wheels), engine)]
@@ -109,60 +115,38 @@ def steps(
     return [*commands, tool.add(target, engine)]
 
 
-def _has_nothing_else() -> bool:
-    """True where neither OpenVINO nor ONNX Runtime is to be had: Macs with Intel's processors."""
-    return sys.platform == "darwin" and platform.machine() != "arm64"
-
-
-def find_tool() -> Tool:
-    """uv, else a Python that is new enough and has venv.
+def find_tools() -> Iterator[Tool]:
+    """What can make an environment here, the best first; any of them may turn out to be broken.
 
     Raises
     ------
     InstallError
-        If there is neither; says where to get one.
+        If there is nothing; says where to get it.
     """
-    home = Path.home()
-    name = "uv.exe" if os.name == "nt" else "uv"
-    usual = [home / ".local" / "bin" / name, home / ".cargo" / "bin" / name, Path("/opt/homebrew/bin") / name]
-    uv = shutil.which("uv") or next((str(path) for path in usual if path.is_file()), None)
-    if uv and _answers([uv, "--version"]):
-        return Tool("uv", uv)
-    for python in _pythons():
-        check = f"import sys, venv, ensurepip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
-        if _answers([python, "-c", check]):
-            return Tool("venv", python)
-    wanted = ".".join(map(str, OLDEST_PYTHON))
-    raise InstallError(
-        tr(
-            "Neither uv nor a Python {} or newer with venv was found.\n"
-            "→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again"
-        ).format(wanted)
-    )
-
-
-def _pythons() -> Iterator[str]:
-    """Pythons to try: QGIS's own, then those on the PATH, the newest of the tested ones first."""
-    # In QGIS on Windows and macOS sys.executable is QGIS; its Python lies under the prefix.
-    inside = ("python.exe",) if os.name == "nt" else ("bin/python3",)
-    for candidate in inside:
-        if (Path(sys.base_prefix) / candidate).is_file():
-            yield str(Path(sys.base_prefix) / candidate)
-    for name in ("python3.14", "python3.13", "python3.12", "python3.11", "python3", "python"):
-        if found := shutil.which(name):
-            yield found
-
-
-def _answers(command: list[str]) -> bool:
-    try:
-        done = subprocess.run(  # nosec B603
-            command,
-            capture_output=True,
-            check=False,
-            timeout=30,
-            env=environment(os.environ),
-            **without_window(),
+    tool = None
+    for tool in _candidates():
+        yield tool
+    if tool is None:
+        raise InstallError(
+            tr(
+                "Neither uv nor a Python from {} to {} with venv was found.\n"
+                "→ install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again"
+            ).format(*bounds())
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+
+
+def bounds() -> tuple[str, str]:
+    """The oldest and the newest Python that will do."""
+    minors = minors_that_do()
+    return f"3.{minors[0]}", f"3.{minors[-1]}"
+
+
+def _candidates() -> Iterator[Tool]:
+    """uv, then every Python that will do and has venv."""
+    if uv := next((uv for uv in programs("uv") if answers([uv, "--version"])), None):
+        yield Tool("uv", uv)
+    minors = minors_that_do()
+    check = f"import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in {[(3, n) for n in minors]})"
+    for python in pythons(minors):
+        if answers([python, "-c", check]):
+            yield Tool("venv", python)

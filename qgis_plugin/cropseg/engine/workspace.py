@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from .process import Cancelled
 
 _BLOCKS = "blocks.zarr"
 _CLAIM = "claimed"
+_TRIES, _WAIT_S = 5, 0.2
+"""Windows removes no file that is open, and those of a program that was killed are for a moment."""
+
 _LEFTOVERS = {".gpkg": ("-wal", "-shm"), ".tif": (".aux.xml", ".ovr"), ".tiff": (".aux.xml", ".ovr")}
 """What others keep beside a file, and what would be read with the one that replaces it."""
 
@@ -63,10 +68,9 @@ def _claimed(work: Path, destination: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Windows removes no file that is open.
             claim.close()
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # finished blocks are in it
+            with suppress(OSError):  # finished blocks are in it, or what could not be removed
+                path.unlink(missing_ok=True)
                 work.rmdir()
 
 
@@ -87,16 +91,32 @@ def _lock(claim: TextIO) -> bool:
 
 
 def tidy(work: Path, *, keep_blocks: bool) -> None:
-    """Remove all but the claim and, if they are to be kept, finished blocks."""
+    """Remove all but the claim and, if they are to be kept, finished blocks.
+
+    What cannot be removed is no reason to fail: it stays for the next run of that name.
+    """
     kept = _BLOCKS if keep_blocks and holds_blocks(work) else None
+    for _ in range(_TRIES):
+        if _sweep(work, kept):
+            break
+        time.sleep(_WAIT_S)
+
+
+def _sweep(work: Path, kept: str | None) -> bool:
+    """One round of :func:`tidy`; True if every file went that should."""
+    is_clean = True
     for folder, folders, names in os.walk(work, topdown=False):
         if kept not in Path(folder).parts:
             for name in names:
                 if name != _CLAIM:
-                    Path(folder, name).unlink(missing_ok=True)
+                    try:
+                        Path(folder, name).unlink(missing_ok=True)
+                    except OSError:
+                        is_clean = False
             for name in folders:
-                with suppress(OSError):  # blocks are in it
+                with suppress(OSError):  # something is in it
                     Path(folder, name).rmdir()
+    return is_clean
 
 
 def holds_blocks(work: Path) -> bool:
@@ -105,12 +125,18 @@ def holds_blocks(work: Path) -> bool:
 
 
 def place(source: Path, destination: Path) -> None:
-    """Give a finished file its final name, replacing an earlier one. Raises PlaceError."""
+    """Give a finished file its final name, replacing an earlier one, which stays whole until then.
+
+    Raises
+    ------
+    PlaceError
+        If it cannot have it.
+    """
     destination.parent.mkdir(parents=True, exist_ok=True)
     try:
+        _replace(source, destination)
         for leftover in _LEFTOVERS.get(destination.suffix.lower(), ()):
             destination.with_name(destination.name + leftover).unlink(missing_ok=True)
-        shutil.move(source, destination)
     except OSError as err:
         raise PlaceError(
             tr(
@@ -118,3 +144,19 @@ def place(source: Path, destination: Path) -> None:
                 "→ remove the layer that shows this file from the project, or choose another name"
             ).format(destination, err.strerror or err)
         ) from err
+
+
+def _replace(source: Path, destination: Path) -> None:
+    try:
+        source.replace(destination)
+    except OSError as err:
+        if err.errno != errno.EXDEV:
+            raise
+        # Another file system: only what lies in the same folder takes a place at once.
+        draft = destination.with_name(f".{destination.name}.draft")
+        try:
+            shutil.copyfile(source, draft)
+            draft.replace(destination)
+        finally:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)

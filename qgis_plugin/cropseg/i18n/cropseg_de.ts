@@ -126,10 +126,10 @@
     <message>
       <source>Installs the engine (Python, the models and what computes them) into a folder of its own; QGIS is left as it is. Takes about 1 GB of disk and a few minutes; with PyTorch, which graphics cards and some models of your own need, several times as much.
 
-Uses uv where it is installed, else a Python 3.11 or newer. Proxies and indexes as configured for pip count. Without a connection, give a folder of wheels. Run it again to update; the old engine is kept until the new one works.</source>
+Uses uv where it is installed, else a Python from 3.11 to 3.14. Proxies and indexes as configured for pip count. Without a connection, give a folder of wheels. Run it again to update; the old engine is kept until the new one works.</source>
       <translation>Installiert den Rechenkern (Python, die Modelle und was sie berechnet) in einen eigenen Ordner; QGIS bleibt, wie es ist. Braucht etwa 1 GB Platz und ein paar Minuten; mit PyTorch, das Grafikkarten und manche eigenen Modelle brauchen, ein Mehrfaches davon.
 
-Nimmt uv, wo es installiert ist, sonst ein Python ab 3.11. Proxys und Indizes gelten, wie sie für pip eingerichtet sind. Ohne Verbindung einen Ordner mit Wheels angeben. Zum Aktualisieren noch einmal ausführen; der alte Rechenkern bleibt, bis der neue läuft.</translation>
+Nimmt uv, wo es installiert ist, sonst ein Python von 3.11 bis 3.14. Proxys und Indizes gelten, wie sie für pip eingerichtet sind. Ohne Verbindung einen Ordner mit Wheels angeben. Zum Aktualisieren noch einmal ausführen; der alte Rechenkern bleibt, bis der neue läuft.</translation>
     </message>
     <message>
       <source>Engine for</source>
@@ -1164,6 +1164,10 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>Verbindung und Proxy prüfen oder aus einem Ordner mit Wheels installieren</translation>
     </message>
     <message>
+      <source>see that the folder for the engine can be written to and that there is space, or install a Python from {} to {} (python.org), restart QGIS and try again</source>
+      <translation>prüfen, ob in den Ordner für den Rechenkern geschrieben werden kann und Platz ist, oder ein Python von {} bis {} installieren (python.org), QGIS neu starten und noch einmal versuchen</translation>
+    </message>
+    <message>
       <source>Making the environment</source>
       <translation>Umgebung anlegen</translation>
     </message>
@@ -1224,9 +1228,9 @@ Jederzeit abbrechen: fertige Blöcke bleiben neben einem dauerhaften Ergebnis li
       <translation>unbekannter Beschleuniger {}; zur Wahl stehen {}</translation>
     </message>
     <message>
-      <source>Neither uv nor a Python {} or newer with venv was found.
+      <source>Neither uv nor a Python from {} to {} with venv was found.
 → install uv (docs.astral.sh/uv) or Python (python.org), restart QGIS and try again</source>
-      <translation>Weder uv noch ein Python ab {} mit venv wurde gefunden.
+      <translation>Weder uv noch ein Python von {} bis {} mit venv wurde gefunden.
 → uv (docs.astral.sh/uv) oder Python (python.org) installieren, QGIS neu starten und noch einmal versuchen</translation>
     </message>
     <message>
