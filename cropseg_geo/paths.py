@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from cropseg_geo.errors import InputError
+
+_PATIENCE_S = 1.0
+"""How long virus scanners, and programs that synchronise folders, are waited for."""
 
 
 def is_there(path: str | Path) -> bool:
@@ -21,6 +25,25 @@ def is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def patiently(action: Callable[[], object]) -> None:
+    """Move or delete a file, which Windows forbids for the moment that another program has it open.
+
+    Raises
+    ------
+    PermissionError
+        If it stays forbidden for a second.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            action()
+            return
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def is_remote(path: str) -> bool:
