@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable
 from os import PathLike
@@ -44,6 +45,24 @@ def patiently(action: Callable[[], object]) -> None:
             if time.monotonic() > end:
                 raise
         time.sleep(0.05)
+
+
+def longest_path() -> int | None:
+    """Letters (in UTF-16) of the longest path that this system finds; None where no path is too long.
+
+    Source: learn.microsoft.com/windows/win32/fileio/maximum-file-path-limitation.
+    """
+    if sys.platform == "win32":
+        import winreg
+
+        folder = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, folder) as key:
+                is_unlimited = winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+        except OSError:
+            is_unlimited = False
+        return None if is_unlimited else 259
+    return None
 
 
 def is_remote(path: str) -> bool:
