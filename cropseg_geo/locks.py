@@ -22,6 +22,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.paths import patiently
 
 TOUCH_S = 15.0
 """Time between two signs of life of a lock's holder."""
@@ -31,6 +32,9 @@ EXPIRY_S = 120.0
 
 _held: ContextVar[frozenset[Path]] = ContextVar("cropseg_held_locks", default=frozenset())
 """Locks of this thread: a sentence that says another one does not lock itself out."""
+
+_left: set[str] = set()
+"""Tokens of locks that this process has released and could not delete."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ class Lock:
     def release(self) -> None:
         self._released.set()
         self._beat.join()
-        if read_holder(self.path) == self.holder:
-            self.path.unlink(missing_ok=True)
+        if read_holder(self.path) == self.holder and not _removed(self.path):
+            _left.add(self.holder.token)
 
     def _keep_fresh(self) -> None:
         while not self._released.wait(TOUCH_S):
@@ -154,7 +158,7 @@ def _make(lock: Path, holder: Holder) -> bool:
             f"{lock}: cannot be written ({err.strerror})", remedy="choose another --out folder"
         ) from err
     finally:
-        draft.unlink(missing_ok=True)
+        _removed(draft)
     return True
 
 
@@ -166,20 +170,29 @@ def _remove_stale(lock: Path, found: Holder | None) -> None:
     except FileExistsError:
         with suppress(FileNotFoundError):
             if _is_expired(guard):  # its process died in these lines
-                guard.unlink()
+                _removed(guard)
         time.sleep(0.01)
         return
     try:
         if read_holder(lock) == found:
-            lock.unlink(missing_ok=True)
+            _removed(lock)
     finally:
-        guard.unlink(missing_ok=True)
+        _removed(guard)
+
+
+def _removed(path: Path) -> bool:
+    """Delete a file; False where that is forbidden, as Windows does while another program has it open."""
+    try:
+        patiently(lambda: path.unlink(missing_ok=True))
+    except OSError:
+        return False
+    return True
 
 
 def _is_stale(lock: Path, holder: Holder | None) -> bool:
     """True if whoever made the lock is gone."""
     if holder is not None and holder.machine == _machine():
-        return not _is_alive(holder)
+        return holder.token in _left or not _is_alive(holder)
     try:
         return _is_expired(lock)
     except FileNotFoundError:

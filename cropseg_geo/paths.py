@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from cropseg_geo.errors import InputError
+
+_PATIENCE_S = 1.0
+"""How long virus scanners, and programs that synchronise folders, are waited for."""
 
 
 def is_there(path: str | Path) -> bool:
@@ -21,6 +26,43 @@ def is_there(path: str | Path) -> bool:
         return Path(path).exists()
     except (OSError, ValueError):
         return False
+
+
+def patiently(action: Callable[[], object]) -> None:
+    """Move or delete a file, which Windows forbids for the moment that another program has it open.
+
+    Raises
+    ------
+    PermissionError
+        If it stays forbidden for a second.
+    """
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            action()
+            return
+        except PermissionError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
+def longest_path() -> int | None:
+    """Letters (in UTF-16) of the longest path that this system finds; None where no path is too long.
+
+    Source: learn.microsoft.com/windows/win32/fileio/maximum-file-path-limitation.
+    """
+    if sys.platform == "win32":
+        import winreg
+
+        folder = r"SYSTEM\CurrentControlSet\Control\FileSystem"
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, folder) as key:
+                is_unlimited = winreg.QueryValueEx(key, "LongPathsEnabled")[0] == 1
+        except OSError:
+            is_unlimited = False
+        return None if is_unlimited else 259
+    return None
 
 
 def is_remote(path: str) -> bool:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cropseg_geo.engine.places import remove
+from cropseg_geo.engine.places import is_url, remove
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.errors import CropsegError, InputError, OutputError, gone
@@ -79,6 +79,12 @@ class RunFolder:
         # Runs of one job into two folders do not share blocks: the first to finish deletes its own.
         where = hashlib.sha256(str(self.out.resolve()).encode()).hexdigest()[:8]
         return f"{self.store_url.rstrip('/')}/{self.stem}-{self.plan.fingerprint[:12]}-{where}.zarr"
+
+    @property
+    def longest_paths(self) -> tuple[str, ...]:
+        """The longest paths of files that the work makes: blocks, and drafts with what GDAL adds to them."""
+        blocks = () if self.store_url and is_url(self.store_url) else (self.store.longest_path,)
+        return (*blocks, str(self.path.resolve() / "draft_plots.gpkg.tmp_rtree_plots.db-journal"))
 
     def require_no_other(self, *, overwrite: bool, discard: bool = True) -> None:
         """Refuse where an unfinished run of other input, model or options is there; discard it if asked to.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import gc
-import io
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from cropseg_geo import __version__
 from cropseg_geo.cli import plots
 from cropseg_geo.cli.report import report
 from cropseg_geo.cli.segmentation import check, segment
+from cropseg_geo.cli.streams import make_printable
 from cropseg_geo.cli.vectorization import vectorize
 from cropseg_geo.console import fail, print_event, print_models
 from cropseg_geo.errors import CropsegError, OutputError
@@ -76,10 +76,7 @@ def _root(
 
 def main() -> None:
     """Entry point: run the app and turn what goes wrong into an exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
-            # A path, a ² or an arrow in an encoding that lacks it is no reason to fail after the work.
-            stream.reconfigure(errors="backslashreplace")
+    make_printable()
     gc.set_threshold(_OBJECTS_A_COLLECTION)
     if "CPL_DEBUG" not in os.environ:
         # What GDAL has to say arrives as an error of ours; itself, it would print every step that failed.

@@ -119,6 +119,8 @@ def _scheme(place: str) -> str:
 
 
 def _remedy(place: str, err: Exception) -> str:
+    if not is_url(place) and isinstance(err, FileNotFoundError):
+        return f"see that the folder and its disk are there and its name is not too long, then {_AGAIN}"
     if not is_url(place):
         return f"check the folder and free some disk space, then {_AGAIN}"
     is_s3 = _scheme(place) in _INSTALL

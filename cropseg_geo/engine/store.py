@@ -65,6 +65,12 @@ class BlockStore:
     def chunk_px(self) -> int:
         return self.blocks.side_px + self.blocks.tiles.overlap_px
 
+    @property
+    def longest_path(self) -> str:
+        """The longest path of a file that is made here: zarr writes a chunk beside its place first."""
+        rows, cols = self.blocks.shape
+        return f"{self._where}/sums/c/0/{rows - 1}/{cols - 1}.{'0' * 32}.partial"
+
     def create(self) -> None:
         """Make the store, or take up the one that an earlier run with this fingerprint left.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,6 +20,9 @@ from cropseg_geo.model.networks.fusion import activate_in_place, fuse_batch_norm
 from cropseg_geo.model.weights import load_state, read_card
 
 Pixels = npt.NDArray[np.float32]
+
+_MPS = threading.Lock()
+"""Held by the thread that uses ``mps``: two at once end the process. Source: pytorch/pytorch#197805."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Runtime:
         # batch size: one by one, a tile's logits are the same bits whatever its neighbours are.
         pieces = np.split(batch, len(batch)) if self.device.type == "cpu" else [batch]
         try:
-            return np.concatenate([self._forward(piece) for piece in pieces])
+            with _turn_on(self.device):
+                return np.concatenate([self._forward(piece) for piece in pieces])
         except RuntimeError as err:
             shape = "×".join(map(str, batch.shape))
             raise InferenceError(
@@ -79,14 +85,11 @@ def load_runtime(weights: Path, *, device: str, precision: str) -> Runtime:
     card = read_card(weights)
     where = select_device(device)
     network = prepare(load_network(weights).eval())
-    network = network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Runtime(
-        network=network,
-        mean=_per_band(card.mean, where),
-        std=_per_band(card.std, where),
-        device=where,
-        dtype=torch.bfloat16 if select_precision(where, precision) == "bf16" else torch.float32,
-    )
+    with _turn_on(where):
+        network = network.to(device=where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        mean, std = (_per_band(values, where) for values in (card.mean, card.std))
+    dtype = torch.bfloat16 if select_precision(where, precision) == "bf16" else torch.float32
+    return Runtime(network=network, mean=mean, std=std, device=where, dtype=dtype)
 
 
 def prepare(network: nn.Module) -> nn.Module:
@@ -138,6 +141,11 @@ def select_precision(device: torch.device, precision: str) -> str:
 def _computes_bf16(device: torch.device) -> bool:
     # Compute capability 8.0 (Ampere) is the first with bf16 units.
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _turn_on(device: torch.device) -> AbstractContextManager[object]:
+    """Within the block, this thread may use the device; reading and blending go on beside it."""
+    return _MPS if device.type == "mps" else nullcontext()
 
 
 def _per_band(values: tuple[float, ...], device: torch.device) -> Tensor:

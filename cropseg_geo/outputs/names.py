@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.paths import longest_path
 
 CANOPY_FORMATS = ("gpkg", "fgb", "parquet", "geojson")
 """Formats of a run's canopy polygons, which are their files' suffixes."""
@@ -86,4 +87,16 @@ def require_nameable(folder: Path, stem: str) -> None:
         raise InputError(
             f"outputs cannot be named after {stem[:20]}…: {length} bytes, and {folder} takes names of {room}",
             remedy=f"rename the raster: up to {room - _LONGEST_ENDING} bytes",
+        )
+
+
+def require_findable(path: str, folder: Path) -> None:
+    """Raise OutputError if work in a folder makes a longer path than this system finds."""
+    limit, length = longest_path(), len(path.encode("utf-16-le")) // 2
+    if limit is not None and length > limit:
+        raise OutputError(
+            f"{folder}: names of files in it would have {length} letters with their folders, and Windows "
+            f"takes {limit}",
+            remedy=f"make the name of the --out or --store folder or of the raster {length - limit} letters "
+            "shorter, or have long paths enabled in Windows (LongPathsEnabled)",
         )

@@ -6,7 +6,7 @@ import glob
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cropseg_geo.errors import OutputError, gone
@@ -14,7 +14,7 @@ from cropseg_geo.events import Listener, Written
 from cropseg_geo.locks import locked
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_writable
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_there, patiently
 
 
 def publish(drafts: Outputs, final: Outputs, listener: Listener) -> None:
@@ -34,13 +34,14 @@ def move(source: Path, target: Path) -> None:
     try:
         _sync(source)
         _allow_as_umask_says(source)
-        source.replace(target)
-        if os.name != "nt":  # where a folder cannot be opened
-            _sync(target.parent)
+        patiently(lambda: source.replace(target))
     except OSError as err:
         raise OutputError(
             f"{target}: cannot be written ({err.strerror})", remedy="close programs that use it and try again"
         ) from err
+    # Windows opens no folder, and shares of other machines sync none; the file is in place.
+    with suppress(OSError):
+        _sync(target.parent)
 
 
 def _allow_as_umask_says(draft: Path) -> None:

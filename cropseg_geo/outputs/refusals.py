@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 import tempfile
@@ -11,7 +12,9 @@ from os import PathLike
 from pathlib import Path
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.paths import existing_parent, is_there, path_text
+from cropseg_geo.paths import existing_parent, is_there, path_text, patiently
+
+_ON_WINDOWS = os.name == "nt"
 
 
 def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[str] = frozenset()) -> None:
@@ -30,6 +33,8 @@ def refuse_existing(paths: tuple[Path, ...], *, overwrite: bool, own: frozenset[
         )
     for path in existing:
         require_unprotected(path)
+    require_replaceable(existing)
+    for path in existing:
         require_unused(path)
 
 
@@ -56,6 +61,28 @@ def require_unprotected(path: Path) -> None:
         raise OutputError(
             f"{path}: is read-only", remedy="allow writing to it in its properties, or choose another --out"
         )
+
+
+def require_replaceable(paths: Iterable[Path]) -> None:
+    """Raise OutputError for files that other programs have open, where that keeps them in place; names all.
+
+    Windows forbids it, and with it that the file is renamed, be it to its own name.
+    """
+    held = [path for path in paths if _ON_WINDOWS and _is_held(path)]
+    if held:
+        raise OutputError(
+            f"{', '.join(map(str, held))}: open in another program, so that nothing can take "
+            f"{'its' if len(held) == 1 else 'their'} place",
+            remedy="close it there (in QGIS: remove its layers from the project), then try again",
+        )
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        patiently(lambda: path.replace(path))
+    except PermissionError:
+        return True
+    return False
 
 
 def require_writable(folder: Path, *, make: bool = True) -> None:
@@ -96,7 +123,8 @@ def require_unused(path: Path) -> None:
 
 def _is_locked(path: Path) -> bool:
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)) as db:
+        # By its path: SQLite takes no URI of a file on another machine.
+        with closing(sqlite3.connect(path.resolve(), timeout=0)) as db:
             db.execute("BEGIN EXCLUSIVE")
             db.rollback()
     except sqlite3.OperationalError as err:

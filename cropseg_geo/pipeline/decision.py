@@ -13,7 +13,7 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.events import Listener, ignore
 from cropseg_geo.locks import refuse_locked
 from cropseg_geo.options import OptionFields, Options
-from cropseg_geo.outputs.names import Outputs, require_nameable
+from cropseg_geo.outputs.names import Outputs, require_findable, require_nameable
 from cropseg_geo.outputs.rasters import output_ground
 from cropseg_geo.outputs.refusals import refuse_existing, refuse_inputs, require_writable
 from cropseg_geo.paths import is_remote, path_text
@@ -65,11 +65,13 @@ class Decided:
         Raises
         ------
         OutputError, ResourceError
-            If disk or memory are too small.
+            If disk or memory are too small, or paths would be too long.
         InputError
             If an unfinished run of something else is there.
         """
         run = RunFolder(self.folder, self.stem, ready.plan, self.store)
+        for path in run.longest_paths:
+            require_findable(path, self.folder)
         lanes = ready.tuned_workers(self.workers).lane_count
         require_space(ready, self.folder, lanes, own=run.path, store=self.store and run.store.path)
         run.require_no_other(overwrite=self.overwrite, discard=False)

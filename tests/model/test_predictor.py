@@ -2,6 +2,8 @@
 
 import pickle
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
@@ -142,6 +144,25 @@ def test_threads_share_one_network(weights, tiles, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(loads) == 1
+
+
+@pytest.mark.parametrize(("device", "alone"), [("cpu", False), ("mps", True)])
+def test_only_one_thread_at_a_time_uses_apples_graphics(weights, tiles, monkeypatch, device, alone):
+    loaded = runtime.load_runtime(weights, device="cpu", precision="fp32")
+    inside, most = [], []
+
+    def forward(self, batch):
+        inside.append(self)
+        most.append(len(inside))
+        time.sleep(0.2)
+        inside.pop()
+        return batch
+
+    monkeypatch.setattr(runtime.Runtime, "_forward", forward)
+    networks = [replace(loaded, device=torch.device(device)) for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(lambda network: network.predict(tiles[:1]), networks))
+    assert (max(most) == 1) == alone
 
 
 def test_the_modes_of_torch_are_left_as_they_were(weights, tiles):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
 import shutil
@@ -396,6 +398,41 @@ def test_names_that_no_file_can_have_are_refused_before_the_work(raster, tmp_pat
     shutil.copy(raster, long)
     assert cg.segment(long, out, report=True).report.name == f"{'x' * longest}_report.html"
     assert sorted(p.name[-9:] for p in out.iterdir()) == ["_mask.tif", "_prob.tif", "port.html", "xxxx.gpkg"]
+
+
+@pytest.mark.parametrize("store", [None, "blocks", "file://blocks"])
+def test_paths_that_windows_does_not_find_are_refused_before_the_work(raster, tmp_path, monkeypatch, store):
+    """Where long paths are off, it finds 259 letters."""
+    out, opened, open_file = tmp_path / "out", [], io.open
+
+    def open_noted(path, *arguments, **how):
+        opened.append(str(path))
+        return open_file(path, *arguments, **how)
+
+    where = tmp_path / ("blocks" if store else "out")
+    how = {"store": store.replace("blocks", str(where)) if store else None}
+    monkeypatch.setattr(io, "open", open_noted)
+    cg.segment(raster, out, **how)
+    monkeypatch.undo()
+    shutil.rmtree(out)
+    longest = max(len(path) for path in opened if path.startswith(str(where)))
+    monkeypatch.setattr("cropseg_geo.outputs.names.longest_path", lambda: longest)
+    cg.check(raster, out, **how)
+    monkeypatch.setattr("cropseg_geo.outputs.names.longest_path", lambda: longest - 3)
+    error = refusal(OutputError, raster, out, **how)
+    assert f"would have {longest} letters" in error.message
+    assert "3 letters shorter, or have long paths enabled" in error.remedy
+
+
+def test_a_folder_that_is_not_found_is_no_full_disk(raster, tmp_path, monkeypatch):
+    def lose(*arguments, **how):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr("cropseg_geo.engine.store.zarr.open_group", lose)
+    with pytest.raises(OutputError, match="cannot hold the finished blocks") as caught:
+        cg.segment(raster, tmp_path / "out")
+    assert "its name is not too long" in caught.value.remedy
+    assert "space" not in caught.value.remedy
 
 
 def refusal_of_folder(raster, folder: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from inspect import signature
@@ -224,6 +225,22 @@ def test_no_encoding_of_the_terminal_stops_a_command(field, tmp_path, encoding, 
     else:
         last = json.loads(done.stdout.splitlines()[-1])
         assert last["files"]["mask"].endswith("畑 ü_mask.tif")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "size"), [("ascii", "64 x 64"), ("cp437", "64 x 64"), ("cp1252", "64 × 64")]
+)
+def test_letters_that_an_encoding_lacks_are_written_plainly(tmp_path, encoding, size):
+    raster = write_raster(tmp_path / "field.tif", scene(64, 64))
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1", "COLUMNS": "200"}
+    told = run("check", raster, env=environment, encoding=encoding)
+    assert f"{size} px" in told.stdout
+    refused = run("check", tmp_path / "none.tif", env=environment, encoding=encoding)
+    assert "\n  -> give a raster" in refused.stderr
+    helped = run("segment", "--help", env=environment, encoding=encoding)
+    assert helped.returncode == 0
+    for text in (told.stdout, refused.stderr, helped.stdout):
+        assert not re.search(r"\\[ux]", text)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")  # noqa: PTH110

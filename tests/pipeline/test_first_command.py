@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,11 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import rasterio
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import cropseg_geo as cg
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "sample_tiles"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +68,33 @@ def test_the_canopy_layer_of_the_first_command_is_exact(out):
         pixels = (mask.read(1) == 1).sum()
     assert canopy.geometry.is_valid.all()
     assert canopy["area_m2"].sum() == pytest.approx(pixels * 1e-4, rel=1e-9)
+
+
+def test_the_first_command_takes_no_python_that_libraries_have_no_wheels_for():
+    allowed = SpecifierSet(PROJECT["project"]["requires-python"])
+    pythons = [f"3.{minor}.2" for minor in range(9, 17)]
+    assert list(allowed.filter(pythons)) == ["3.11.2", "3.12.2", "3.13.2", "3.14.2"]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "newest"),
+    [
+        ("Linux", "x86_64", True),
+        ("Linux", "aarch64", True),
+        ("Windows", "AMD64", True),
+        ("Darwin", "arm64", True),
+        ("Darwin", "x86_64", False),
+    ],
+)
+def test_every_machine_gets_the_onnx_runtime_that_was_built_for_it(system, machine, newest):
+    platform = {"Linux": "linux", "Windows": "win32", "Darwin": "darwin"}[system]
+    environment = {"platform_system": system, "platform_machine": machine, "sys_platform": platform}
+    needed, tested = (
+        [r for r in map(Requirement, lines) if r.name == "onnxruntime" and r.marker.evaluate(environment)]
+        for lines in (PROJECT["project"]["dependencies"], PROJECT["tool"]["uv"]["constraint-dependencies"])
+    )
+    assert len(needed) == 1
+    assert needed[0].specifier.contains("1.23.2")
+    assert needed[0].specifier.contains("1.24") == newest
+    # The tested version does not stand against the one that Intel Macs need.
+    assert len(tested) == newest

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 from contextlib import closing
@@ -15,7 +18,7 @@ from rasters import UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
-from cropseg_geo.events import StageAdvanced, StageFinished
+from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted
 from cropseg_geo.pipeline import make_plots, make_report
 from cropseg_geo.plots.making.site import Site
 from cropseg_geo.plots.making.trial import Trial
@@ -192,6 +195,87 @@ def test_a_report_whose_name_and_format_disagree_is_refused(survey):
     with pytest.raises(cg.CropsegError, match=r"ends in \.html, but --format is png"):
         make_report(survey / "m_2024-05-01.tif", survey / "r.html", file_format="png")
     assert not (survey / "r.html").exists()
+
+
+@pytest.fixture
+def windows(monkeypatch):
+    """A set of paths that nobody can move or replace, as if other programs had them open on Windows."""
+    held, replace = set(), os.replace
+
+    def replace_unheld(source, target):
+        if {Path(source), Path(target)} & held:
+            raise PermissionError(errno.EACCES, "used by another process", str(source))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_unheld)
+    monkeypatch.setattr("cropseg_geo.outputs.refusals._ON_WINDOWS", True)
+    monkeypatch.setattr("cropseg_geo.paths._PATIENCE_S", 0.1)
+    return held
+
+
+def seen(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+@pytest.mark.parametrize("moment", [None, StageStarted, StageFinished])
+def test_outputs_that_other_programs_have_open_are_all_named_before_one_is_replaced(
+    tmp_path, windows, moment
+):
+    raster, out = write_raster(tmp_path / "field.tif", scene(64, 64)), tmp_path / "out"
+    how = {"plots": write_plots(tmp_path / "plots.gpkg", [(0, 0, 0.3, 0.3)]), "overwrite": True}
+    cg.segment(raster, out, **how)
+    earlier, stages = seen(out), []
+    opened = {out / "field_plots.csv", out / "field_mask.tif"}
+
+    def open_them(event):
+        stages.extend([event] if isinstance(event, StageStarted) else [])
+        windows.update(opened if moment and isinstance(event, moment) else ())
+
+    if moment is None:
+        windows.update(opened)
+        with pytest.raises(
+            OutputError, match=r"field_mask\.tif, .*field_plots\.csv: open in another program"
+        ):
+            cg.check(raster, out, **how)
+    with pytest.raises(OutputError, match=r"field_mask\.tif, .*field_plots\.csv: open in another program"):
+        cg.segment(raster, out, listener=open_them, **how, threshold=0.9)
+    assert bool(stages) == bool(moment)
+    assert seen(out) == earlier
+    windows.clear()
+    cg.segment(raster, out, **how, threshold=0.9)
+    assert seen(out) != earlier
+
+
+def test_a_geopackage_on_another_machine_that_is_locked_is_refused(survey, monkeypatch):
+    """As Windows names such files, SQLite takes no URI of them."""
+    connect = sqlite3.connect
+
+    def connect_by_path(name, **how):
+        if how.get("uri"):
+            raise sqlite3.OperationalError("invalid uri authority: server")
+        return connect(name, **how)
+
+    monkeypatch.setattr("cropseg_geo.outputs.refusals.sqlite3.connect", connect_by_path)
+    with closing(connect(survey / "f.gpkg")) as other:
+        other.execute("CREATE TABLE theirs (a)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OutputError, match="open in another program"):
+            write("vectorize", survey)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+def test_a_file_system_that_syncs_no_folder_gets_its_files(survey, monkeypatch, number):
+    """As folders that virtual machines share, and shares of Windows seen from Linux."""
+    sync = os.fsync
+
+    def sync_files(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", sync_files)
+    write("vectorize", survey)
+    assert len(gpd.read_file(survey / "f.gpkg", layer="canopy")) > 100
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")

@@ -196,3 +196,28 @@ def test_a_lock_whose_holder_cannot_be_is_one_that_says_nothing(tmp_path, entry)
         take(file)
     os.utime(lock_path(file), (1e9, 1e9))
     take(file)
+
+
+@pytest.mark.parametrize("n_refused", [3, 10_000])
+@pytest.mark.parametrize("kind", [".lock", ".cropseg-lock-"])
+def test_a_lock_that_another_program_looks_at_stops_nobody(tmp_path, monkeypatch, kind, n_refused):
+    """Windows deletes no file that a virus scanner has open: for a moment, or for longer than one waits."""
+    unlink, refused = os.unlink, []
+
+    def unlink_later(path, **how):
+        if kind in os.path.basename(path) and len(refused) < n_refused:  # noqa: PTH119 - any kind of path
+            refused.append(path)
+            raise PermissionError(13, "used by another process", str(path))
+        unlink(path, **how)
+
+    monkeypatch.setattr(os, "unlink", unlink_later)
+    monkeypatch.setattr("cropseg_geo.paths._PATIENCE_S", 0.3)
+    file = tmp_path / "f.tif"
+    take(file)
+    assert refused
+    assert bool(list(tmp_path.iterdir())) == (n_refused > 3)
+    refuse_locked([file])
+    n_refused = 0
+    take(file)
+    refuse_locked([file])
+    assert not lock_path(file).exists()
