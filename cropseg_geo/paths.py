@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
@@ -26,6 +27,17 @@ def is_there(path: str | Path) -> bool:
 def is_remote(path: str) -> bool:
     """True for paths that GDAL's virtual file systems serve (URLs, /vsicurl/, /vsis3/, …)."""
     return "://" in path or path.startswith("/vsi")
+
+
+def without_query(path: str) -> str:
+    """A path without what a server is asked besides it: of those that are no URL nothing is cut.
+
+    >>> without_query("https://host/field.tif?token=1#x"), without_query("field#2.tif")
+    ('https://host/field.tif', 'field#2.tif')
+    """
+    if not is_remote(path):
+        return path
+    return re.split(r"[?#]" if "://" in path else r"\?", path, maxsplit=1)[0]
 
 
 def existing_parent(folder: Path) -> Path:
