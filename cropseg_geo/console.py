@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cropseg_geo.addresses import without_secrets
 from cropseg_geo.errors import CropsegError
 from cropseg_geo.events import (
     Ending,
@@ -95,10 +96,13 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
                 case RasterStarted(raster, number, of):
                     while tasks:
                         bars.remove_task(tasks.popitem()[1])
-                    console.print(f"[bold]{number}/{of}[/] {escape(raster)}", highlight=False)
+                    console.print(
+                        f"[bold]{number}/{of}[/] {escape(without_secrets(raster))}", highlight=False
+                    )
                 case RasterFinished(_, state, message):
                     if message:
-                        console.print(f"[red]{state}:[/] {escape(message)}", highlight=False)
+                        said = escape(without_secrets(message))
+                        console.print(f"[red]{state}:[/] {said}", highlight=False)
                 case StageStarted(stage, total, unit):
                     bars.start()  # not before: bars without a task are an empty line
                     totals[stage] = total
@@ -182,12 +186,13 @@ def print_season(outcomes: list[Outcome]) -> None:
         )
         state = f"[{colours[outcome.state]}]{outcome.state}[/]"
         took = f"{outcome.seconds:.0f}" if outcome.seconds else ""
-        table.add_row(escape(outcome.raster), state, *figures, took)
+        table.add_row(escape(without_secrets(outcome.raster)), state, *figures, took)
     console = Console(highlight=False)
     console.print(table)
     bad = [outcome for outcome in outcomes if not outcome.is_good]
     for outcome in bad:
-        console.print(f"[red]{escape(outcome.raster)}[/]: {escape(str(outcome.error))}", soft_wrap=True)
+        raster, error = (escape(without_secrets(str(said))) for said in (outcome.raster, outcome.error))
+        console.print(f"[red]{raster}[/]: {error}", soft_wrap=True)
     console.print(f"{len(outcomes) - len(bad)} of {len(outcomes)} rasters are segmented.")
 
 
