@@ -1,4 +1,4 @@
-"""What the command line shows: a progress bar or JSON lines, tables, errors."""
+"""What the command line shows: bars, or lines in logs, or lines of JSON; tables, errors."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
+from cropseg_geo.addresses import without_secrets
 from cropseg_geo.errors import CropsegError
 from cropseg_geo.events import (
     Ending,
@@ -36,77 +26,40 @@ from cropseg_geo.events import (
     Written,
     to_json,
 )
+from cropseg_geo.progress import Bars, Lines, Progress
 
 if TYPE_CHECKING:
     from cropseg_geo.forecast import Forecast
     from cropseg_geo.pipeline import SegmentResult
     from cropseg_geo.pipeline.season import Outcome
 
-_MILLIONS = {"px": "MP", "B": "MB"}
-
-_LABELS = {
-    "fetch": "Fetching the model",
-    "tune": "Measuring settings",
-    "gsd": "Choosing GSD",
-    "segment": "Segmenting",
-    "write": "Writing rasters",
-    "vectorize": "Tracing canopy",
-    "plots": "Measuring plots",
-    "report": "Reading the mask",
-}
-
-
-class Rate(ProgressColumn):
-    """Megapixels (or megabytes, or plots) per second."""
-
-    def render(self, task: Task) -> Text:
-        if not task.speed:
-            return Text("")
-        unit = task.fields["unit"]
-        if unit in _MILLIONS:
-            rate = f"{task.speed / 1e6:.1f} {_MILLIONS[unit]}/s"
-        else:
-            rate = f"{task.speed:.0f} {unit}s/s"
-        return Text(rate, style="cyan")
-
 
 @contextmanager
 def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
-    """A listener that prints JSON lines, shows bars, or shows only warnings and files."""
+    """A listener that prints JSON lines, shows progress, or shows only warnings."""
     if as_json:
         yield print_event
         return
     console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:<16}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    tasks: dict[str, TaskID] = {}
-    totals: dict[str, int] = {}
-    bars = Progress(*columns, console=console, disable=quiet)
+    progress: Progress = Bars(console, quiet=quiet) if quiet or console.is_interactive else Lines(console)
     try:
 
         def show(event: Event) -> None:
             match event:
                 case RasterStarted(raster, number, of):
-                    while tasks:
-                        bars.remove_task(tasks.popitem()[1])
-                    console.print(f"[bold]{number}/{of}[/] {escape(raster)}", highlight=False)
+                    progress.forget()
+                    name = escape(without_secrets(raster))
+                    console.print(f"[bold]{number}/{of}[/] {name}", highlight=False)
                 case RasterFinished(_, state, message):
                     if message:
-                        console.print(f"[red]{state}:[/] {escape(message)}", highlight=False)
+                        said = escape(without_secrets(message))
+                        console.print(f"[red]{state}:[/] {said}", highlight=False)
                 case StageStarted(stage, total, unit):
-                    bars.start()  # not before: bars without a task are an empty line
-                    totals[stage] = total
-                    tasks[stage] = bars.add_task(_LABELS.get(stage, stage), total=total, unit=unit)
+                    progress.start(stage, total, unit)
                 case StageAdvanced(stage, amount):
-                    bars.advance(tasks[stage], amount)
+                    progress.advance(stage, amount)
                 case StageFinished(stage):
-                    bars.update(tasks[stage], completed=totals[stage])
+                    progress.finish(stage)
                 case Noted(message):
                     console.print(escape(message), highlight=False)
                 case Warned(message):
@@ -116,8 +69,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
 
         yield show
     finally:
-        if totals:
-            bars.stop()
+        progress.stop()
 
 
 def print_event(event: Event | Ending) -> None:
@@ -182,12 +134,13 @@ def print_season(outcomes: list[Outcome]) -> None:
         )
         state = f"[{colours[outcome.state]}]{outcome.state}[/]"
         took = f"{outcome.seconds:.0f}" if outcome.seconds else ""
-        table.add_row(escape(outcome.raster), state, *figures, took)
+        table.add_row(escape(without_secrets(outcome.raster)), state, *figures, took)
     console = Console(highlight=False)
     console.print(table)
     bad = [outcome for outcome in outcomes if not outcome.is_good]
     for outcome in bad:
-        console.print(f"[red]{escape(outcome.raster)}[/]: {escape(str(outcome.error))}", soft_wrap=True)
+        raster, error = (escape(without_secrets(str(said))) for said in (outcome.raster, outcome.error))
+        console.print(f"[red]{raster}[/]: {error}", soft_wrap=True)
     console.print(f"{len(outcomes) - len(bad)} of {len(outcomes)} rasters are segmented.")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from cropseg_geo.addresses import without_secrets
+
 
 class CropsegError(Exception):
-    """Root of every error that this package raises on purpose.
+    """Root of every error that this package raises on purpose; keeps no secrets of the addresses in it.
 
     Parameters
     ----------
@@ -18,9 +20,9 @@ class CropsegError(Exception):
     """
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message = without_secrets(message)
+        self.remedy = without_secrets(remedy)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.remedy}" if self.remedy else self.message

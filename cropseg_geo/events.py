@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cropseg_geo.addresses import without_secrets
+
 
 @dataclass(frozen=True)
 class StageStarted:
@@ -41,9 +43,12 @@ class StageFinished:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know that does not stop the work."""
+    """Something the user should know that does not stop the work; keeps no secrets of addresses in it."""
 
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_secrets(self.message))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cropseg_geo.addresses import without_secrets
 from cropseg_geo.errors import CropsegError
 from cropseg_geo.events import Failed
 
@@ -27,6 +28,6 @@ def failure_of(err: Exception) -> Failed:
         )
     return Failed(
         "InternalError",
-        f"{type(err).__name__}: {err}",
+        without_secrets(f"{type(err).__name__}: {err}"),
         "this is a mistake in the engine; please report it with its log",
     )

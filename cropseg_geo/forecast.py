@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pyproj import CRS
 
+from cropseg_geo.addresses import without_secrets
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.model.predictor import Predictor
 from cropseg_geo.preflight import Preflight
@@ -64,7 +65,8 @@ class Forecast:
         lines = [
             (
                 "Raster",
-                f"{self.raster}, {self.height:,} × {self.width:,} px ({megapixels:,.1f} MP); {self.layout}",
+                f"{without_secrets(self.raster)}, {self.height:,} × {self.width:,} px "
+                f"({megapixels:,.1f} MP); {self.layout}",
             ),
             ("CRS", self.crs),
             ("GSD", gsd),

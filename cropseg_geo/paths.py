@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -68,6 +70,37 @@ def longest_path() -> int | None:
 def is_remote(path: str) -> bool:
     """True for paths that GDAL's virtual file systems serve (URLs, /vsicurl/, /vsis3/, …)."""
     return "://" in path or path.startswith("/vsi")
+
+
+def without_query(path: str) -> str:
+    """A path without what a server is asked besides it: of those that are no URL nothing is cut.
+
+    >>> without_query("https://host/field.tif?token=1#x"), without_query("field#2.tif")
+    ('https://host/field.tif', 'field#2.tif')
+    """
+    if not is_remote(path):
+        return path
+    return re.split(r"[?#]" if "://" in path else r"\?", path, maxsplit=1)[0]
+
+
+def file_name(path: str | Path) -> str:
+    """The last part of a path, for files that say what they were made of.
+
+    >>> file_name("a/field.tif"), file_name("https://host/field.tif?token=1")
+    ('field.tif', 'field.tif')
+    """
+    return Path(without_query(str(path))).name
+
+
+def names_several(given: str) -> bool:
+    """True where a folder or a pattern of files is given, not one file, URL or other name.
+
+    >>> names_several("."), names_several("2024/*.tif"), names_several("https://host/x.tif?token=1")
+    (True, True, False)
+    """
+    if is_remote(given) or Path(given).is_file():
+        return False
+    return Path(given).is_dir() or glob.has_magic(given)
 
 
 def existing_parent(folder: Path) -> Path:

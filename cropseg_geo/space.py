@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from cropseg_geo.engine.places import is_url
 from cropseg_geo.errors import OutputError, ResourceError
+from cropseg_geo.machine import usable_memory_bytes
 from cropseg_geo.paths import existing_parent
 from cropseg_geo.preflight import Preflight
 
@@ -28,7 +27,7 @@ def require_space(
     OutputError
         If the disk of the output folder, or of the blocks, is too small.
     ResourceError
-        If this machine has less memory than one process needs.
+        If there is less memory for it than one process needs.
     """
     free = shutil.disk_usage(existing_parent(folder)).free
     if free < ready.disk_bytes and free + _size(own) < ready.disk_bytes:
@@ -38,10 +37,10 @@ def require_space(
         )
     if store is not None:
         _require_store_space(ready, store)
-    memory = psutil.virtual_memory().total
+    memory = usable_memory_bytes()
     if memory < ready.memory_bytes(lanes):
         raise ResourceError(
-            f"this machine has {human_bytes(memory)} of memory; "
+            f"this process may use {human_bytes(memory)} of memory; "
             f"about {human_bytes(ready.memory_bytes(lanes))} are needed",
             remedy="use fewer --lanes, a smaller --batch-size or a smaller --tile",
         )

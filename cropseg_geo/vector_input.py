@@ -25,6 +25,7 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError, listed
 from cropseg_geo.events import Listener, WarnedOfOutlines, ignore
+from cropseg_geo.ogr_paths import to_read
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
 
@@ -105,7 +106,7 @@ def read_layer(
 
 def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     try:
-        rows = [(str(name), kind is not None) for name, kind in pyogrio.list_layers(source.file)]
+        rows = [(str(name), kind is not None) for name, kind in pyogrio.list_layers(to_read(source.file))]
     except _READING_ERRORS as err:
         raise InputError(
             f"{source.file} is not a vector file that GDAL opens",
@@ -114,8 +115,9 @@ def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         ) from err
     chosen = _choose_layer(source, rows, purpose)
     try:
-        frame = pyogrio.read_dataframe(source.file, layer=chosen, where=source.subset)
-        info = pyogrio.read_info(source.file, layer=chosen)
+        file = to_read(source.file)
+        frame = pyogrio.read_dataframe(file, layer=chosen, where=source.subset)
+        info = pyogrio.read_info(file, layer=chosen)
         kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
         return _without_kml_marks(_with_blanks(frame, kinds))
     except _READING_ERRORS as err:
@@ -126,7 +128,10 @@ def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     """Outlines that a table holds as WKT. All else stays the text that it is: 0101 is not 101."""
     try:
         frame = pyogrio.read_dataframe(
-            source.file, where=source.subset, GEOM_POSSIBLE_NAMES=_OUTLINE_COLUMNS, KEEP_GEOM_COLUMNS="NO"
+            to_read(source.file),
+            where=source.subset,
+            GEOM_POSSIBLE_NAMES=_OUTLINE_COLUMNS,
+            KEEP_GEOM_COLUMNS="NO",
         )
     except _READING_ERRORS as err:
         raise _unreadable(source, source.file, err, purpose) from err

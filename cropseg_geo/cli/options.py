@@ -80,7 +80,7 @@ Report = Annotated[bool, typer.Option("--report", help="Also write a report, <st
 Events = Annotated[
     bool, typer.Option("--events", help="JSON lines on standard output, a result or an error last.")
 ]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 Plots = Annotated[
     str | None, typer.Option("--plots", help="Plot polygons, any CRS: FILE or FILE|layername=NAME.")
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +57,7 @@ from cropseg_geo.cli.options import (
 )
 from cropseg_geo.cli.outcome import conclude
 from cropseg_geo.console import event_listener, print_plan, print_result, print_season
+from cropseg_geo.paths import names_several
 
 
 def segment(
@@ -119,17 +119,18 @@ def segment(
         )
     from cropseg_geo import pipeline
 
+    is_one = len(rasters) == 1 and not names_several(rasters[0])
     with event_listener(as_json=events, quiet=quiet) as listener:
         if tune:
             computed = {name: options[name] for name in ("backend", "device", "precision")}
             pipeline.tune(model, listener=listener, **computed)
-        if _is_one(rasters):
+        if is_one:
             result = pipeline.segment(rasters[0], out, listener=listener, **shared, **options)
         else:
             outcomes = pipeline.segment_many(
                 rasters, out, skip_refused=skip_refused, listener=listener, **shared, **options
             )
-    if _is_one(rasters):
+    if is_one:
         conclude("segment", of_segment(result), lambda: print_result(result), as_json=events, quiet=False)
         return
     conclude("segment_many", of_season(outcomes), lambda: print_season(outcomes), as_json=events, quiet=False)
@@ -142,12 +143,6 @@ def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
     names = ("plots", "plot_id", "plots_crs", "dsm", "dtm", "canopy_format", "report", "overwrite", "store")
     as_given = {name: arguments[name] for name in names}
     return as_given | {"outlines": outline_options(arguments), "workers": workers_options(arguments)}
-
-
-def _is_one(rasters: list[str]) -> bool:
-    """True where one raster is named, not a folder or a pattern of them."""
-    name = rasters[0]
-    return len(rasters) == 1 and (Path(name).is_file() or not (Path(name).is_dir() or glob.has_magic(name)))
 
 
 def check(

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 from platformdirs import user_cache_path
 
 from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, make_plan
@@ -30,6 +29,7 @@ from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.grid import Window
+from cropseg_geo.machine import free_memory_bytes, usable_cores
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import FilePredictor, Predictor
 
@@ -129,7 +129,7 @@ def _shared_out(usual: Setting, on_cpu: bool) -> Iterator[Setting]:
     if not on_cpu:
         yield from (replace(usual, batch_size=n) for n in _BATCHES)
         return
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     for lanes in sorted({cores, -(-cores // 2), -(-cores // 4)} - {usual.lanes}):
         yield replace(usual, lanes=lanes)
 
@@ -159,8 +159,7 @@ def _fits_memory(setting: Setting, card: ModelCard) -> bool:
         at_once=setting.batch_size,  # a GPU is not asked for its memory: it is taken for as large
         bytes_per_pixel=len(card.bands),
     )
-    available: int = psutil.virtual_memory().available
-    return needed < _MEMORY_SHARE * available
+    return needed < _MEMORY_SHARE * free_memory_bytes()
 
 
 def _measured(predictor: Predictor, setting: Setting, listener: Listener) -> Setting:
@@ -216,7 +215,7 @@ def _keeping(path: Path) -> Iterator[Path]:
 
 def _place(predictor: FilePredictor) -> Path:
     """The file for a model, what computes it, and this machine."""
-    machine = (platform.node(), platform.machine(), os.cpu_count())
+    machine = (platform.node(), platform.machine(), usable_cores())
     facts = [predictor.card.digest, sorted(predictor.identity.items()), *machine]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     return user_cache_path("cropseg-geo") / "tuning" / f"{key}.json"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from numbers import Integral
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.machine import usable_cores
 
 MAX_LANES = 8
 """Lanes chosen at most: each takes memory, and the lanes share one disk. ``--lanes`` says otherwise."""
@@ -75,5 +75,5 @@ class Workers:
 
     @property
     def lane_count(self) -> int:
-        """Lanes as given; else one thread a worker process, or a lane a core, up to eight."""
-        return self.lanes or (1 if self.is_distributed else min(MAX_LANES, os.cpu_count() or 1))
+        """Lanes as given; else one thread a worker process, or a lane a usable core, up to eight."""
+        return self.lanes or (1 if self.is_distributed else min(MAX_LANES, usable_cores()))

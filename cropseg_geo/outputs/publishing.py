@@ -12,6 +12,7 @@ from pathlib import Path
 from cropseg_geo.errors import OutputError, gone
 from cropseg_geo.events import Listener, Written
 from cropseg_geo.locks import locked
+from cropseg_geo.ogr_paths import uncut
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_writable
 from cropseg_geo.paths import is_there, patiently
@@ -76,7 +77,7 @@ def drafted(final: Path, kind: str, *, overwrite: bool, listener: Listener) -> I
     refuse_existing((final,), overwrite=overwrite)
     require_writable(final.parent)
     with locked([final]) as locks:
-        draft = final.with_name(f".{final.stem}.draft{final.suffix}")
+        draft = final.with_name(f".{uncut(final.stem)}.draft{final.suffix}")
         _remove(draft)
         try:
             yield draft

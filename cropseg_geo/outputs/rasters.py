@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from cropseg_geo import __version__
 from cropseg_geo.ground import Ground
+from cropseg_geo.paths import file_name
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogLayout
 from cropseg_geo.raster.tags import Tag
@@ -56,7 +56,7 @@ def provenance(ready: Preflight, outlines: Outlines) -> dict[str, str]:
         Tag.MODEL_LICENCE: card.licence,
         Tag.BACKEND: f"{predictor.backend}, {predictor.device}, {predictor.precision}",
         Tag.RUN: ready.plan.fingerprint,
-        Tag.SOURCE: Path(ready.info.path).name,
+        Tag.SOURCE: file_name(ready.info.path),
         Tag.CLASSES: json.dumps(dict(enumerate(card.classes))),
         Tag.THRESHOLD: f"{ready.threshold:g}",
         Tag.WORKING_GSD_M: f"{ready.source.ground.gsd_m:.6g}",

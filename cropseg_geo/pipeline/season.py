@@ -16,7 +16,7 @@ from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.events import Event, Listener, RasterFinished, RasterStarted, Warned, ignore, warn
 from cropseg_geo.options import Options
 from cropseg_geo.outputs.refusals import require_writable
-from cropseg_geo.paths import is_remote, several_paths
+from cropseg_geo.paths import is_remote, names_several, several_paths, without_query
 from cropseg_geo.pipeline.decision import decide, read_plots_of
 from cropseg_geo.pipeline.journal import Journal, digest_inputs
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment, segment_noted
@@ -224,13 +224,10 @@ def find_rasters(rasters: Iterable[str | Path]) -> list[str]:
 
 
 def _expanded(given: str) -> Iterator[str]:
-    if is_remote(given) or Path(given).is_file():
-        yield given
+    if not names_several(given):
+        yield given  # perhaps a subdataset, or a name that is refused in its place
         return
     is_folder = Path(given).is_dir()
-    if not is_folder and not glob.has_magic(given):
-        yield given  # a subdataset, or a name that is refused in its place
-        return
     names = map(str, Path(given).iterdir()) if is_folder else glob.iglob(given, recursive=True)  # noqa: PTH207 - from any root
     paths = sorted(p for p in map(Path, names) if p.is_file() and not p.name.startswith("."))
     if is_folder:
@@ -272,7 +269,7 @@ def distinct_stems(paths: list[str]) -> list[str]:
 def _name_parts(path: str) -> list[str]:
     """The folders of a raster and its own name."""
     if is_remote(path):
-        folders = path.split("?", maxsplit=1)[0].rsplit("://", maxsplit=1)[-1].split("/")[:-1]
+        folders = without_query(path).rsplit("://", maxsplit=1)[-1].replace("!", "/").split("/")[:-1]
     else:
         folders = list(Path(path).resolve().parts[1:-1])
     return [*filter(None, folders), raster_stem(path)]

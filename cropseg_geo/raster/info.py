@@ -19,7 +19,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import CropsegError, InputError
 from cropseg_geo.ground import Ground
-from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
+from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text, without_query
 from cropseg_geo.raster.band_names import BEYOND_RED, named_by_light, plain_name, wavelength_nm
 from cropseg_geo.raster.requirements import require_georeference, require_pixels, require_sources
 from cropseg_geo.raster.s3 import endpoint_options
@@ -184,10 +184,13 @@ class RasterInfo:
 
 
 def raster_stem(path: str) -> str:
-    """Name for a raster's outputs: the last part of its path, without suffix, query or driver's prefix."""
+    """Name for a raster's outputs: the last part of its path, without suffix, query, archive or driver."""
     if not is_remote(path) and is_there(path):
         return Path(path).stem
-    return Path(path.split("?", maxsplit=1)[0].rstrip("/").split(":")[-1] or "raster").stem
+    name = without_query(path).rstrip("/").split(":")[-1]
+    if "://" in path and not path.startswith("/vsi"):
+        name = name.split("!")[-1]
+    return Path(name or "raster").stem
 
 
 def inspect_raster(path: str | Path) -> RasterInfo:

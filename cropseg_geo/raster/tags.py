@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from cropseg_geo.paths import file_name
 
 if TYPE_CHECKING:
     from cropseg_geo.raster.mask import MaskFiles
@@ -42,4 +43,4 @@ def is_ours(tag: str) -> bool:
 def tags_of(mask: MaskFiles) -> dict[str, str]:
     """What a file made of a mask says: which mask it is of, and what that says of itself."""
     kept = {tag: text for tag, text in mask.mask.tags().items() if is_ours(tag)}
-    return {**kept, Tag.MASK: Path(mask.info.path).name}
+    return {**kept, Tag.MASK: file_name(mask.info.path)}

@@ -15,7 +15,7 @@ from cropseg_geo.events import Listener, Warned
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
-from cropseg_geo.paths import path_text
+from cropseg_geo.paths import file_name, path_text
 from cropseg_geo.plots.dates import readings_of
 from cropseg_geo.raster.info import inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles, mask_classes
@@ -187,12 +187,12 @@ def _provenance(mask: MaskFiles, tags: Mapping[str, str], inputs: Inputs) -> tup
     rows = [(label, tags[key]) for key, label in _TAG_LABELS.items() if key in tags]
     if Tag.CLASSES in tags:
         rows.append(("Classes", ", ".join(mask_classes(mask))))
-    rows.append(("Mask", Path(info.path).name))
+    rows.append(("Mask", file_name(info.path)))
     rows.append(("Mask size", f"{info.width:,} × {info.height:,} px"))
     rows.append(("Coordinate reference system", mask.mask.crs.to_string() if mask.mask.crs else ""))
     for label, path in (("Plots", inputs.plots), ("Series", inputs.series)):
         if isinstance(path, str | Path):
-            rows.append((label, Path(path).name))
+            rows.append((label, file_name(path)))
     return tuple((label, _short_crs(value)) for label, value in rows)
 
 

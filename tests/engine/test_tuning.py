@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
-import psutil
 import pytest
 from fakes import fake_card, logits_of
 from rasters import scene, write_raster
@@ -86,7 +85,7 @@ def test_what_was_measured_is_of_that_model_library_and_machine(monkeypatch):
     predictor = Timed({32: 0.01, 48: 0.01, 64: 0.01})
     tuning.tune(predictor)
     assert tuning.remembered(Timed(predictor.seconds, identity={"backend": "other"})) is None
-    monkeypatch.setattr(tuning.os, "cpu_count", lambda: 97)
+    monkeypatch.setattr(tuning, "usable_cores", lambda: 97)
     assert tuning.remembered(predictor) is None
 
 
@@ -104,8 +103,7 @@ def test_a_damaged_note_is_as_good_as_none(cache, damage):
 
 @pytest.mark.usefixtures("timed_by_the_table")
 def test_settings_that_the_memory_does_not_hold_are_not_tried(monkeypatch):
-    memory = psutil.virtual_memory()._replace(available=100 << 20)
-    monkeypatch.setattr(tuning.psutil, "virtual_memory", lambda: memory)
+    monkeypatch.setattr(tuning, "free_memory_bytes", lambda: 100 << 20)
     assert tuning.tune(Timed({32: 0.005})).best.tile_px == 32  # any other side is a KeyError
 
 

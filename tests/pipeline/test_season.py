@@ -39,6 +39,8 @@ def test_names_that_are_shared_are_told_apart_by_their_folders():
     assert distinct_stems(paths) == ["may_field", "s_june_field", "other", "t_june_field"]
     assert distinct_stems(["/s/a.tif", "/s/a.vrt", "/s/A.jp2"]) == ["s_a_1", "s_a_2", "s_A_3"]
     assert distinct_stems(["https://h/1/o.tif", "https://h/2/o.tif?x=/3"]) == ["1_o", "2_o"]
+    assert distinct_stems(["https://h/o.tif?x=1#a/b", "zip://a/z.zip!p.tif"]) == ["o", "p"]
+    assert distinct_stems(["zip://a/y.zip!o.tif", "zip://a/z.zip!o.tif"]) == ["y.zip_o", "z.zip_o"]
     assert len(set(distinct_stems(["/b_a/x.tif", "/c/x.tif", "/c/c_x.tif"]))) == 3
 
 

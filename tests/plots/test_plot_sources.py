@@ -81,6 +81,27 @@ def test_a_shapefile_in_an_archive_is_read(tmp_path):
     assert read_plots(f"/vsizip/{tmp_path / 'plots.zip'}/plots.shp", ground=GROUND).ids == ["ä", "b"]
 
 
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".fgb", ".csv", ".zip"])
+def test_names_that_look_like_parts_of_a_url_are_names(tmp_path, suffix):
+    made, folder = tmp_path / "made", tmp_path / "2026!a;b"
+    made.mkdir()
+    folder.mkdir()
+    if suffix == ".csv":
+        table = pd.DataFrame({"plot": ["a", "b"], "WKT": [shape.wkt for shape in TWO]})
+        table.to_csv(made / "plots.csv", index=False)
+    else:
+        frame_of(*TWO, plot=["a", "b"]).to_file(made / f"plots{suffix.replace('.zip', '.shp')}")
+    for file in list(made.iterdir()):
+        file.rename(folder / f"plots!;{file.suffix}")
+    if suffix == ".zip":
+        parts = list(folder.iterdir())
+        with zipfile.ZipFile(folder / "plots!;.zip", "w") as archive:
+            for part in parts:
+                archive.write(part, f"plots{part.suffix}")
+    read = read_plots(folder / f"plots!;{suffix}", ground=GROUND, id_field="plot", plots_crs=UTM)
+    assert sorted(read.ids) == ["a", "b"]
+
+
 def test_a_parquet_file_without_outlines_is_refused(tmp_path):
     pd.DataFrame({"plot_id": [1]}).to_parquet(tmp_path / "table.parquet")
     refused(tmp_path / "table.parquet", "no GeoParquet file with outlines", "GeoPackage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -11,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from rasters import scene, write_raster
+from rasters import scene, write_plots, write_raster
+from typer.testing import CliRunner
 
+import cropseg_geo as cg
+from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.info import inspect_raster
@@ -88,6 +92,61 @@ def test_nothing_is_looked_for_beside_a_query(tmp_path, address):
     masked(tmp_path)
     assert validity(f"{address}/field.tif?token=1").all()
     assert set(address.asked()) == {"field.tif"}
+
+
+SECRETS = ("SECRETX", "SECRETY")
+
+
+def signed(address, name="field.tif") -> str:
+    return f"{address}/{name}?X-Amz-Expires=9&X-Amz-Signature=SECRETX#SECRETY"
+
+
+def test_a_signature_is_in_no_output(tmp_path, address, tmp_path_factory):
+    write_raster(tmp_path / "field.tif", scene(120, 130))
+    plots = write_plots(tmp_path / "plots.gpkg", [(0.1, 0.1, 1, 1)], plot_id=["p"])
+    out = tmp_path_factory.mktemp("out")
+    result = cg.segment(signed(address), out, plots=plots, report=True)
+    with rasterio.open(result.outputs.mask) as mask:
+        assert mask.tags()["CROPSEG_SOURCE"] == "field.tif"
+    assert len(list(out.iterdir())) == 5
+    for file in out.iterdir():
+        assert not any(secret.encode() in file.read_bytes() for secret in SECRETS), file
+
+
+def test_a_signed_address_is_one_raster_to_the_command_line(tmp_path, address, tmp_path_factory):
+    write_raster(tmp_path / "field.tif", scene(120, 130))
+    out = tmp_path_factory.mktemp("out")
+    done = CliRunner().invoke(app, ["segment", signed(address), "-o", str(out), "--events"])
+    assert done.exit_code == 0, done.output
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (last["event"], last["task"]) == ("result", "segment")
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_messages_keep_no_signature_and_no_password(tmp_path, address, monkeypatch):
+    for raster in (signed(address, "no.tif"), signed(address, "no.tif").replace("//", "//me:SECRETX@")):
+        with pytest.raises(InputError, match=r"/no\.tif\?…: not a raster") as caught:
+            inspect_raster(raster)
+        assert not any(secret in str(caught.value) for secret in SECRETS)
+
+    monkeypatch.setenv("COLUMNS", "1000")
+    write_raster(tmp_path / "field.tif", scene(120, 130))
+    done = CliRunner().invoke(app, ["check", signed(address), "-o", str(tmp_path / "out")])
+    assert f"{address}/field.tif?…, 120 × 130 px" in done.output
+    assert not any(secret in done.output for secret in SECRETS)
+
+
+def test_a_season_says_which_raster_it_is_at_without_its_signature(
+    tmp_path, address, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "1000")
+    for name in "ab":
+        write_raster(tmp_path / f"{name}.tif", scene(120, 130))
+    rasters = [signed(address, f"{name}.tif") for name in "ab"]
+    done = CliRunner().invoke(app, ["segment", *rasters, "-o", str(tmp_path_factory.mktemp("out"))])
+    assert done.exit_code == 0, done.output
+    assert "a.tif?…" in done.output
+    assert not any(secret in done.output for secret in SECRETS), done.output
 
 
 @pytest.mark.parametrize("form", ["/vsizip/{0}/field.tif", "zip://{0}!field.tif"])

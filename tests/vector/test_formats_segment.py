@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import geopandas as gpd
 import numpy as np
 import pyogrio
@@ -62,6 +64,31 @@ def test_the_shell_takes_the_same_options(field, tmp_path):
     assert row.area_m2 == pytest.approx(15 * 15 * 1e-4)  # the hole is filled, the speck left out
     assert row.plot_id == "p"
     assert row.height_p95_m == pytest.approx(0.5, abs=0.001)
+
+
+@pytest.mark.parametrize("canopy_format", ["gpkg", "fgb"])
+def test_names_that_look_like_parts_of_a_url_are_names(field, tmp_path, canopy_format):
+    odd = tmp_path / "in;!2026"
+    odd.mkdir()
+    for name in ("field.tif", "plots.gpkg"):
+        (odd / name).with_stem(f"{Path(name).stem}!;b").write_bytes((field / name).read_bytes())
+    run = {"plots": odd / "plots!;b.gpkg", "canopy_format": canopy_format}
+    result = cg.segment(odd / "field!;b.tif", odd / "out!;put", **run)
+    plain = cg.segment(field / "field.tif", tmp_path / "plain", **run)
+    folder = result.outputs.layers.parent
+    assert folder == odd / "out!;put"
+    names = [p.name.replace("field!;b", "field") for p in folder.iterdir()]
+    assert sorted(names) == sorted(p.name for p in (tmp_path / "plain").iterdir())
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in;!2026", "plain"]
+    assert result.summary == plain.summary
+    assert result.plots["coverage"].tolist() == plain.plots["coverage"].tolist()
+
+    traced = cg.vectorize(result.outputs.mask, folder / f"traced!;1.{canopy_format}")
+    assert traced.n_polygons == result.summary.n_polygons
+    (kept,) = cg.segment_many([odd / "field!;b.tif"], odd / "season!", plots=run["plots"])
+    (again,) = cg.segment_many([odd / "field!;b.tif"], odd / "season!", plots=run["plots"])
+    assert (kept.state, again.state) == ("done", "kept")
+    assert again.result.plots["coverage"].tolist() == pytest.approx(plain.plots["coverage"], abs=1e-5)
 
 
 def test_an_unknown_canopy_format_is_refused_before_any_work(field, tmp_path):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyogrio
 
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.ogr_paths import to_read, to_write
 from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
 from cropseg_geo.vector.files.geojson import GeoJsonFile
 from cropseg_geo.vector.files.geopackage import GeoPackageWriter
@@ -172,20 +173,21 @@ class _FlatGeobufFile:
         origin = json.dumps(provenance, ensure_ascii=False, sort_keys=True, default=str)
 
         def write(batches: pa.RecordBatchReader) -> None:
-            pyogrio.write_arrow(
-                batches,
-                path,
-                layer=layer.name,
-                driver="FlatGeobuf",
-                geometry_name="geometry",
-                geometry_type=layer.geometry_type,
-                crs=crs,
-                layer_options={
-                    "SPATIAL_INDEX": "YES",
-                    "TITLE": layer.name,
-                    "DESCRIPTION": f"{layer.description}\n{origin}",
-                },
-            )
+            with to_write(path) as place:
+                pyogrio.write_arrow(
+                    batches,
+                    place,
+                    layer=layer.name,
+                    driver="FlatGeobuf",
+                    geometry_name="geometry",
+                    geometry_type=layer.geometry_type,
+                    crs=crs,
+                    layer_options={
+                        "SPATIAL_INDEX": "YES",
+                        "TITLE": layer.name,
+                        "DESCRIPTION": f"{layer.description}\n{origin}",
+                    },
+                )
 
         self._stream = Stream(schema_of(layer, "geometry"), write)
 
@@ -195,9 +197,8 @@ class _FlatGeobufFile:
 
     def close(self) -> None:
         self._stream.close()
-        require_rows(
-            self._path, self._rows, pyogrio.read_info(self._path, force_feature_count=True)["features"]
-        )
+        found = pyogrio.read_info(to_read(self._path), force_feature_count=True)["features"]
+        require_rows(self._path, self._rows, found)
 
     def discard(self) -> None:
         self._stream.stop()

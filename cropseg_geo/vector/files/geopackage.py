@@ -23,6 +23,7 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.ogr_paths import to_read, to_write
 from cropseg_geo.paths import path_text
 from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
 from cropseg_geo.vector.files.layers import Layer
@@ -137,27 +138,28 @@ class GeoPackageWriter:
         (name, stream), self._open = self._open, None
         with output_errors(self._path):
             stream.close()
-            found = pyogrio.read_info(self._path, layer=name, force_feature_count=True)["features"]
+            found = pyogrio.read_info(to_read(self._path), layer=name, force_feature_count=True)["features"]
         require_rows(self._path, self._rows[name], found)
 
     def _write(self, layer: Layer, batches: pa.RecordBatchReader) -> None:
         is_new = not self._path.exists()
-        pyogrio.write_arrow(
-            batches,
-            self._path,
-            layer=layer.name,
-            driver="GPKG",
-            geometry_name=_free_name(_GEOMETRY, layer),
-            geometry_type=layer.geometry_type,
-            crs=self._crs,
-            dataset_options={"VERSION": _VERSION} if is_new else None,
-            layer_options={
-                "SPATIAL_INDEX": "YES",
-                "GEOMETRY_NAME": _free_name(_GEOMETRY, layer),
-                "FID": _free_name("fid", layer),
-                "DESCRIPTION": layer.description,
-            },
-        )
+        with to_write(self._path) as path:
+            pyogrio.write_arrow(
+                batches,
+                path,
+                layer=layer.name,
+                driver="GPKG",
+                geometry_name=_free_name(_GEOMETRY, layer),
+                geometry_type=layer.geometry_type,
+                crs=self._crs,
+                dataset_options={"VERSION": _VERSION} if is_new else None,
+                layer_options={
+                    "SPATIAL_INDEX": "YES",
+                    "GEOMETRY_NAME": _free_name(_GEOMETRY, layer),
+                    "FID": _free_name("fid", layer),
+                    "DESCRIPTION": layer.description,
+                },
+            )
 
     def _finish(self) -> None:
         self._close_layer()
