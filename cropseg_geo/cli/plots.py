@@ -79,7 +79,7 @@ ObjectFillHoles = Annotated[
 ]
 ObjectSimplify = Annotated[
     float | None,
-    typer.Option("--simplify", min=0, help="Tolerance of simpler outlines (m).", rich_help_panel=_OBJECTS),
+    typer.Option("--simplify", min=0, help="Drop details of this size (m).", rich_help_panel=_OBJECTS),
 ]
 
 
