@@ -89,7 +89,7 @@ def measure_plots(
     Parameters
     ----------
     mask, prob
-        Class mask and probability raster as written by :func:`segment`.
+        Class mask and probability raster as written by :func:`segment`, or of others as in :func:`vectorize`.
     plots
         Plot polygons, any CRS.
     out
