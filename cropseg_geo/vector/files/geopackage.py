@@ -16,14 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyogrio
-import shapely
 
 from cropseg_geo.errors import OutputError
-from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
+from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch, typed
 from cropseg_geo.vector.files.layers import Layer
 from cropseg_geo.vector.files.styles import Style
 
@@ -119,8 +116,7 @@ class GeoPackageWriter:
             found = f"it has {sorted(self._layers)}, of which the last can take rows"
             raise OutputError(f"{self._path} has no layer {name!r} to add to; {found}")
         stream = self._open[1]
-        if self._layers[name].geometry_type == "MultiPolygon":
-            geometry = _as_multi(np.asarray(geometry))
+        geometry = typed(self._layers[name], geometry)
         with output_errors(self._path):
             stream.put(to_batch(stream.schema, columns, geometry))
         self._rows[name] += len(geometry)
@@ -169,14 +165,6 @@ class GeoPackageWriter:
                 _describe_columns(db, layer)
                 _add_style(db, layer)
             _add_provenance(db, self._provenance)
-
-
-def _as_multi(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Polygons as multipolygons of one part."""
-    multi = geometry.copy()
-    single = np.flatnonzero(shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON)
-    multi[single] = shapely.multipolygons(geometry[single], indices=np.arange(len(single)))
-    return multi
 
 
 def _free_name(name: str, layer: Layer) -> str:

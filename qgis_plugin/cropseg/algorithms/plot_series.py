@@ -23,7 +23,7 @@ from ..moved import POLYGONS, RASTERS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm, origin_of
-from .delivery import deliver, destination
+from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .sources import mask_source, raster_source
 from .stats_options import (
     DSM,
@@ -130,11 +130,10 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv", layer="plots")
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS, ".csv", layer="plots")
         chart = destination(self, parameters, CHART, context, ".svg")
         with workspace(Path(target), keep_blocks=False) as folder:
-            suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
-            table, curves = folder / f"plots{suffix}", folder / "growth.svg"
+            table, curves = folder / f"plots{engine_suffix(target, '.csv')}", folder / "growth.svg"
             wanted = {"out": str(table), "chart": str(curves) if chart else None, "overwrite": True}
             values = self.run_job(Job("plots_series", {**self._arguments, **wanted}), feedback)
             deliver(table, target, context=context, layer="plots")
