@@ -16,8 +16,7 @@ from cropseg_geo.plots.options import StatsOptions
 from cropseg_geo.raster.mask import Mask
 from cropseg_geo.vector.attributes import PlotIndex, heights_of
 from cropseg_geo.vector.canopy import CanopyBatch
-from cropseg_geo.vector.files.formats import VectorWriter, create_vector_file
-from cropseg_geo.vector.files.geopackage import GeoPackageWriter
+from cropseg_geo.vector.files.formats import TABLES, VectorWriter, create_vector_file
 from cropseg_geo.vector.files.layers import (
     PLOT_ID,
     canopy_columns,
@@ -230,14 +229,14 @@ def _add_plots(file: VectorWriter, table: gpd.GeoDataFrame, date: str | None = N
 def write_plot_table(
     path: Path, table: gpd.GeoDataFrame, *, tags: Mapping[str, str] | None = None, date: str | None = None
 ) -> None:
-    """Statistics of plots as ``.csv``, or with their outlines as ``.gpkg``.
+    """Statistics of plots as ``.csv``, or with their outlines in a format of polygons, by suffix.
 
     ``date`` is the column that tells several dates of the same plots apart.
     """
-    if path.suffix.lower() == ".csv":
+    if path.suffix.lower() in TABLES:
         from cropseg_geo.plots.measuring.stats import write_csv
 
         write_csv(path, table)
         return
-    with GeoPackageWriter(path, crs=table.crs.to_wkt(), provenance=tags) as package:
-        _add_plots(package, table, date)
+    with create_vector_file(path, crs=table.crs.to_wkt(), provenance=tags) as file:
+        _add_plots(file, table, date)

@@ -60,7 +60,8 @@ FillHoles = Annotated[
 Simplify = Annotated[
     float,
     typer.Option(
-        "--simplify", min=0, help="Tolerance of simpler outlines (m); neighbours stay joined.",
+        "--simplify", min=0,
+        help="Drop details of outlines up to about this size (m); areas change, neighbours stay joined.",
         rich_help_panel=OUTLINES,
     ),
 ]  # fmt: skip

@@ -79,7 +79,7 @@ ObjectFillHoles = Annotated[
 ]
 ObjectSimplify = Annotated[
     float | None,
-    typer.Option("--simplify", min=0, help="Tolerance of simpler outlines (m).", rich_help_panel=_OBJECTS),
+    typer.Option("--simplify", min=0, help="Drop details of this size (m).", rich_help_panel=_OBJECTS),
 ]
 
 
@@ -87,7 +87,9 @@ ObjectSimplify = Annotated[
 def stats(
     mask: Annotated[str, typer.Argument(help="Class mask, e.g. field_mask.tif.")],
     plots: PlotsFile,
-    out: Annotated[Path, typer.Option("-o", "--out", help="CSV or GeoPackage to write.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="File to write: .csv, .gpkg, .fgb, .parquet or .geojson.")
+    ],
     prob: Annotated[
         str | None,
         typer.Option(
@@ -161,7 +163,12 @@ def series(
     masks: Annotated[list[str], typer.Argument(help="Class masks of the same plots, one for each date.")],
     plots: PlotsOption,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="CSV or GeoPackage to write: a row for each date and plot.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="File to write, a row for each date and plot: .csv, .gpkg, .fgb, .parquet or .geojson.",
+        ),
     ],
     dates: Annotated[
         str | None,

@@ -234,10 +234,7 @@ def _snapped(
 
 def _write(path: Path, table: gpd.GeoDataFrame, facts: Mapping[str, Any]) -> None:
     layer = plots_layer(table, descriptions=_DESCRIPTIONS)
-    shapes = np.asarray(table.geometry.values)
-    is_multi = (shapely.get_type_id(shapes) == 6).any()
-    if is_multi:
-        shapes = np.array([shapely.MultiPolygon(list(shapely.get_parts(s))) for s in shapes], dtype=object)
+    is_multi = (table.geom_type == "MultiPolygon").any()
     layer = replace(
         layer,
         geometry_type="MultiPolygon" if is_multi else "Polygon",
@@ -249,4 +246,4 @@ def _write(path: Path, table: gpd.GeoDataFrame, facts: Mapping[str, Any]) -> Non
         path, crs=table.crs.to_wkt(), provenance=provenance, precision_m=_PRECISION_M
     ) as file:
         file.create_layer(layer)
-        file.append(layer.name, {c.name: table[c.name] for c in layer.columns}, shapes)
+        file.append(layer.name, {c.name: table[c.name] for c in layer.columns}, table.geometry.values)

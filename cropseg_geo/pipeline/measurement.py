@@ -26,6 +26,7 @@ from cropseg_geo.raster.bands import Bands, open_bands, parse_bands
 from cropseg_geo.raster.heights import maybe_heights
 from cropseg_geo.raster.mask import MaskFiles, mask_classes, open_mask
 from cropseg_geo.raster.tags import Tag, tags_of
+from cropseg_geo.vector.files.formats import FORMATS, TABLES, require_format
 from cropseg_geo.vector.options import AS_TRACED, Outlines
 from cropseg_geo.vector.trace import trace
 from cropseg_geo.vector_source import parse_source
@@ -89,11 +90,12 @@ def measure_plots(
     Parameters
     ----------
     mask, prob
-        Class mask and probability raster as written by :func:`segment`.
+        Class mask and probability raster as written by :func:`segment`, or of others as in :func:`vectorize`.
     plots
         Plot polygons, any CRS.
     out
-        A ``.csv`` or ``.gpkg`` file to write; None writes nothing.
+        The file to write: ``.csv``, a table, or with outlines what :func:`vectorize` writes; None writes
+        nothing.
     raster, bands
         The orthomosaic, for colour indices over canopy; its bands by name (``red=1,green=2,…``), if the
         file does not say.
@@ -126,8 +128,8 @@ def measure_plots(
         If mask or plots cannot be used or the file cannot be written.
     """
     listener = listener or warn
-    if out is not None and Path(out).suffix.lower() not in (".csv", ".gpkg"):
-        raise InputError(f"{out}: plot statistics are written as .csv or .gpkg", remedy="choose one of them")
+    if out is not None:
+        require_format(out, TABLES | FORMATS)
     options = StatsOptions(
         parse_groups(stats),
         buffer_m=buffer_m,

@@ -31,6 +31,7 @@ from cropseg_geo.plots.layout import PlotsElsewhereError
 from cropseg_geo.plots.options import StatsOptions, parse_groups
 from cropseg_geo.plots.summary import MOST_DATE, season_summary
 from cropseg_geo.raster.mask import open_mask
+from cropseg_geo.vector.files.formats import FORMATS, TABLES, require_format
 from cropseg_geo.vector.options import Outlines
 
 Paths = Iterable[str | Path]
@@ -71,11 +72,12 @@ def plot_series(
     plots
         Plot polygons, any CRS.
     out, chart
-        A ``.csv`` file for the table, or a ``.gpkg`` file for it with the plots' outlines, which QGIS's
-        temporal controller plays; and an ``.svg`` file for the growth curves. None writes nothing.
+        A file for the table: ``.csv``, or with the plots' outlines what :func:`vectorize` writes, of which
+        QGIS's temporal controller plays a ``.gpkg``; and an ``.svg`` file for the growth curves. None writes
+        nothing.
     summary
-        A ``.csv`` file for the season's figures, a row for each plot, or a ``.gpkg`` file for them with the
-        outlines: see :func:`cropseg_geo.plots.summary.season_summary`.
+        A file for the season's figures, a row for each plot, in the formats of ``out``: see
+        :func:`cropseg_geo.plots.summary.season_summary`.
     dates
         In the order of the masks: ISO texts, or dates or times of Python, pandas or numpy, of which the day
         counts. None: from the files' names.
@@ -95,11 +97,10 @@ def plot_series(
         be written.
     """
     listener = listener or warn
-    tables_as = (".csv", ".gpkg")
-    for path, suffixes in ((out, tables_as), (chart, (".svg",)), (summary, tables_as)):
-        if path is not None and Path(path).suffix.lower() not in suffixes:
-            kinds = " or ".join(suffixes)
-            raise InputError(f"{path}: a series is written as {kinds} here", remedy=f"end it in {kinds}")
+    tables_as = TABLES | FORMATS
+    for path, formats in ((out, tables_as), (chart, {".svg": "picture"}), (summary, tables_as)):
+        if path is not None:
+            require_format(path, formats)
     masks = several_paths(masks)
     if not masks:
         raise InputError("no mask is given", remedy="name at least one mask file")

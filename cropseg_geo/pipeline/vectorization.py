@@ -52,12 +52,13 @@ def vectorize(
     Parameters
     ----------
     mask
-        One band of uint8 class ids, 255 = nodata.
+        One band of class ids: whole numbers from 0 to 254 of any type, 255 and NaN are nodata.
     out
         The file; its suffix says of which format: ``.gpkg`` (GeoPackage with styles), ``.fgb`` (FlatGeobuf),
         ``.parquet`` (GeoParquet), ``.geojson`` or ``.json`` (RFC 7946), ``.geojsonl`` (one feature a line).
     prob
-        The mask's probability raster; fills ``mean_prob``, and ``outline="contour"`` follows it.
+        The mask's probability raster, as :func:`segment` writes it or as decimals from 0 to 1; fills
+        ``mean_prob``, and ``outline="contour"`` follows it.
     outlines
         How the polygons are drawn; along the pixels' edges, nothing left out, by default.
     plots, plot_id, plots_crs

@@ -20,10 +20,10 @@ from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
-from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
+from cropseg_geo.raster.cog import CogWriter
 from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
-from cropseg_geo.raster.mask_values import MaskValues, read_decoded, region_of
-from cropseg_geo.raster.pyramid import NODATA
+from cropseg_geo.raster.mask_values import MaskValues, region_of
+from cropseg_geo.raster.probability import probability_of, read_probability
 from cropseg_geo.raster.tags import Tag
 
 READ_ONCE_CACHE_BYTES = 16 * 1024 * 1024
@@ -93,12 +93,12 @@ class GrowingMask:
         return classes
 
     def read_prob(self, window: Window) -> npt.NDArray[np.float32]:
-        return _probability(self.prob.read(window))
+        return probability_of(self.prob.read(window))
 
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """An open class mask (uint8, read as 255 = nodata) and, if there is one, its probability raster.
+    """An open class mask (read as uint8, 255 = nodata) and, if there is one, its probability raster.
 
     The same object serves tracing and plot statistics, one thread at a time.
     """
@@ -165,15 +165,7 @@ class MaskFiles:
         """
         if self.prob is None:
             return None
-        return _probability(read_decoded(self.prob, None, window=region_of(window)))
-
-
-def _probability(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Steps (bands, H, W) → probability (H, W), NaN where nodata."""
-    highest = steps.max(axis=0) if len(steps) > 1 else steps[0]
-    probability: npt.NDArray[np.float32] = highest / np.float32(PROBABILITY_STEPS)
-    probability[highest == NODATA] = np.nan
-    return probability
+        return read_probability(self.prob, window)
 
 
 def _hex_colours(table: Mapping[int, tuple[int, ...]] | None) -> tuple[str, ...] | None:
@@ -231,21 +223,18 @@ def open_mask(
     Raises
     ------
     InputError
-        If the mask is not one band of uint8 (and an alpha band), or the probability lies on another grid.
+        If the mask is not one band (and an alpha band), or the probability lies on another grid. Values that
+        are no classes or no probabilities are refused where they are read.
     """
     info = inspect_raster(mask)
-    if info.dtype != "uint8" or (info.count, info.alpha_band) not in ((1, None), (2, 2)):
+    if (info.count, info.alpha_band) not in ((1, None), (2, 2)):
         raise InputError(
-            f"{mask}: has {info.count} band(s) of {info.dtype}; a mask is one band of uint8 class ids",
-            remedy="give the <name>_mask.tif that cropseg segment wrote",
+            f"{mask}: has {info.count} bands; a mask is one band of class ids",
+            remedy="give the <name>_mask.tif that cropseg segment wrote, or one band: "
+            "gdal_translate -b 1 FILE ONE_BAND.tif",
         )
     if prob is not None:
         other = inspect_raster(prob)
-        if other.dtype != "uint8":
-            raise InputError(
-                f"{prob}: holds {other.dtype}; a probability is uint8, in steps of 1/{PROBABILITY_STEPS}",
-                remedy="give the <name>_prob.tif that was written with this mask",
-            )
         if (other.height, other.width, other.transform) != (info.height, info.width, info.transform):
             raise InputError(
                 f"{prob}: {other.height} × {other.width} pixels, not on the grid of {mask} "

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window as RasterioWindow
 
-from cropseg_geo.errors import ReadError
+from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo
@@ -27,9 +27,9 @@ _LOOK_PX = 2048
 class MaskValues:
     """Class ids (uint8) of an open mask, with 255 where it has none.
 
-    Pixels that the file declares as nodata, by a value, a mask or an alpha band, read as 255. A mask of
-    others that holds nothing but 255, or 0 and 255, is black and white, not soil and nodata: 255 reads as
-    crop, and ``listener`` is told.
+    Stored are whole numbers from 0 to 255, of any type. Pixels that the file declares as nodata, by a value,
+    a mask or an alpha band, and NaN read as 255. A mask of others that holds nothing but 255, or 0 and 255,
+    is black and white, not soil and nodata: 255 reads as crop, and ``listener`` is told.
     """
 
     info: RasterInfo
@@ -62,7 +62,15 @@ class MaskValues:
         return set(np.flatnonzero(seen).tolist())
 
     def read(self, **options: Any) -> npt.NDArray[np.uint8]:
-        """Class ids (H, W), 255 = nodata; ``options`` as rasterio's ``read`` has them."""
+        """Class ids (H, W), 255 = nodata; ``options`` as rasterio's ``read`` has them.
+
+        Raises
+        ------
+        InputError
+            For a value that is no class.
+        ReadError
+            If the file's bytes cannot be decoded.
+        """
         values, valid = self._stored(**options)
         classes = (values == NODATA).view(np.uint8) if self._is_white else values
         if valid is not None:
@@ -71,12 +79,37 @@ class MaskValues:
 
     def _stored(self, **options: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
         """Values and validity (H, W) as the file has them; None where 255 alone means nodata."""
-        values: npt.NDArray[np.uint8] = read_decoded(self.dataset, 1, **options)
-        if self.info.validity == "none" or (self.info.validity == "nodata" and self.info.nodata == NODATA):
-            return values, None
+        values, valid = read_decoded(self.dataset, 1, **options), None
         if self.info.validity == "nodata":
-            return values, values != self.info.nodata
-        return values, _decoded(self.dataset, valid_pixels, **options)
+            valid = None if self.info.nodata == NODATA else values != self.info.nodata
+        elif self.info.validity != "none":
+            valid = decoded(self.dataset, valid_pixels, **options)
+        return (values, valid) if values.dtype == np.uint8 else self._as_bytes(values, valid, options)
+
+    def _as_bytes(
+        self, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_] | None, options: dict[str, Any]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_] | None]:
+        """Values of other types and their validity."""
+        if values.dtype.kind == "f":
+            is_number = ~np.isnan(values)
+            valid = is_number if valid is None else valid & is_number
+        if "out_shape" in options:  # a file's overviews may hold means, of which those of bytes are whole
+            values = np.rint(values)
+        is_class = (values >= 0) & (values <= NODATA) & (values == np.rint(values))
+        is_wrong = ~is_class if valid is None else valid & ~is_class
+        if is_wrong.any():
+            row, col = np.argwhere(is_wrong)[0].tolist()
+            raise self._refusal(values[row, col], row, col, options.get("window"))
+        return np.where(is_class, values, NODATA).astype(np.uint8), valid
+
+    def _refusal(self, value: Any, row: int, col: int, window: RasterioWindow | None) -> InputError:
+        place = f" in row {window.row_off + row}, column {window.col_off + col}" if window else ""
+        return InputError(
+            f"{self.info.path}: holds {value:g}{place}; a mask holds class ids, whole numbers from 0 to "
+            f"{NODATA - 1}, {NODATA} for nodata",
+            remedy="reclassify it, to 0 and 1 for soil and crop, or declare the value as nodata; a "
+            "probability goes beside its mask, with --prob",
+        )
 
 
 def region_of(window: Window) -> RasterioWindow:
@@ -84,7 +117,7 @@ def region_of(window: Window) -> RasterioWindow:
     return RasterioWindow(window.col, window.row, window.width, window.height)
 
 
-def read_decoded(dataset: Any, band: int | None, **options: Any) -> npt.NDArray[np.uint8]:
+def read_decoded(dataset: Any, band: int | None, **options: Any) -> npt.NDArray[Any]:
     """One band (H, W), or all of them (bands, H, W).
 
     Raises
@@ -92,11 +125,12 @@ def read_decoded(dataset: Any, band: int | None, **options: Any) -> npt.NDArray[
     ReadError
         If the file's bytes cannot be decoded; names the window.
     """
-    values: npt.NDArray[np.uint8] = _decoded(dataset, lambda d, **o: d.read(band, **o), **options)
+    values: npt.NDArray[Any] = decoded(dataset, lambda d, **o: d.read(band, **o), **options)
     return values
 
 
-def _decoded(dataset: Any, read: Callable[..., Any], **options: Any) -> Any:  # an array, as ``read`` gives it
+def decoded(dataset: Any, read: Callable[..., Any], **options: Any) -> Any:  # an array, as ``read`` gives it
+    """What ``read`` gives of a dataset, with errors as :func:`read_decoded` has them."""
     try:
         return read(dataset, **options)
     except GDAL_ERRORS as err:

@@ -104,6 +104,12 @@ class BatchMaker:
         as_drawn = rings if pieces.marks is None else drawn(rings, pieces.marks.places)
         return stretches_within(rings, self._is_filled(as_drawn, pieces.corners), components.class_id)
 
+    def mask_area_m2(self, batch: CanopyBatch) -> float:
+        """Area on the ground of the pixels that the polygons of a batch stand for."""
+        t, x, y = ~self.transform, batch.centroid_x, batch.centroid_y
+        pixel_m2 = self.field.at(t.d * x + t.e * y + t.f, t.a * x + t.b * y + t.c)[:, 2]
+        return float((batch.pixels * pixel_m2).sum())
+
     def _is_filled(self, rings: Rings, corners: Corners) -> Bools:
         """Which rings are holes of the background alone, up to the limit."""
         limit = self.options.fill_holes_m2

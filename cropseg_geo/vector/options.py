@@ -30,7 +30,10 @@ class Outlines:
         Holes up to this area (m²) are filled where they hold nothing but background: neither nodata nor
         another polygon. The area then counts them.
     simplify_m
-        Tolerance (m) of the outlines' simplification; edges that polygons share stay shared. 0: none.
+        Details of outlines to drop: points are removed while the triangle that they span with their
+        neighbours is smaller than the square of this (m). Outlines move by about as much, by up to twice as
+        much where they are thin; polygons smaller than the square of four times this keep smaller details,
+        too. Areas change; edges that polygons share stay shared. 0: none.
 
     Raises
     ------

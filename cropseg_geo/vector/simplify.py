@@ -11,11 +11,17 @@ Points are removed in the order of the triangle that they span with their neighb
 than the square of the tolerance. Triangles keep their ratio of areas under any affine map, so simplifying
 in pixels with the tolerance scaled by the pixel's area on the ground is simplifying in metres.
 
+What is small against the tolerance would lose half of its area: a square pixel becomes a triangle. So there
+are passes with tolerances that double up to the one that is asked for, and each leaves out the parts, of the
+background too, that are small against its own. Their outlines are sides of the partition then, which stay.
+
 Source: M. Visvalingam and J. D. Whyatt, "Line generalisation by repeated elimination of points" (1993),
 as GEOS' CoverageSimplifier does it.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import shapely
@@ -31,6 +37,12 @@ from cropseg_geo.vector.rings import rings_of
 TILE_PX = 1024
 """Side of the lattice on which outlines are simplified: fixed, so that the blocks do not matter."""
 
+LEAST_AREA = 16.0
+"""Area, in squares of a tolerance, of the smallest parts that are simplified with it. Measured on 419 plants:
+those of 8 to 16 squares would lose a tenth of their area, of 4 to 8 a fifth, of 16 to 32 1 to 5 %."""
+_LEAST_TOLERANCE_PX = 0.5
+"""No triangle between pixels' corners is smaller than its square."""
+
 
 def simplified(block: PaddedBlock, edges: Edges, places: Places, tolerance_px: float) -> Places:
     """The places that are left of ``places`` (all in half pixels of the padded block)."""
@@ -40,11 +52,20 @@ def simplified(block: PaddedBlock, edges: Edges, places: Places, tolerance_px: f
     rings = drawn(rings_of(_partition(block)), Places.concatenated([places, _tile_corners(height, width)]))
     offsets = (rings.ring_ends, rings.polygon_ends)
     polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, rings.vertices, offsets)
-    fewer = shapely.coverage_simplify(polygons, tolerance_px, simplify_boundary=False)
-    row2, col2 = places_at(shapely.get_coordinates(fewer))
+    area_px = shapely.area(polygons)
+    for tolerance in _doubling(tolerance_px):
+        large = area_px >= LEAST_AREA * tolerance**2
+        polygons[large] = shapely.coverage_simplify(polygons[large], tolerance, simplify_boundary=False)
+    row2, col2 = places_at(shapely.get_coordinates(polygons))
     is_kept = np.zeros((2 * height + 1, 2 * width + 1), np.bool_)
     is_kept[row2, col2] = True
     return places.take(is_kept[places.row2, places.col2] | _is_on_side(places, height, width))
+
+
+def _doubling(tolerance_px: float) -> list[float]:
+    """Tolerances from about the least that has an effect up to the one that is given."""
+    halvings = max(0, math.floor(math.log2(tolerance_px / _LEAST_TOLERANCE_PX)))
+    return [tolerance_px / 2**k for k in range(halvings, -1, -1)]
 
 
 def _partition(block: PaddedBlock) -> Corners:

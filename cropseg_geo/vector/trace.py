@@ -44,6 +44,8 @@ MAX_BLOCK_PX = 32_768
 
 _PARTED_PX = 1024
 """Largest block where plants are parted: it holds their numbers and marks as well, many bytes a pixel."""
+_TOLD_CHANGE = 0.01
+"""Change of the whole area by simpler outlines, as a part of it, that is told."""
 
 _Made = TypeVar("_Made", bound=Sized)
 
@@ -100,7 +102,7 @@ def trace(
         of its own, and those of plants that are parted are smaller.
     listener
         Told of the stage ``"vectorize"`` in pixels, once for each time that they are gone through, and
-        warned where contours cannot be followed.
+        warned where contours cannot be followed, and where simpler outlines hold another area than the mask.
     threads
         Blocks that are traced at the same time while the next one is read; does not change the result.
 
@@ -171,8 +173,29 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
                 source = FilledMask(source, holes)
                 maker = replace(maker, options=replace(options, fill_holes_m2=0.0))
             work = replace(work, plants=_plants(source, maker, work.threads, advance))
-        yield from _trace(source, maker, work, maker.make, advance)
+        batches = _trace(source, maker, work, maker.make, advance)
+        yield from _areas_told(batches, maker, listener) if options.simplify_m > 0.0 else batches
     listener(StageFinished(STAGE))
+
+
+def _areas_told(
+    batches: Iterator[CanopyBatch], maker: BatchMaker, listener: Listener
+) -> Iterator[CanopyBatch]:
+    """The batches; at their end, tells if simpler outlines hold much more or less than the pixels."""
+    drawn_m2 = mask_m2 = 0.0
+    for batch in batches:
+        drawn_m2 += float(batch.area_m2.sum())
+        mask_m2 += maker.mask_area_m2(batch)
+        yield batch
+    change = drawn_m2 / mask_m2 - 1.0 if mask_m2 > 0.0 else 0.0
+    if abs(change) > _TOLD_CHANGE:
+        more = "more" if change > 0.0 else "less"
+        listener(
+            Warned(
+                f"outlines simplified by {maker.options.simplify_m:g} m hold {abs(change):.1%} {more} area "
+                "than the mask's pixels: a smaller --simplify changes less"
+            )
+        )
 
 
 def _plants(

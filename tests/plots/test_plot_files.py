@@ -19,6 +19,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_report, measure_plots, vectorize
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS, SUMMARY_COLUMNS, columns_help, columns_markdown
+from cropseg_geo.vector.files.formats import FORMATS
 from cropseg_geo.vector.options import Outlines
 from sample_tiles.varieties import VARIETIES
 
@@ -303,6 +304,36 @@ def test_overlapping_plots_are_measured_with_a_warning(survey):
     assert table["coverage"].tolist() == pytest.approx([0.4, 0.4])
     (message,) = [e.message for e in told if isinstance(e, Warned)]
     assert message.startswith("2 plots overlap")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_of_polygons_holds_the_same_plots(survey, suffix):
+    plots = outlines((10, 5, 90, 45), (10, 55, 90, 95), (2, 2, 8, 8)).assign(sown=pd.Timestamp("2026-04-01"))
+    far = shapely.box(500_009, 4_999_990, 500_010, 4_999_991)
+    plots.loc[2, "geometry"] = shapely.union(plots.geometry[2], far)
+    table = measure_plots(survey / "mask.tif", plots, survey / f"o{suffix}", prob=survey / "prob.tif")
+    path = survey / f"o{suffix}"
+    layer = {"layer": "plots"} if suffix == ".gpkg" else {}
+    found = gpd.read_parquet(path) if suffix == ".parquet" else gpd.read_file(path, **layer)
+    found = found.sort_values("plot_id", ignore_index=True)[[*table.columns]]
+    measured = [c.name for c in COLUMNS if c.name in table]
+    pd.testing.assert_frame_equal(found[measured], table[measured], check_dtype=False, rtol=1e-3)
+    assert found["sown"].tolist() == plots["sown"].tolist()
+    overlap = found.geometry.to_crs(table.crs).symmetric_difference(table.geometry)
+    assert (overlap.area < 0.001 * table.area).all()
+
+
+def test_outlines_in_geoparquet_are_counter_clockwise_as_it_says(survey):
+    clockwise = shapely.orient_polygons(outlines((10, 5, 90, 45)).geometry.to_numpy(), exterior_cw=True)
+    plots = gpd.GeoDataFrame(geometry=clockwise, crs=32633)
+    measure_plots(survey / "mask.tif", plots, survey / "o.parquet", stats="coverage")
+    (found,) = gpd.read_parquet(survey / "o.parquet").geometry
+    assert shapely.is_ccw(found.geoms[0].exterior)
+
+
+def test_a_file_for_statistics_of_no_known_format_is_refused_with_those_that_are(survey):
+    with pytest.raises(InputError, match=r"'\.shp' names no format.*\n.*\.csv \(table .*\.parquet"):
+        measure(survey, survey / "o.shp")
 
 
 def test_the_command_line_measures_with_every_option(survey):

@@ -273,13 +273,13 @@ def test_a_season_is_written_with_a_row_for_each_plot(season):
 
 def test_a_report_takes_a_season_as_a_table_or_as_a_layer(season):
     pages = []
-    for name in ("season.csv", "season.gpkg"):
+    for name in ("season.csv", "season.gpkg", "season.fgb", "season.parquet"):
         cropseg_geo.plot_series(masks_of(season), season / "plots.gpkg", season / name)
         page = cropseg_geo.make_report(
             masks_of(season)[0], season / f"{name}.html", plots=season / "plots.gpkg", series=season / name
         )
         pages.append(page.read_text(encoding="utf-8").replace(name, "season"))
-    assert pages[0] == pages[1]
+    assert len(set(pages)) == 1
     assert "2024-06-10" in pages[0]
 
 
@@ -314,7 +314,7 @@ def test_a_series_that_cannot_be_is_refused_and_earlier_files_stay(season):
         cropseg_geo.plot_series([season / "x_2024-01-01.tif"], plots, out, overwrite=True)
     with pytest.raises(InputError, match=r"outlines=0\.1 cannot be used"):
         cropseg_geo.plot_series(masks_of(season), plots, out, outlines=0.1, overwrite=True)
-    with pytest.raises(InputError, match=r"written as \.svg"):
+    with pytest.raises(InputError, match=r"'\.pdf' names no format that is written here\n.*\.svg"):
         cropseg_geo.plot_series(masks_of(season), plots, out, chart=season / "g.pdf", overwrite=True)
     with pytest.raises(InputError, match=r"s\.csv: is named for two results"):
         cropseg_geo.plot_series(masks_of(season), plots, out, summary=out, overwrite=True)

@@ -14,13 +14,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
-import rasterio
+import rasterio.features
 import shapely
+from affine import Affine
 from pyproj import CRS
 from rasters import ORIGIN, UTM, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.vector.files.antimeridian import cut_at_antimeridian
 from cropseg_geo.vector.files.formats import FORMATS
 from cropseg_geo.vector.files.geojson import decimals_for
 
@@ -106,6 +108,49 @@ def test_geojson_is_what_rfc_7946_asks_for(frames, tmp_path):
     assert longest <= decimals_for(GSD)
     lines = (tmp_path / "field.geojsonl").read_text().splitlines()
     assert [json.loads(line)["geometry"] for line in lines] == [f["geometry"] for f in document["features"]]
+
+
+TURNED_DATUM = "+proj=longlat +ellps=bessel +towgs84=598.1,73.7,418.2,0.202,0.045,-2.455,6.7"
+
+
+@pytest.mark.parametrize(
+    ("crs", "x", "y", "gsd"),
+    [
+        ("EPSG:32760", 819045.0, 8096000.0, 5.0),  # its 13th column lies on 180°
+        ("EPSG:4326", 179.9996, -17.0, 1e-5),
+        ("EPSG:4326", 539.9996, -17.0, 1e-5),
+        (TURNED_DATUM, 180.0010, -17.0, 1e-5),
+        ("EPSG:4326", -180.0004, -17.0, 1e-5),
+    ],
+)
+def test_geojson_crosses_no_antimeridian_and_loses_nothing(tmp_path, crs, x, y, gsd):
+    mask = tmp_path / "m.tif"
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "nodata": 255, "width": 60, "height": 60}
+    with rasterio.open(mask, "w", crs=crs, transform=Affine(gsd, 0, x, 0, -gsd, y), **profile) as file:
+        file.write(canopy()[None])
+    for suffix in (".gpkg", ".geojson"):
+        cg.vectorize(mask, tmp_path / f"m{suffix}")
+    frame, whole = read(tmp_path / "m.geojson"), read(tmp_path / "m.gpkg")
+    assert len(frame) == len(whole)
+    bounds = frame.geometry.explode().bounds
+    assert (bounds.maxx - bounds.minx < 0.01).all()
+    assert bounds.minx.min() < -179.99 < 179.99 < bounds.maxx.max()
+    assert bounds.minx.min() >= -180.0
+    assert bounds.maxx.max() <= 180.0
+    assert frame.geometry.is_valid.all()
+    assert set(frame.geometry.geom_type) == {"Polygon", "MultiPolygon"}
+    # Two parts of degrees cover what the one polygon does.
+    area = frame.geometry.to_crs("EPSG:32760").area.sum()
+    assert area == pytest.approx(whole.geometry.to_crs("EPSG:32760").area.sum(), rel=1e-4)
+    assert frame["centroid_x"].abs().between(179.99, 180.0).all()
+
+
+def test_a_polygon_wider_than_half_the_earth_stays_one():
+    around = np.array(
+        [shapely.box(-170, -60, 170, 80), shapely.segmentize(shapely.box(-180, 0, 180, 10), 90)]
+    )
+    assert cut_at_antimeridian(around, decimals=7, may_jump=False) is around
+    assert shapely.equals(cut_at_antimeridian(around[1:], decimals=7, may_jump=True), around[1:]).all()
 
 
 def test_geoparquet_has_its_metadata_and_a_box_column_that_readers_use(frames, tmp_path):

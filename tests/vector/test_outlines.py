@@ -11,6 +11,7 @@ import shapely
 from affine import Affine
 from benchmarks.outlines import compare
 from pyproj import CRS
+from scipy.ndimage import gaussian_filter
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Event, Warned
@@ -249,6 +250,49 @@ def test_simplification_in_degrees_is_in_metres():
     assert len(planar.exterior.coords) < 0.3 * len(only(traced(field)).exterior.coords)
 
 
+def squares(*sides: int) -> Field:
+    """Plants of these sides (px), and the same as holes in a large one."""
+    mask = np.zeros((120, 200), np.uint8)
+    mask[:, 100:] = 1
+    for k, side in enumerate(sides):
+        place = (slice(2, 2 + side), slice(2 + 20 * k, 2 + 20 * k + side))
+        mask[place] = 1
+        mask[place[0], place[1].start + 100 : place[1].stop + 100] = 0
+    return Field(mask)
+
+
+def test_plants_and_holes_that_are_small_against_the_tolerance_keep_their_areas():
+    field = squares(1, 2, 4, 9)
+    ((batch,), (plain,)) = traced(field, block_px=256, simplify_m=5.0), traced(field, block_px=256)
+    np.testing.assert_allclose(batch.area_m2, plain.area_m2)
+
+
+def test_larger_tolerances_leave_fewer_points_and_no_plant_loses_a_third():
+    rng = np.random.default_rng(3)
+    field = thresholded(gaussian_filter(rng.normal(size=(300, 350)), 4) > 0.03)
+    plain = np.concatenate([b.geometry for b in traced(field, block_px=1024)])
+    points = [shapely.get_num_coordinates(plain).sum()]
+    for simplify_m in (1.0, 2.0, 5.0, 10.0):
+        found = np.concatenate([b.geometry for b in traced(field, simplify_m=simplify_m)])
+        assert len(found) == len(plain)
+        assert (shapely.area(found) / shapely.area(plain)).min() > 2 / 3
+        assert shapely.area(found).sum() == pytest.approx(shapely.area(plain).sum(), rel=0.04)
+        points.append(shapely.get_num_coordinates(found).sum())
+    assert points == sorted(points, reverse=True)
+
+
+@pytest.mark.parametrize(("radius", "is_told"), [(6.5, True), (40.0, False)])
+def test_areas_that_simplification_changes_are_told(radius, is_told):
+    field = Field((disc(100, radius, 50, 50) > 0).astype(np.uint8))
+    events: list[Event] = []
+    batches = traced(field, simplify_m=2.5, listener=events.append)
+    notes = [e.message for e in events if isinstance(e, Warned)]
+    change = only(batches).area / field.mask.sum() - 1
+    assert bool(notes) == (abs(change) > 0.01) == is_told
+    if notes:
+        assert notes[0].startswith(f"outlines simplified by 2.5 m hold {change:.1%} more area")
+
+
 def test_plants_that_stand_one_pixel_apart_do_not_overlap_when_simplified():
     row, col = np.indices((80, 80))
     wave = np.rint(40 + 5 * np.sin(row / 6)).astype(int)
@@ -366,8 +410,7 @@ def test_a_mask_without_canopy_yields_nothing(value, options):
 @pytest.mark.parametrize("size", [1, 9])
 def test_a_full_mask_is_its_rectangle_however_it_is_drawn(size, options):
     polygon = only(traced(thresholded(np.ones((size, size))), block_px=4, **options))
-    if size > 1 or "simplify_m" not in options:
-        assert polygon.normalize().simplify(0).equals(shapely.box(0, -size, size, 0))
+    assert polygon.normalize().simplify(0).equals(shapely.box(0, -size, size, 0))
     assert polygon.is_valid
 
 

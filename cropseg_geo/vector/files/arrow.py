@@ -23,6 +23,7 @@ import pyogrio
 import shapely
 
 from cropseg_geo.errors import OutputError
+from cropseg_geo.vector.arrays import Geometries
 from cropseg_geo.vector.files.layers import Layer
 
 GEOMETRY_EXTENSION = {"ARROW:extension:name": "geoarrow.wkb"}
@@ -53,6 +54,16 @@ def schema_of(layer: Layer, geometry_name: str) -> pa.Schema:
     """The layer's columns, then its geometry as WKB."""
     fields = [pa.field(c.name, _TYPES[c.dtype]) for c in layer.columns]
     return pa.schema([*fields, pa.field(geometry_name, pa.binary(), metadata=GEOMETRY_EXTENSION)])
+
+
+def typed(layer: Layer, geometry: Any) -> Geometries:
+    """Geometries (n,) of the layer's type: where that is MultiPolygon, polygons become ones of one part."""
+    shapes = np.asarray(geometry)
+    if layer.geometry_type == "MultiPolygon":
+        shapes = shapes.copy()
+        single = np.flatnonzero(shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON)
+        shapes[single] = shapely.multipolygons(shapes[single], indices=np.arange(len(single)))
+    return shapes
 
 
 def to_batch(schema: pa.Schema, columns: Mapping[str, Any], geometry: Any) -> pa.RecordBatch:

@@ -18,7 +18,7 @@ import pyogrio
 
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.ogr_paths import to_read, to_write
-from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
+from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch, typed
 from cropseg_geo.vector.files.geojson import GeoJsonFile
 from cropseg_geo.vector.files.geopackage import GeoPackageWriter
 from cropseg_geo.vector.files.layers import Layer
@@ -54,8 +54,12 @@ class VectorWriter(Protocol):
         """Change a layer's style; nothing where the format keeps none."""
 
 
-def require_format(path: str | Path) -> str:
-    """The name of the format that the suffix of ``path`` asks for.
+TABLES = {".csv": "table without outlines"}
+"""What statistics are written as beside the formats of polygons."""
+
+
+def require_format(path: str | Path, formats: Mapping[str, str] = FORMATS) -> str:
+    """The name of the format, one of ``formats`` by suffix, that the suffix of ``path`` asks for.
 
     Raises
     ------
@@ -63,14 +67,14 @@ def require_format(path: str | Path) -> str:
         For a suffix that none has.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        known = ", ".join(f"{s} ({name})" for s, name in FORMATS.items())
+    if suffix not in formats:
+        known = ", ".join(f"{s} ({name})" for s, name in formats.items())
         raise InputError(
             f"{path}: {f'the suffix {suffix!r} names' if suffix else 'without a suffix, it names'} no format "
-            "of polygons",
+            "that is written here",
             remedy=f"give a file that ends in one of {known}",
         )
-    return FORMATS[suffix]
+    return formats[suffix]
 
 
 def create_vector_file(
@@ -168,7 +172,7 @@ class _FlatGeobufFile:
     """FlatGeobuf with its spatial index; its header tells where it comes from."""
 
     def __init__(self, path: Path, layer: Layer, crs: str, provenance: Mapping[str, object]) -> None:
-        self._path = path
+        self._path, self._layer = path, layer
         self._rows = 0
         origin = json.dumps(provenance, ensure_ascii=False, sort_keys=True, default=str)
 
@@ -192,7 +196,7 @@ class _FlatGeobufFile:
         self._stream = Stream(schema_of(layer, "geometry"), write)
 
     def append(self, columns: Mapping[str, Any], geometry: Any) -> None:
-        self._stream.put(to_batch(self._stream.schema, columns, geometry))
+        self._stream.put(to_batch(self._stream.schema, columns, typed(self._layer, geometry)))
         self._rows += len(geometry)
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""GeoJSON as RFC 7946 wants it: WGS 84 longitude, latitude; shells counter-clockwise; no ``crs`` member."""
+"""GeoJSON as RFC 7946 wants it: WGS 84 longitude, latitude; shells counter-clockwise; no ``crs`` member;
+cut at the antimeridian."""
 
 from __future__ import annotations
 
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import shapely
 from pyproj import CRS, Transformer
 
+from cropseg_geo.vector.arrays import Floats
+from cropseg_geo.vector.files.antimeridian import between_180, cut_at_antimeridian
 from cropseg_geo.vector.files.arrow import schema_of, to_arrays
 from cropseg_geo.vector.files.layers import Layer
 
@@ -52,7 +54,10 @@ class GeoJsonFile:
     ) -> None:
         self._schema = schema_of(layer, "geometry")
         self._decimals = decimals_for(precision_m)
-        self._to_lonlat = Transformer.from_crs(CRS.from_wkt(crs), WGS84, always_xy=True)
+        source = CRS.from_wkt(crs)
+        self._to_lonlat = Transformer.from_crs(source, WGS84, always_xy=True)
+        # Longitudes beyond 180° stay as they are only where nothing is computed.
+        self._may_jump = not source.is_geographic or self._to_lonlat.transform(350.0, 0.0)[0] < 180.0
         self._by_lines = by_lines
         self._rows = 0
         self._file = path.open("x", encoding="utf-8", newline="\n")
@@ -63,11 +68,17 @@ class GeoJsonFile:
             self._file.write(f'{text[:-1]}, "features": [')
 
     def append(self, columns: Mapping[str, Any], geometry: Any) -> None:
-        lonlat = shapely.orient_polygons(shapely.transform(geometry, self._lonlat), exterior_cw=False)
+        lonlat = cut_at_antimeridian(
+            np.asarray(shapely.transform(geometry, self._lonlat)),
+            decimals=self._decimals,
+            may_jump=self._may_jump,
+        )
+        lonlat = shapely.orient_polygons(lonlat, exterior_cw=False)
         columns = dict(columns)
         if set(_CENTROID) <= set(columns):
             xy = np.column_stack([np.asarray(columns[name], np.float64) for name in _CENTROID])
-            columns.update(zip(_CENTROID, self._lonlat(xy).T, strict=True))
+            lon, lat = self._lonlat(xy).T
+            columns.update(zip(_CENTROID, (np.round(between_180(lon), self._decimals), lat), strict=True))
         for feature in self._features(columns, shapely.to_geojson(lonlat)):
             if self._rows and not self._by_lines:
                 self._file.write(",")
@@ -83,7 +94,7 @@ class GeoJsonFile:
     def discard(self) -> None:
         self._file.close()
 
-    def _lonlat(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _lonlat(self, xy: Floats) -> Floats:
         lonlat = np.column_stack(self._to_lonlat.transform(xy[:, 0], xy[:, 1]))
         return np.round(lonlat, self._decimals)
 

@@ -16,16 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyogrio
-import shapely
 
 from cropseg_geo.errors import OutputError
 from cropseg_geo.ogr_paths import to_read, to_write
 from cropseg_geo.paths import path_text
-from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch
+from cropseg_geo.vector.files.arrow import Stream, output_errors, require_rows, schema_of, to_batch, typed
 from cropseg_geo.vector.files.layers import Layer
 from cropseg_geo.vector.files.styles import Style
 from cropseg_geo.vector_source import parse_source
@@ -122,8 +119,7 @@ class GeoPackageWriter:
             found = f"it has {sorted(self._layers)}, of which the last can take rows"
             raise OutputError(f"{self._path} has no layer {name!r} to add to; {found}")
         stream = self._open[1]
-        if self._layers[name].geometry_type == "MultiPolygon":
-            geometry = _as_multi(np.asarray(geometry))
+        geometry = typed(self._layers[name], geometry)
         with output_errors(self._path):
             stream.put(to_batch(stream.schema, columns, geometry))
         self._rows[name] += len(geometry)
@@ -184,7 +180,8 @@ def read_provenance(path: str | Path) -> dict[str, str]:
     if Path(file).suffix.casefold() != ".gpkg":
         return {}
     # Whatever layer is asked, GDAL tells what is said of the whole file; without one it warns of several.
-    said = pyogrio.read_info(file, layer=str(pyogrio.list_layers(file)[0][0]))["dataset_metadata"]
+    layer = str(pyogrio.list_layers(to_read(file))[0][0])
+    said = pyogrio.read_info(to_read(file), layer=layer)["dataset_metadata"]
     stated: dict[str, str] = {}
     for text in (said or {}).values():
         with suppress(ValueError, RecursionError):
@@ -192,14 +189,6 @@ def read_provenance(path: str | Path) -> dict[str, str]:
             if isinstance(document, dict):
                 stated |= {name: str(value) for name, value in document.items()}
     return stated
-
-
-def _as_multi(geometry: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Polygons as multipolygons of one part."""
-    multi = geometry.copy()
-    single = np.flatnonzero(shapely.get_type_id(geometry) == shapely.GeometryType.POLYGON)
-    multi[single] = shapely.multipolygons(geometry[single], indices=np.arange(len(single)))
-    return multi
 
 
 def _free_name(name: str, layer: Layer) -> str:

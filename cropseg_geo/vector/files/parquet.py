@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import shapely
 from pyproj import CRS
 
-from cropseg_geo.vector.files.arrow import schema_of, to_batch
+from cropseg_geo.vector.files.arrow import schema_of, to_batch, typed
 from cropseg_geo.vector.files.layers import Layer
 
 _GEOMETRY = "geometry"
@@ -40,6 +40,8 @@ class GeoParquetFile:
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
 
     def append(self, columns: Mapping[str, Any], geometry: Any) -> None:
+        # As the metadata promise; outlines of plots are drawn either way round.
+        geometry = shapely.orient_polygons(typed(self._layer, geometry), exterior_cw=False)
         batch = to_batch(self._rows_schema, columns, geometry)
         bounds = shapely.bounds(geometry)
         bbox = pa.StructArray.from_arrays([pa.array(side) for side in bounds.T], fields=_sides(self._schema))

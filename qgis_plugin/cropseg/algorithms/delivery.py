@@ -106,10 +106,13 @@ def layers_in(path: str | Path) -> set[str]:
     return {package.GetLayer(i).GetName() for i in range(package.GetLayerCount())} - {"layer_styles"}
 
 
-def engine_suffix(target: str) -> str:
-    """The format to ask the engine for: the user's own where it writes that, else one that QGIS converts."""
+def engine_suffix(target: str, *formats: str) -> str:
+    """The format to ask the engine for: the user's own where it writes that, else one that QGIS converts.
+
+    ``formats`` are what it writes beside ``ENGINE_FORMATS``.
+    """
     suffix = Path(target).suffix.lower()
-    return suffix if suffix in ENGINE_FORMATS else ".gpkg"
+    return suffix if suffix in (*ENGINE_FORMATS, *formats) else ".gpkg"
 
 
 def deliver(source: Path, target: str | None, *, context: QgsProcessingContext, layer: str = "") -> None:

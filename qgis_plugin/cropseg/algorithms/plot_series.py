@@ -23,7 +23,7 @@ from ..moved import POLYGONS, RASTERS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm, origin_of
-from .delivery import deliver, destination
+from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .sources import mask_source, raster_source
 from .stats_options import (
     DSM,
@@ -140,12 +140,12 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv", layer="plots")
-        summary = destination(self, parameters, SUMMARY, context, ".gpkg", ".csv", layer="plots")
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS, ".csv", layer="plots")
+        summary = destination(self, parameters, SUMMARY, context, *ENGINE_FORMATS, ".csv", layer="plots")
         chart = destination(self, parameters, CHART, context, ".svg")
         with workspace(Path(target), keep_blocks=False) as folder:
-            table, curves = folder / f"plots{_suffix(target)}", folder / "growth.svg"
-            season = folder / f"season{_suffix(summary)}"
+            table, curves = folder / f"plots{engine_suffix(target, '.csv')}", folder / "growth.svg"
+            season = folder / f"season{engine_suffix(summary or '', '.csv')}"
             wanted = {
                 "out": str(table),
                 "summary": str(season) if summary else None,
@@ -160,8 +160,3 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
             expect(context, layer, Arrival("plots", self._origin))
         files = {OUTPUT: target, SUMMARY: summary, CHART: chart}
         return {name: path for name, path in files.items() if path} | {"N_PLOTS": values["n_plots"]}
-
-
-def _suffix(target: str | None) -> str:
-    """What the engine is asked to write: a table where one is wanted, else what QGIS converts."""
-    return ".csv" if target and Path(target).suffix.lower() == ".csv" else ".gpkg"

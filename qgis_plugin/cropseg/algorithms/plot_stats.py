@@ -19,7 +19,7 @@ from ..moved import POLYGONS
 from ..results import Arrival, expect
 from ..translation import tr
 from .base import EngineAlgorithm, origin_of
-from .delivery import deliver, destination
+from .delivery import ENGINE_FORMATS, deliver, destination, engine_suffix
 from .sources import mask_source, raster_layer, raster_source
 from .stats_options import add_plots_options, add_stats_options, plots_arguments, stats_arguments
 
@@ -81,10 +81,9 @@ class PlotStatsAlgorithm(EngineAlgorithm):
     def work(
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> dict[str, Any]:
-        target = destination(self, parameters, OUTPUT, context, ".gpkg", ".csv", layer="plots")
-        suffix = ".csv" if Path(target).suffix.lower() == ".csv" else ".gpkg"
+        target = destination(self, parameters, OUTPUT, context, *ENGINE_FORMATS, ".csv", layer="plots")
         with workspace(Path(target), keep_blocks=False) as folder:
-            out = folder / f"plots{suffix}"
+            out = folder / f"plots{engine_suffix(target, '.csv')}"
             values = self.run_job(
                 Job("plots_stats", {**self._arguments, "out": str(out), "overwrite": True}), feedback
             )
