@@ -32,7 +32,7 @@ from cropseg_geo.options import Options
 from cropseg_geo.raster.aoi import AreaOfInterest, read_aoi
 from cropseg_geo.raster.band_choice import choose_bands
 from cropseg_geo.raster.info import RasterInfo, inspect_raster
-from cropseg_geo.raster.sample import Sample, background_note, sample_raster, unflagged_alpha
+from cropseg_geo.raster.sample import Sample, background_note, colours_note, sample_raster, unflagged_alpha
 from cropseg_geo.raster.scaling import ValueScale, choose_scale
 from cropseg_geo.raster.source import GdalSource
 from cropseg_geo.vector.scratch import shortage
@@ -280,6 +280,8 @@ def _notes(source: GdalSource, sample: Sample, card: ModelCard, plan: Plan, scal
         )
     elif background := background_note(source, sample):
         notes.append(background)
+    if card.bands == ("red", "green", "blue") and (colours := colours_note(scale.apply(sample.values))):
+        notes.append(colours)
     if scale.encode_srgb:
         notes.append("values are taken as reflectance and encoded like a photograph (sRGB)")
     if plan.tiles.tile_px != card.tile_px:

@@ -16,6 +16,7 @@ _PATCH_PX = 48
 _SEED = 20260
 _BACKGROUND_SHARE = 0.02
 """Share of black or of white pixels from which on they are hardly all shadows or overexposed."""
+_PINKISH_SHARE = 0.1
 _SCAN_PX = 2048
 _SCAN_MOST_PX = 10**11
 """Pixels that are looked at in search of a valid one: minutes. A few bytes can claim far more."""
@@ -108,6 +109,26 @@ def background_note(source: GdalSource, sample: Sample) -> str | None:
         return (
             f"about {share:.0%} of the valid {what}, and the alpha band is opaque {where}: if that is the "
             f"background, nearblack -color {colour} -near 0 -nb 0 -setalpha -o OUT FILE makes it transparent"
+        )
+    return None
+
+
+def colours_note(values: npt.NDArray[np.float32]) -> str | None:
+    """What to say of red, green and blue (3, N), 0–1, that are hardly the colours of a field; or None."""
+    red, green, blue = values
+    if (red == green).all() and (green == blue).all() and np.ptp(green) > 0:
+        return (
+            "the three bands hold the same values: a picture in grey does not show what is green, "
+            "and its mask will say little"
+        )
+    # In false colours leaves are pinkish: infrared is far above red, and green light somewhat. None of 270
+    # pictures of the training data has more than 1.2 % of such pixels.
+    share = float(((red > 1.3 * green + 0.02) & (blue > 1.05 * green)).mean())
+    if share > _PINKISH_SHARE:
+        return (
+            f"about {share:.0%} of the pixels are pinkish, as leaves where near infrared is shown as red: if "
+            "so, --bands names red, green and blue, or no vegetation is found; if the light or the white "
+            "balance is off, correct that first"
         )
     return None
 

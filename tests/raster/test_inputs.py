@@ -478,6 +478,20 @@ def test_a_background_is_noted_although_the_file_has_means_to_mark_it(tmp_path, 
     assert not prepare(write_raster(tmp_path / "marked.tif", values, valid=marked)).notes
 
 
+def test_pictures_without_colours_and_in_false_ones_are_noted(tmp_path):
+    red, green, blue = scene(200, 200)
+    infrared = np.clip(green * 1.6 + 20, 0, 255).astype(np.uint8)
+    for name, bands, said in (
+        ("grey", (green, green, green), "hold the same values"),
+        ("false", (infrared, red // 2, green // 2 + 8), "pinkish, as leaves where near infrared"),
+    ):
+        (note,) = prepare(write_raster(tmp_path / f"{name}.tif", np.stack(bands), photometric="RGB")).notes
+        assert said in note
+    assert not prepare(
+        write_raster(tmp_path / "rgb.tif", np.stack([red, green, blue]), photometric="RGB")
+    ).notes
+
+
 def test_an_alpha_band_that_nobody_flagged_is_noticed(tmp_path):
     values = np.concatenate([scene(100, 100), np.full((1, 100, 100), 255, np.uint8)])
     path = write_raster(tmp_path / "four.tif", values, photometric="MINISBLACK", alpha="NO")
