@@ -165,8 +165,24 @@ def test_only_one_thread_at_a_time_uses_apples_graphics(weights, tiles, monkeypa
     assert (max(most) == 1) == alone
 
 
+def test_a_file_that_was_replaced_is_another_model(tmp_path, tiles):
+    path, network = tmp_path / "tiny.safetensors", random_network()
+    save_weights(path, network.state_dict(), CARD)
+    before = TorchPredictor(path, device="cpu").predict(tiles[:1])
+    with torch.no_grad():
+        network.get_parameter(next(name for name, _ in network.named_parameters())).mul_(2)
+    save_weights(path, network.state_dict(), CARD)
+    assert not np.allclose(TorchPredictor(path, device="cpu").predict(tiles[:1]), before)
+
+
 def test_the_modes_of_torch_are_left_as_they_were(weights, tiles):
-    TorchPredictor(weights, device="cpu").predict(tiles[:1])
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        TorchPredictor(weights, device="cpu").predict(tiles[:1])
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
 

@@ -7,6 +7,7 @@ import torch
 from timm.models.beit import Beit
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
+from torch.nn import functional as F
 
 from cropseg_geo.errors import InferenceError
 from cropseg_geo.model.networks.deformable import DeformableAttention
@@ -104,6 +105,26 @@ def test_at_the_start_the_adapter_leaves_the_vit_as_it_was():
         nn.init.ones_(adapter.injectors[0].scale)
         adapter(images())
     assert not torch.allclose(seen[0], seen[1])
+
+
+def test_the_vits_maps_go_to_the_scales_in_the_order_in_which_it_makes_them():
+    """Map k is the adapter's own and the ViT's after interaction k, resized from 1/16 and normed."""
+    adapter = make_adapter().eval()
+    seen, own = [], []
+    for block in adapter.vit.blocks:
+        block.register_forward_hook(lambda module, inputs, output: seen.append(output[:, 1:]))
+    for part in (adapter.prior, adapter.extractors[-1], adapter.finest):
+        part.register_forward_hook(lambda module, inputs, output: own.append(output))
+    with torch.no_grad():
+        maps = adapter(images())
+        (stem, _), tokens, finest = own
+        coarse = [
+            part.mT.unflatten(-1, (-1, int(part.shape[1] ** 0.5))) for part in tokens.split((64, 16, 4), 1)
+        ]
+        for k, plain in enumerate([stem + finest, *coarse]):
+            side = plain.shape[-1]
+            vits = F.interpolate(seen[k].mT.reshape(2, 32, 4, 4), (side, side), mode="bilinear")
+            torch.testing.assert_close(maps[k], adapter.norms[k](plain + vits))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -43,7 +43,16 @@ def stripes(period: int, side: int = SIZE) -> np.ndarray:
     return np.repeat(np.where(on[:, None] & on, 200, 60).astype(np.uint8)[None], 3, axis=0)
 
 
-def certain(mask: np.ndarray, margin: float) -> np.ndarray:
+@dataclass(frozen=True)
+class Bands:
+    """The first 20 of every 120 rows."""
+
+    def mask(self, window: Window) -> np.ndarray:
+        rows = np.arange(window.row, window.row_stop) % 120 < 20
+        return np.repeat(rows[:, None], window.width, axis=1)
+
+
+def certain(mask: np.ndarray, margin: float | np.ndarray) -> np.ndarray:
     """(N, H, W) → logits (N, 2, H, W) of probabilities 0.5 ± ``margin``."""
     return np.where(mask, 1, -1)[:, None] * (logits_of(np.full((1, 1, 1), 0.5 + margin)) / np.float32(1))
 
@@ -104,6 +113,35 @@ def test_the_gsd_is_chosen_at_which_plants_have_the_size_the_model_is_sure_of(sq
     choice = choose(squares, SizeLover(best_px))
     assert choice.gsd_m == pytest.approx(NATIVE / finer, rel=0.01)
     assert f"{choice.gsd_m:.3g} m/px chosen from the image (native 0.01" in str(choice)
+
+
+def test_what_the_model_makes_of_pixels_outside_the_region_does_not_count(tmp_path):
+    class BandLover(SizeLover):
+        """Sure of twice as large squares where it is green, of their true size elsewhere."""
+
+        def predict(self, batch):
+            near, far = (SizeLover(size).predict(batch) for size in (self.best_px, 2 * self.best_px))
+            return np.where(batch[:, 1:2] > 0.5, far, near)
+
+    values = stripes(40)
+    values[1] = np.where(Bands().mask(Window(0, 0, SIZE, SIZE)), 20, 230)
+    raster = write_raster(tmp_path / "bands.tif", values, gsd=NATIVE)
+    assert choose(raster, BandLover(20)).gsd_m < NATIVE
+    assert choose(raster, BandLover(20), region=Bands()).gsd_m == NATIVE
+
+
+def test_of_several_classes_all_but_the_background_are_vegetation(squares):
+    class TwoPlants(SizeLover):
+        def predict(self, batch):
+            soil, plant = np.moveaxis(super().predict(batch), 1, 0)
+            half = plant - np.float32(np.log(2))
+            return np.stack([soil, half, half], axis=1)
+
+    bands = {"bands": ("red", "green", "blue"), "mean": (0.0,) * 3, "std": (1.0,) * 3}
+    trust = choose(squares, SizeLover(20)).trust
+    np.testing.assert_allclose(
+        choose(squares, TwoPlants(20, fake_card(n_classes=3, **bands))).trust, trust, atol=1e-4
+    )
 
 
 def test_a_model_that_sees_no_vegetation_is_run_at_the_default_gsd(squares):
@@ -170,6 +208,9 @@ def test_windows_are_fixed_lie_in_the_extent_and_prefer_what_varies(tmp_path):
     assert all(window in extent for window in windows)
     assert all(valid[window.slices].mean() >= 0.5 for window in windows)
     assert all(window.col_stop > 300 for window in windows)
+    inside = informative_windows(source, extent, Bands(), 30)
+    assert all(Bands().mask(window).mean() >= 0.5 for window in inside)
+    assert len(inside) > 2
 
 
 def test_a_raster_smaller_than_a_window_and_one_with_a_single_valid_corner_can_be_chosen_for(tmp_path):

@@ -19,6 +19,7 @@ from rasters import UTM, scene, write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted
+from cropseg_geo.outputs.publishing import move
 from cropseg_geo.pipeline import make_plots, make_report
 from cropseg_geo.plots.making.site import Site
 from cropseg_geo.plots.making.trial import Trial
@@ -129,6 +130,23 @@ def test_a_file_that_comes_while_a_mask_is_traced_is_not_replaced(survey):
         cg.vectorize(survey / "m_2024-05-01.tif", out, listener=write_another)
     assert out.read_text() == "precious"
     assert not list(survey.glob(".*"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder cannot be opened there")
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_its_name_is(tmp_path, monkeypatch):
+    draft, target = tmp_path / "draft", tmp_path / "target"
+    draft.write_text("new")
+    target.write_text("old")
+    places = {path.stat().st_ino: path.name for path in (draft, tmp_path)}
+    sync, seen = os.fsync, []
+
+    def noting(handle):
+        seen.append((places[os.fstat(handle).st_ino], target.read_text()))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    move(draft, target)
+    assert seen == [("draft", "old"), (tmp_path.name, "new")]
 
 
 FULL_DISK = """

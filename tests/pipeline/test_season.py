@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections import namedtuple
+from inspect import signature
 
 import geopandas as gpd
 import numpy as np
@@ -18,6 +20,7 @@ import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned
+from cropseg_geo.pipeline.journal import Journal, digest_inputs
 from cropseg_geo.pipeline.season import distinct_stems, find_rasters
 from cropseg_geo.preflight import prepare
 
@@ -149,12 +152,26 @@ def test_what_has_changed_since_is_not_kept(season):
 
     assert state() == "kept"
     assert state(workers=cg.Workers(lanes=1), outlines=cg.Outlines()) == "kept"
-    for change in ({"outlines": cg.Outlines(min_area_m2=0.1)}, {"gsd_m": "auto"}, {"threshold": 0.6}):
-        assert state(**change).startswith("already holds")
-    write_raster(folder / "dtm.tif", np.full((1, 120, 130), 99, dtype=np.float32))
-    assert state().startswith("already holds")
-    call("a", plots=folder / "plots.gpkg", **heights, overwrite=True)
-    assert state() == "kept"
+    shutil.copy(folder / "dsm.tif", folder / "other.tif")
+    changes = {
+        "dsm": folder / "other.tif",
+        "dtm": folder / "other.tif",
+        "outlines": cg.Outlines(min_area_m2=0.1),
+        "canopy_format": "fgb",
+        "report": True,
+        "gsd_m": "auto",
+        "grid": "working",
+        "threshold": 0.6,
+    }
+    own = signature(digest_inputs).parameters.values()
+    assert {p.name for p in own if p.kind is p.KEYWORD_ONLY} <= set(changes)
+    for name, value in changes.items():
+        assert state(**{name: value}).startswith("already holds"), name
+    for name in heights:
+        write_raster(folder / f"{name}.tif", np.full((1, 120, 130), 99, dtype=np.float32))
+        assert state().startswith("already holds"), name
+        call("a", plots=folder / "plots.gpkg", **heights, overwrite=True)
+        assert state() == "kept"
     write_plots(folder / "plots.gpkg", [(0.2, 0.2, 0.8, 0.9)], plot_id=["p"])
     assert state().startswith("already holds")
 
@@ -290,6 +307,25 @@ def test_two_seasons_in_one_folder_keep_what_each_other_has_done(season):
     assert [outcome.state for outcome in call("a", "b")] == ["kept", "kept"]
 
 
+def test_what_several_note_at_a_time_is_all_in_the_journal(season):
+    folder, call = season
+    (done,) = call("a")
+    together, names = threading.Barrier(2), [[f"{n}_{k}" for k in range(20)] for n in range(2)]
+
+    def note(stems):
+        journal = Journal(folder / "out")
+        together.wait()
+        for stem in stems:
+            journal.note(stem, "inputs", done.result)
+
+    threads = [threading.Thread(target=note, args=(stems,)) for stems in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(json.loads((folder / "out" / JOURNAL).read_text())) == {"a", *names[0], *names[1]}
+
+
 def test_a_listener_that_raises_stops_the_season(season):
     folder, call = season
 
@@ -331,15 +367,16 @@ def test_what_the_disk_lacks_for_all_of_them_is_told_before_the_first(flights, m
     assert max(r.disk_bytes for r in ready) < needed < sum(r.disk_bytes for r in ready)
     usage = namedtuple("usage", "total used free")
 
-    def told(free, rasters, out):
+    def told(free, rasters, out, **more):
         events = []
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - free, free))
-        cg.segment_many(rasters, folder / out, listener=events.append)
+        cg.segment_many(rasters, folder / out, listener=events.append, **more)
         first = next(k for k, event in enumerate(events) if isinstance(event, RasterStarted))
         return [e.message for e in events[:first] if isinstance(e, Warned)]
 
     (lacking,) = told(needed - 1, [folder / "may", folder / "june"], "a")
     assert "these 3 rasters may need" in lacking
+    assert not told(needed - 1, [folder / "may", folder / "june"], "a", overwrite=True)
     assert not told(needed, [folder / "may", folder / "june"], "b")
     assert not told(needed - 1, [folder / "may"], "c")
 

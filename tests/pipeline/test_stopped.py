@@ -15,7 +15,7 @@ from rasters import scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import CropsegError, InferenceError, InputError, OutputError
-from cropseg_geo.events import StageAdvanced, ignore
+from cropseg_geo.events import StageAdvanced, Written, ignore
 from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
 from cropseg_geo.raster.cog import CogWriter
 
@@ -133,6 +133,22 @@ def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
     assert (again + kept, kept > 0) == (straight.summary.tiles_inferred, True)
     for a, b in zip(resumed.outputs.paths[:2], straight.outputs.paths[:2], strict=True):
         assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["mask", "prob", "layers", "report"])
+def test_stopped_while_its_files_are_put_in_place_the_same_run_goes_on(tmp_path, monkeypatch, kind):
+    use_a_formula(monkeypatch)
+    raster, out = write_raster(tmp_path / "field.tif", scene(300, 300)), tmp_path / "out"
+
+    def stop(event):
+        if isinstance(event, Written) and event.kind == kind:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cg.segment(raster, out, listener=stop, report=True, **OPTIONS)
+    done = cg.segment(raster, out, report=True, **OPTIONS)
+    assert done.summary.blocks_resumed > 0
+    assert sorted(out.iterdir()) == sorted(done.files.values())
 
 
 @pytest.mark.parametrize("stage", ["segment", "plots", "report"])

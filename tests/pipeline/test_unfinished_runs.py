@@ -7,10 +7,12 @@ import os
 import shutil
 from collections import namedtuple
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio.shutil
-from rasters import ORIGIN, scene, write_plots, write_raster
+import shapely
+from rasters import ORIGIN, UTM, scene, write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.errors import InputError, OutputError
@@ -54,21 +56,36 @@ CHANGES = {
     "bbox": ((ORIGIN[0], ORIGIN[1] - 2, ORIGIN[0] + 2, ORIGIN[1]), "another extent"),
     "model": ("canopy-m", "another model"),
     "alpha_band": (4, "another alpha"),
+    "backend": ("onnxruntime", "another backend"),
+    "precision": ("bf16", "another precision"),
 }
+
+
+def write_triangle(path, *corners):
+    """An area of interest by three corners of the field, each 0 or 1 right and down."""
+    left, top = ORIGIN
+    shape = shapely.Polygon([(left + 3.1 * right, top - 3 * down) for right, down in corners])
+    gpd.GeoDataFrame(geometry=[shape], crs=UTM).to_file(path)
+    return path
 
 
 def test_every_option_that_blocks_depend_on_is_noticed(field, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
-    stopped_run(field, out)
+    upper = write_triangle(tmp_path / "upper.gpkg", (0, 0), (1, 0), (0, 1))
+    lower = write_triangle(tmp_path / "lower.gpkg", (1, 1), (1, 0), (0, 1))
+    # Of the same bounds, so that only what lies between them differs.
+    changes = CHANGES | {"aoi": (lower, "another area of interest")}
+    given = OPTIONS | {"backend": "torch", "aoi": upper}
+    stopped_run(field, out, **given)
     left = sorted(p for p in out.rglob("*") if p.is_file())
-    for name, (value, words) in CHANGES.items():
-        changed = OPTIONS | {name: value}
+    for name, (value, words) in changes.items():
+        changed = given | {name: value}
         with pytest.raises(InputError, match=f"unfinished run of 'field' is there, of .*{words}") as refused:
             cg.segment(field, out, **changed)
         assert "--overwrite to discard it" in refused.value.remedy
     assert sorted(p for p in out.rglob("*") if p.is_file()) == left
-    done = cg.segment(field, out, **OPTIONS)
+    done = cg.segment(field, out, **given)
     assert done.summary.blocks_resumed >= 1
     assert sorted(out.iterdir()) == sorted(done.outputs.paths)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from job_table import jobs
 from scenarios import (
     BBOX,
     MIN_AREA,
@@ -46,5 +47,6 @@ def told(folder):
         *makeplots(folder, mask),
         *onto_inputs(folder),
         *season(folder),
+        *jobs(folder / "jobs"),
     ]
     return ask_toolbox(new_home(folder / "home"), [*asked, *engines(folder, mask)])

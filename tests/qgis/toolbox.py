@@ -91,6 +91,7 @@ def catalogue():
     return {
         alg.name(): {
             "parameters": {d.name(): d.help() for d in alg.parameterDefinitions()},
+            "defaults": {d.name(): d.defaultValue() for d in alg.parameterDefinitions()},
             "choices": {d.name(): d.options() for d in alg.parameterDefinitions() if d.type() == "enum"},
             "outputs": [o.name() for o in alg.outputDefinitions()],
             "help": alg.shortHelpString(),
@@ -103,6 +104,37 @@ def batch(name, rows):
     """The same algorithm for several rows of parameters, as the batch dialog runs it."""
     alg, context = algorithm(name), QgsProcessingContext()
     return [alg.run(row, context, Listening(), catchExceptions=False)[0] for row in rows]
+
+
+def job_of(name, parameters):
+    """The job that an algorithm would give to the engine, or to the installer; neither is started."""
+    from cropseg.algorithms import base, install_engine
+    from cropseg.engine.protocol import Job
+
+    class AskedError(Exception):
+        pass
+
+    def stop(job, *_):
+        raise AskedError(job)
+
+    def stop_install(target, *, accelerator, wheels, **_):
+        stop(Job("install", {"target": str(target), "accelerator": accelerator, "wheels": str(wheels)}))
+
+    alg, context, install = algorithm(name), QgsProcessingContext(), install_engine.install
+    alg.run_job, install_engine.install = stop, stop_install
+    try:
+        alg.prepareAlgorithm(parameters, context, Listening())
+        alg.work(parameters, context, Listening())
+    except AskedError as asked:
+        job = json.loads(asked.args[0].to_json())
+    finally:
+        install_engine.install = install
+    temporary = {
+        key: Path(value).name
+        for key, value in job["arguments"].items()
+        if isinstance(value, str) and base.is_temporary(value)
+    }
+    return {"task": job["task"], "arguments": {**job["arguments"], **temporary}}
 
 
 def with_engine(python, name, parameters):

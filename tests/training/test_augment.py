@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from training import camera, scene
-from training.augment import Augmentation, cut, make_crop
+from training.augment import Augmentation, _draw_scale, cut, make_crop
 from training.data import CERTAIN, UNKNOWN
 from training.pool import Pool, Sample
 
@@ -70,6 +70,17 @@ def test_the_same_generator_state_gives_the_same_crop(pool, seed):
     np.testing.assert_array_equal(first.strong, second.strong)
     np.testing.assert_array_equal(first.weak, second.weak)
     np.testing.assert_array_equal(first.target, second.target)
+
+
+@pytest.mark.parametrize(
+    ("far", "dataset", "low", "high"),
+    [(0.0, "a", 0.5, 2.0), (1.0, "a", 0.1, 0.3), (0.0, "made", 0.7, 1.5), (1.0, "made", 0.7, 1.5)],
+)
+def test_scales_fill_the_range_of_their_kind_and_none_lies_beyond(far, dataset, low, high):
+    plan, rng = Augmentation(far=far, ready=("made",)), np.random.default_rng(0)
+    scales = [_draw_scale(plan, dataset, rng) for _ in range(1000)]
+    assert low <= min(scales) < 1.01 * low
+    assert 0.99 * high < max(scales) <= high
 
 
 def test_effects_change_one_view_and_not_the_other(pool):

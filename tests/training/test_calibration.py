@@ -82,6 +82,12 @@ def test_unknown_pixels_are_in_no_bin_and_certainty_is_in_the_last():
     assert found.curve() == ((0.0, 0.0, 1), (1.0, 1.0, 1))
 
 
+@pytest.mark.parametrize("probability", [0.06, 0.34, 0.5, 0.93, 0.99])
+def test_a_pixel_is_in_the_bin_whose_bounds_it_lies_between(probability):
+    (place,) = np.flatnonzero(measured(np.array([[probability]]), np.ones((1, 1))).pixels)
+    assert place / BINS <= probability < (place + 1) / BINS
+
+
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
 def test_a_temperature_is_found_again(temperature):
     logits, classes = true_logits(200_000, np.random.default_rng(2))

@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage
 
 from training.data import CERTAIN, UNKNOWN
-from training.doubt import doubt_outline
+from training.doubt import ODDS, doubt_outline
+from training.labels.colour import learn_colours
 
-GREEN, BROWN = (60, 140, 50), (120, 95, 70)
+GREEN, BROWN, STRAW = (60, 140, 50), (120, 95, 70), (220, 200, 120)
 
 
 def _picture(plant: np.ndarray) -> np.ndarray:
@@ -55,6 +56,15 @@ def test_masks_are_believed_far_from_their_outlines(plant: np.ndarray) -> None:
     doubted = doubt_outline(_picture(seen), _target(plant), reach_px=6)
     np.testing.assert_array_equal(doubted[43:47, 43:47], CERTAIN)
     np.testing.assert_array_equal(doubted[5:10, 80:90], 0)
+
+
+def test_a_colour_that_soil_has_a_little_more_often_speaks_not_against_the_mask(plant: np.ndarray) -> None:
+    # A seventh of the plant and a quarter of the soil are straw: odds of 2 : 1, and 4 : 1 are needed.
+    image = np.where(plant[..., None], GREEN, BROWN).astype(np.uint8)
+    image[20:27, 20:70] = image[78:96] = STRAW
+    colours = learn_colours(image, plant.astype(np.uint8))
+    assert 1 - ODDS < colours.probability(image)[20, 20] < 0.45
+    np.testing.assert_array_equal(doubt_outline(image, _target(plant), reach_px=6), _target(plant))
 
 
 def test_colours_that_tell_nothing_change_nothing(plant: np.ndarray) -> None:

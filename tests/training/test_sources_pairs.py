@@ -703,6 +703,12 @@ def test_what_is_held_out_is_near_a_fifth_and_like_the_whole():
     assert abs(held.cover - total.cover) < 0.05
 
 
+def test_of_choices_of_a_fifth_the_one_like_the_whole_is_held_out():
+    groups = {f"g{n}": Labels(90, 10) if n < 5 else Labels(10, 90) for n in range(10)}
+    held = sum((groups[name] for name in hold_out(groups, np.random.default_rng(0))), Labels())
+    assert (held.known, held.cover) == (200, 0.5)
+
+
 def test_the_only_group_with_plants_stays_in_training():
     groups = {"plants": Labels(50, 50), "soil": Labels(0, 100), "sand": Labels(0, 100)}
     assert "plants" not in hold_out(groups, np.random.default_rng(0))

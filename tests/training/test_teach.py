@@ -81,6 +81,14 @@ def test_a_picture_without_plants_needs_no_colour_to_agree():
     assert not judge(image, nothing, 0.5, Screen()).kept
 
 
+def test_what_is_said_of_a_mosaics_black_rim_does_not_count(tmp_path):
+    shown = np.asarray(Image.open(picture(tmp_path / "a.png").image)).copy()
+    plants = (shown == GREEN).all(axis=2)
+    shown[:, 64:] = 0
+    plants[:, 64:] = True
+    assert judge(shown, plants.astype(np.float32), 1.0, Screen()).colour == 1.0
+
+
 def test_looks_that_differ_are_unsteady(tmp_path):
     class Sided(GreenTeacher):
         def predict(self, batch):

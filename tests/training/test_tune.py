@@ -24,11 +24,12 @@ from training.commands.train import onnx
 from training.commands.tune import tune_app
 from training.data import MANIFEST, Pair
 from training.export import half_precision
-from training.recipe import CANOPY_S
+from training.recipe import CANOPY_M, CANOPY_S
 from training.sources import tuning
-from training.sources.dataset import read_dataset
+from training.sources.dataset import Dataset, read_dataset
 from training.sources.heights import prepare_heights
-from training.sources.tuning import Plan, mixed_shares
+from training.sources.split import Labels
+from training.sources.tuning import Plan, mixed_shares, tuning_recipe
 from training.start import load_average
 
 NETWORK = {"encoder": "mobilenetv2_050", "width": 8, "fine_width": 4, "fold_norms": True}
@@ -323,6 +324,38 @@ def test_shares_add_up_and_keep_their_proportions():
     kept = tuple(Pair("train", name, *[None] * 2, "", "", "", "") for name in ("peanut", "peanut", "agir"))
     shares = mixed_shares("mine", kept, keep=0.6)
     assert shares == pytest.approx({"mine": 0.4, "peanut": 0.4, "agir": 0.2})
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(5, 1), (60, 6), (10_000, SMALL.warmup_steps)])
+def test_a_recipe_is_the_start_models_but_gentler_and_shorter(start, tmp_path, monkeypatch, steps, warmup):
+    base = replace(SMALL, label_smoothing=0.1)
+    monkeypatch.setattr(tuning, "RECIPES", {"tiny": base})
+    card = replace(read_card(start), mean=(0.3, 0.4, 0.5), std=(0.1, 0.2, 0.3))
+    dataset = Dataset(tmp_path, "0", "mine", "pairs", "CC0-1.0", "made up", None, 3, (), Labels(1, 1))
+    changed = {
+        "name": "ours",
+        "version": "1.0.0",
+        "summary": "Green against brown. Tuned on mine.",
+        "architecture": "canopy",
+        "network": NETWORK,
+        "mean": (0.3, 0.4, 0.5),
+        "std": (0.1, 0.2, 0.3),
+        "initial_weights": f"model:{start.resolve()}",
+        "shares": {"mine": 1.0},
+        "doubted": CANOPY_M.doubted,
+        "augmentation": replace(SMALL.augmentation, ready=("simulator", "mine")),
+        "steps": steps,
+        "learning_rate": SMALL.learning_rate / 5,
+        "warmup_steps": warmup,
+        "checkpoint_every": 25,
+        "ema_decay": 0.99,
+        "average_teaches": False,
+        "label_smoothing": 0.02,
+    }
+    made = tuning_recipe(card, dataset, Plan(model=start, steps=steps), (), name="ours")
+    assert made == replace(base, **changed)
+    same = {name for name, value in changed.items() if getattr(base, name) == value}
+    assert same <= {"architecture", "warmup_steps"}
 
 
 def test_missing_data_are_told_and_a_wrong_folder_is_refused(folder, start, tmp_path):
