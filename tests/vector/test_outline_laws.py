@@ -9,7 +9,7 @@ import pytest
 import rasterio.features
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from scipy import ndimage
@@ -229,7 +229,25 @@ def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, 
     assert sum(b.pixels.sum() for b in parted) == sum(b.pixels.sum() for b in traced(source, **options))
 
 
+# Without its small holes it is other plants, and simplified they are not as large as with all their points.
+PIERCED = """
+.......###..
+.......#.#..
+.....##.##..
+.....#.#.#..
+....#######.
+..###.#.##..
+..##.#.###..
+.#.#####..#.
+.##.#.#.#.#.
+..##.##.#.#.
+...########.
+"""
+pierced = ProbableMask(np.array([[c == "#" for c in row] for row in PIERCED.split()], np.uint8))
+
+
 @settings(max_examples=40, deadline=None)
+@example(pierced, 64, "pixel", 0.3, 1.0)
 @given(
     plants(),
     st.sampled_from([7, 16, 64]),
@@ -250,6 +268,20 @@ def test_law_8_holds_for_plants_that_are_parted_and_simplified(source, tile_px, 
     assert change <= simplify_m**2 * shapely.get_num_coordinates(whole).sum()
     for b in after:
         np.testing.assert_allclose(b.area_m2, shapely.area(b.geometry), rtol=1e-6)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.one_of(plants(), sources()), st.sampled_from([0.3, 1.6]), st.sampled_from(["touching", "split"]))
+def test_which_holes_are_filled_does_not_depend_on_how_outlines_are_drawn(source, fill, objects):
+    pixels = {
+        tuple(
+            sorted(
+                px for b in traced(source, fill_holes_m2=fill, objects=objects, **drawn) for px in b.pixels
+            )
+        )
+        for drawn in ({}, {"outline": "contour"}, {"simplify_m": 1.0})
+    }
+    assert len(pixels) == 1
 
 
 @settings(max_examples=40, deadline=None)
