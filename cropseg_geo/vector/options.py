@@ -27,7 +27,7 @@ class Outlines:
     min_area_m2
         Smallest polygon (m² on the ground), holes not counted; after joining and splitting.
     fill_holes_m2
-        Holes up to this area (m²), by their pixels, are filled where they hold nothing but background: neither
+        Holes of pixels up to this area (m²) are filled where they hold nothing but background: neither
         nodata nor another polygon. The area then counts them.
     simplify_m
         Tolerance (m) of the outlines' simplification; edges that polygons share stay shared. 0: none.
