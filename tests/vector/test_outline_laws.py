@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from scipy import ndimage
+from vector import watershed
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
@@ -284,21 +285,34 @@ def test_which_holes_are_filled_does_not_depend_on_how_outlines_are_drawn(source
     assert len(pixels) == 1
 
 
+def crowd(seed: int) -> ProbableMask:
+    """Many discs that overlap, of any size down to a few pixels."""
+    rng = np.random.default_rng(seed)
+    row, col = np.indices((120, 120))
+    discs = zip(rng.uniform(0, 120, 90), rng.uniform(0, 120, 90), rng.uniform(2, 9, 90), strict=True)
+    return ProbableMask(
+        np.any([np.hypot(row - r, col - c) < radius for r, c, radius in discs], 0).astype(np.uint8)
+    )
+
+
 @settings(max_examples=40, deadline=None)
+@example(crowd(0), 20, 1.0)
+@example(crowd(1), 20, 1.3)
+@example(crowd(2), 5, 1.0)
 @given(
     st.one_of(plants(), sources(), sources((0, 1, 2, 3))),
-    st.sampled_from([2, 3, 6]),
+    st.sampled_from([2, 3, 6, 20]),
     st.sampled_from([0.7, 1.0, 1.9]),
 )
 def test_plants_are_those_of_a_watershed_over_the_whole_mask_at_once(source, reach_px, aspect):
-    """Tiles, whose distances end at their margin and whose rows come one by one, beside a single tile."""
-    with pytest.MonkeyPatch.context() as patch, Threads(2) as threads:
-        patch.setattr(basins, "REACH_PX", reach_px)
-        whole = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
-        patch.setattr(split, "TILE_PX", 6)
-        tiled = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
-    np.testing.assert_array_equal(tiled.lying, whole.lying)
-    np.testing.assert_array_equal(tiled.standing, whole.standing)
+    """In tiles, whose distances end at their margin and whose rows come one by one, and in a single tile."""
+    lying, standing = watershed.cuts(source.mask, aspect, reach_px)
+    for tile_px in (6, split.TILE_PX):
+        with pytest.MonkeyPatch.context() as patch, Threads(2) as threads:
+            patch.setattr(basins, "REACH_PX", reach_px)
+            patch.setattr(split, "TILE_PX", tile_px)
+            found = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
+        assert (found.lying.tolist(), found.standing.tolist()) == (lying, standing)
 
 
 @settings(max_examples=40, deadline=None)
