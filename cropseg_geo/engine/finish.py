@@ -184,11 +184,7 @@ def source_steps(
             box = RasterioWindow(
                 window.col / cols, window.row / rows, window.width / cols, window.height / rows
             )
-            shape = (channels, *window.shape)
-            fixed = dataset.read(window=box, out_shape=shape, resampling=smooth)
-            # A pixel at the edge of the valid area may have no interpolated value; it takes its own.
-            nearest = dataset.read(window=box, out_shape=shape, resampling=Resampling.nearest)
-            fixed = np.where(fixed == blend.NODATA, nearest, fixed)
+            fixed = dataset.read(window=box, out_shape=(channels, *window.shape), resampling=smooth)
             fixed[:, ~wanted] = blend.NODATA
             yield window.relative_to(extent), fixed
     draft.unlink()

@@ -90,19 +90,18 @@ class BatchMaker:
             rings = rings_of(corners)
             return self._batch(rings, shapes.take(rings.component), own_px[rings.component], known)
         rings = rings_of(corners)
+        rings = rings.take(~self._is_filled(rings, corners))
         if pieces.marks is not None:
             rings = drawn(rings, pieces.marks.places)
-        rings = rings.take(~self._is_filled(rings, corners))
         pixels = measure(corners.take(rings.corner), len(known.class_id)).pixels[rings.component]
         shapes = ring_shapes(rings, self.field)
         is_kept = shapes.area_m2 >= minimum_m2
         return self._batch(rings.take_polygons(is_kept), shapes.take(is_kept), pixels[is_kept], known)
 
     def filled_pixels(self, pieces: Pieces, components: Components) -> Stretches:
-        """The pixels in the holes that the options fill; of the same pieces as :meth:`make`."""
+        """The pixels in the holes that the options fill, however outlines are drawn."""
         rings = rings_of(pieces.corners)
-        as_drawn = rings if pieces.marks is None else drawn(rings, pieces.marks.places)
-        return stretches_within(rings, self._is_filled(as_drawn, pieces.corners), components.class_id)
+        return stretches_within(rings, self._is_filled(rings, pieces.corners), components.class_id)
 
     def mask_area_m2(self, batch: CanopyBatch) -> float:
         """Area on the ground of the pixels that the polygons of a batch stand for."""
@@ -111,7 +110,7 @@ class BatchMaker:
         return float((batch.pixels * pixel_m2).sum())
 
     def _is_filled(self, rings: Rings, corners: Corners) -> Bools:
-        """Which rings are holes of the background alone, up to the limit."""
+        """Which rings on pixel edges are holes of the background alone, up to the limit."""
         limit = self.options.fill_holes_m2
         if limit == 0.0 or corners.occupied is None:
             return np.zeros(len(rings.ring_ends) - 1, np.bool_)

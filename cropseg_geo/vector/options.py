@@ -27,8 +27,8 @@ class Outlines:
     min_area_m2
         Smallest polygon (m² on the ground), holes not counted; after joining and splitting.
     fill_holes_m2
-        Holes up to this area (m²) are filled where they hold nothing but background: neither nodata nor
-        another polygon. The area then counts them.
+        Holes of pixels up to this area (m²) are filled where they hold nothing but background: neither
+        nodata nor another polygon. The area then counts them.
     simplify_m
         Details of outlines to drop: points are removed while the triangle that they span with their
         neighbours is smaller than the square of this (m). Outlines move by about as much, by up to twice as

@@ -168,7 +168,8 @@ def _stage(source: MaskSource, maker: BatchMaker, work: _Work, listener: Listene
             if fills:
                 # Holes first: what lies around one is no neck.
                 holes = stack.enter_context(StretchStore())
-                for some in _trace(source, maker, work, maker.filled_pixels, advance):
+                whole = replace(maker, options=replace(options, simplify_m=0.0))
+                for some in _trace(source, whole, replace(work, level=None), whole.filled_pixels, advance):
                     holes.add(some)
                 source = FilledMask(source, holes)
                 maker = replace(maker, options=replace(options, fill_holes_m2=0.0))

@@ -170,6 +170,12 @@ def test_law_5_an_extent_gives_the_crop_of_the_whole(scene, data):
         assert tally.tiles_inferred == 0
 
 
+@given(st.integers(1, 65_535), st.integers(1, 65_535), st.integers(0, blend.ONE**2))
+def test_blended_steps_are_the_nearest_to_the_weighted_mean(one, other, weight):
+    sums = np.array([one * weight + other * (blend.ONE**2 - weight)], dtype=np.uint32)
+    assert abs(int(blend.normalised(sums)[0]) - int(sums[0]) / blend.ONE**2) <= 0.5
+
+
 def test_blending_averages_neighbours_with_a_smooth_window():
     """Two tiles that say 0 and 1: the blended values rise monotonically through the overlap."""
     source = ArraySource(np.zeros((1, 8, 24), dtype=np.uint8), np.ones((8, 24), dtype=bool))

@@ -214,6 +214,21 @@ def test_an_area_of_interest_in_another_crs_restricts_the_work(done, field, tmp_
     np.testing.assert_array_equal(same, whole[row : row + same.shape[0], col : col + same.shape[1]])
 
 
+@pytest.mark.parametrize("grid", ["source", "working"])
+def test_an_area_of_interest_is_kept_to_at_another_gsd_too(tmp_path, grid):
+    raster = write_raster(tmp_path / "fine.tif", scene(300, 320), gsd=0.002)
+    left, top = ORIGIN
+    corners = [(0.1103, 0.1108), (0.4502, 0.1108), (0.1103, 0.4507)]  # no pixel's centre is on the outline
+    aoi = shapely.Polygon([(left + x, top - y) for x, y in corners])
+    mask = cg.segment(raster, tmp_path / "out", aoi=aoi, grid=grid, gsd_m=0.0063).outputs.mask
+    with rasterio.open(mask) as dataset:
+        row, col = np.nonzero(dataset.read(1) != 255)
+        x, y = dataset.transform @ (col + 0.5, row + 0.5)
+        pixel_m2 = dataset.res[0] * dataset.res[1]
+    assert shapely.contains_xy(aoi, x, y).all()
+    assert len(row) * pixel_m2 == pytest.approx(aoi.area, rel=0.03)
+
+
 def test_an_existing_output_is_refused_before_any_work_and_replaced_when_asked(field, tmp_path):
     (tmp_path / "field_mask.tif").write_bytes(b"mine")
     with pytest.raises(OutputError, match=r"already holds field_mask\.tif") as refused:

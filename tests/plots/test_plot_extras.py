@@ -8,6 +8,7 @@ import pytest
 import shapely
 from affine import Affine
 from pyproj import CRS
+from shapely import affinity
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
@@ -134,6 +135,12 @@ def test_low_validity_is_flagged_below_the_limit():
     boxes = (shapely.box(0, 0, 10, 1), shapely.box(0, 1, 10, 2), shapely.box(8, 0, 10, 1))
     assert measure(mask, *boxes)["low_validity"].tolist() == [False, False, True]
     assert measure(mask, *boxes, min_valid=1.0)["low_validity"].tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("turn_deg", [0, 12, 33, 71])
+def test_a_plot_that_is_all_valid_is_not_flagged_at_any_turn(turn_deg):
+    plots = [affinity.rotate(shapely.box(9.3 + k, 12.1, 26.6 + k, 27.7), turn_deg) for k in range(5)]
+    assert not measure(np.ones((40, 40)), *plots, min_valid=1.0)["low_validity"].any()
 
 
 def test_a_buffer_leaves_out_the_rim_and_keeps_the_outline():

@@ -146,6 +146,24 @@ def test_rows_across_a_square_plot_are_found_from_the_canopy():
         assert found.max_gap_m == pytest.approx(0.7, abs=2 * GSD)  # the gap from −1.0 to −0.2, cut at −0.9
 
 
+def test_canopy_between_two_rows_fills_no_gap_of_theirs():
+    mask, outline, ground = field(0, spacing=0.5, width=0.1, gaps=[(0, 1.0, 1.8)])
+    row, col = np.mgrid[:600, :600] + 0.5
+    from_middle, along = -(row - 300) * GSD, (col - 300) * GSD + LENGTH / 2
+    weeds = (np.abs(from_middle) > 0.15) & (np.abs(from_middle) < 0.22) & (along > 0.9) & (along < 1.9)
+    (found,) = measure(mask | weeds, [outline], ground, row_spacing_m=0.5, row_angle_deg=90).itertuples()
+    assert found.max_gap_m == pytest.approx(0.8, abs=2 * GSD)
+
+
+@pytest.mark.parametrize(("px_per_row", "is_seen"), [(3, False), (8, True)])
+def test_rows_of_a_few_pixels_are_none(px_per_row, is_seen):
+    """Their width and gaps would be those of the pixels."""
+    gsd, spacing = 0.04, 0.04 * px_per_row
+    mask, outline, ground = field(0, size=(150, 150), gsd=gsd, spacing=spacing, width=0.4 * spacing)
+    (found,) = measure(mask, [outline], ground).itertuples()
+    assert math.isnan(found.row_spacing_m) != is_seen
+
+
 def test_nodata_is_no_gap():
     mask, outline, ground = field(0, shift=SPACING / 2)
     mask[:, 250:330] = 255
@@ -163,6 +181,15 @@ def test_a_bare_plot_is_one_gap_at_its_neighbours_spacing():
     assert bare.row_spacing_m == sown.row_spacing_m
     assert bare.gap_fraction == 1
     assert bare.max_gap_m == pytest.approx(LENGTH, abs=2 * GSD)
+
+
+@pytest.mark.parametrize(("bare", "is_lent"), [(3, True), (4, False)])
+def test_less_than_a_quarter_of_the_plots_lend_their_spacing_to_none(bare, is_lent):
+    mask, outline, ground = field(0, size=(600, 1200), shift=SPACING / 2)
+    mask[:, 600:] = 0
+    outlines = [affinity.translate(outline, dx, 0) for dx in (-2.5, *[2.5] * bare)]
+    found = measure(mask, outlines, ground)["row_spacing_m"]
+    assert found.notna().tolist() == [True, *[is_lent] * bare]
 
 
 def test_without_rows_gaps_are_unknown():
@@ -207,3 +234,7 @@ def test_cells_that_are_mostly_nodata_do_not_count():
     mask[:, 200:400] = 255  # the two middle cells along, and what is bare in them
     assert even_but_for_the_middle > 0.05
     assert measure(mask, [outline], ground)["uniformity_cv"].tolist() == [0.0]
+    mask[:, 200:240] = 0  # less than half of one is seen, and that is bare
+    assert measure(mask, [outline], ground)["uniformity_cv"].tolist() == [0.0]
+    mask[:, 240:260] = 0
+    assert measure(mask, [outline], ground)["uniformity_cv"][0] > 0.05

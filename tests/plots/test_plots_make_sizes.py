@@ -15,6 +15,7 @@ from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT
 from cropseg_geo.plots.making.control import Placement, corners_in_order, fit_trial
 from cropseg_geo.plots.making.numbering import Numbering
+from cropseg_geo.plots.making.plane import Plane
 from cropseg_geo.plots.making.site import Site, read_control
 from cropseg_geo.plots.making.trial import Trial
 
@@ -253,6 +254,21 @@ def test_coordinates_outside_the_area_of_their_crs_are_warned_of(crs):
     with pytest.raises(InputError, match="no direction"):
         make_plots(site=degrees, trial=TRIAL, listener=events.append)
     assert "outside the area that 'WGS 84 / UTM zone 32N'" in events[0].message
+
+
+@pytest.mark.parametrize(
+    ("crs", "inside", "outside"),
+    [
+        ("EPSG:27572", (-4.5, 48.2), (-5.5, 48.2)),  # grads from Paris
+        ("EPSG:2065", (12.5, 50.0), (11.5, 50.0)),  # degrees from Ferro
+        ("EPSG:32632", (6.5, 50.0), (5.5, 50.0)),
+    ],
+)
+def test_areas_of_use_are_told_from_greenwich_whatever_the_crs_counts_from(crs, inside, outside):
+    to_crs = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    for place, is_inside in ((inside, True), (outside, False)):
+        points = np.array([to_crs.transform(*place)])
+        assert Plane.around(points, CRS(crs)).is_in_area_of_use is is_inside
 
 
 def test_places_that_are_not_clear_are_refused():

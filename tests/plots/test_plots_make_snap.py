@@ -128,17 +128,29 @@ def test_an_axis_without_hold_is_left_alone(tmp_path):
     assert "along the plots" in notes[0]
 
 
+@pytest.mark.parametrize(("east_m", "north_m"), [(0.76, 0.0), (0.95, 0.0), (0.0, 1.7), (0.8, 1.6)])
+def test_plots_whose_best_fit_is_at_the_limit_stay_and_it_is_said(tmp_path, east_m, north_m):
+    truth = make_plots(site=SITE, trial=TRIAL)
+    off = moved(truth, east_m, north_m, 0.0)
+    found, snap, (note,) = snapped(off, mask_file(tmp_path / "mask.tif", canopy(truth)))
+    assert "limit of the search" in note
+    assert largest_error_m(found, off) < 1e-6
+    assert snap["shift_m"] == snap["turn_deg"] == 0.0
+
+
 @pytest.mark.parametrize(
-    ("east_m", "north_m"), [(0.95, 0.0), (1.3, 0.0), (-1.9, 0.2), (0.0, 2.4), (0.1, -3.6)]
+    ("east_m", "north_m", "further"),
+    [(1.3, 0.0, (-1.3, 0.0)), (-1.9, 0.2, (1.9, 0.0)), (0.0, 2.4, (0.0, -2.4)), (0.1, -3.6, (0.0, 3.6))],
 )
-def test_plots_that_are_off_by_a_place_never_move_that_far_and_it_is_said(tmp_path, east_m, north_m):
+def test_plots_that_are_off_by_a_place_never_move_that_far_and_it_is_said(tmp_path, east_m, north_m, further):
     truth = make_plots(site=SITE, trial=TRIAL)
     mask = mask_file(tmp_path / "mask.tif", canopy(truth))
-    _, snap, notes = snapped(moved(truth, east_m, north_m, 0.0), mask)
+    _, snap, (note,) = snapped(moved(truth, east_m, north_m, 0.0), mask)
     assert abs(snap["east_m"]) < 0.75
     assert abs(snap["north_m"]) < 1.5
-    assert len(notes) == 1
-    assert "limit of the search" in notes[0] or "off by a whole place" in notes[0]
+    assert "off by a whole place" in note
+    told = re.search(r"better still ([+-].*) m east and ([+-].*) m north", note)
+    assert [float(v) for v in told.groups()] == pytest.approx(further, abs=0.25)
 
 
 def test_a_shift_just_below_half_a_plot_is_found(tmp_path):

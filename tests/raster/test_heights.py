@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 from pyproj import CRS
 from rasters import ORIGIN, UTM, write_raster
@@ -97,9 +100,16 @@ def test_windows_agree_with_the_whole(models):
             np.testing.assert_array_equal(heights.read(window), whole[window.slices])
 
 
-def test_feet_become_metres(models, tmp_path):
-    import rasterio
+def test_a_finer_model_is_averaged_onto_the_grid(tmp_path):
+    """Not sampled: a plant in the middle of a pixel is not all of it."""
+    rows, cols = np.indices((160, 240)) % 4
+    surface = np.where((rows % 3 > 0) & (cols % 3 > 0), 104, 100).astype(np.float32)[None]
+    dsm = write_raster(tmp_path / "dsm.tif", surface, gsd=0.025)
+    dtm = write_raster(tmp_path / "dtm.tif", np.full((1, *SIZE), 100, np.float32), gsd=0.1)
+    np.testing.assert_allclose(read(dsm, dtm)[2:-2, 2:-2], 1.0, atol=0.01)
 
+
+def test_feet_become_metres(models):
     dsm, dtm = models()
     for path in (dsm, dtm):
         with rasterio.open(path, "r+") as dataset:
@@ -135,10 +145,20 @@ def test_a_model_of_another_place_is_refused(models, tmp_path):
         read(dsm, dtm)
 
 
-def test_an_undeclared_nodata_value_is_named_with_the_command_that_declares_it(models, tmp_path):
+@pytest.mark.parametrize("value", [-32767, 99_999, 1e20])
+def test_an_undeclared_nodata_value_is_named_with_the_command_that_declares_it(models, tmp_path, value):
     _, dtm = models()
     surface = models.surface.copy()
-    surface[0, 3, 3] = -32767
+    surface[0, 3, 3] = value
     dsm = write_raster(tmp_path / "s.tif", surface, gsd=0.1)
-    with pytest.raises(InputError, match=r"rio edit-info --nodata -32767"):
+    with pytest.raises(InputError, match=rf"rio edit-info --nodata {re.escape(f'{value:g}')} "):
+        read(dsm, dtm)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.01, 0.0), (1.0, 250.0)])
+def test_elevations_that_are_stored_otherwise_are_refused(models, scale, offset):
+    dsm, dtm = models()
+    with rasterio.open(dtm, "r+") as dataset:
+        dataset.scales, dataset.offsets = (scale,), (offset,)
+    with pytest.raises(InputError, match="stored with a scale and an offset"):
         read(dsm, dtm)

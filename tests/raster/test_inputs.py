@@ -94,6 +94,11 @@ def test_validity_is_alpha_then_mask_then_nodata_and_never_a_colour(tmp_path):
     assert alpha.info.validity == "alpha"
     np.testing.assert_array_equal(alpha.read(window)[1], valid)
     np.testing.assert_array_equal(alpha.read_valid(window), valid)
+    half = np.concatenate([values, np.where(valid, 128, 0)[None].astype(np.uint8)])
+    half[3, :2] = 1  # the feathered rim of a mosaic shows something, too
+    feathered = source_of(write_raster(tmp_path / "half.tif", half, photometric="RGB", alpha="YES"))
+    np.testing.assert_array_equal(feathered.read(window)[1], valid)
+    np.testing.assert_array_equal(feathered.read_valid(window), valid)
 
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         masked_path = write_raster(tmp_path / "mask.tif", values)
@@ -110,12 +115,16 @@ def test_validity_is_alpha_then_mask_then_nodata_and_never_a_colour(tmp_path):
     np.testing.assert_array_equal(nodata.read(window)[1], valid)
 
 
-def test_a_nodata_value_of_one_band_alone_counts(tmp_path):
-    valid = np.arange(50) >= 12
-    values = np.where(valid, scene(40, 50), 0).astype(np.uint8)
+@pytest.mark.parametrize("marked", [{2}, {1, 2}])
+def test_of_bands_with_a_nodata_value_beside_others_one_that_holds_something_is_enough(tmp_path, marked):
+    values = np.maximum(scene(40, 50), 1)
+    holes = {1: slice(5, 20), 2: slice(12, 30)}
+    for band in marked:
+        values[band - 1, :, holes[band]] = 0
+    valid = (values[[band - 1 for band in marked]] > 0).any(axis=0)
     write_raster(tmp_path / "plain.tif", values, photometric="RGB")
     bands = [
-        f'<VRTRasterBand dataType="Byte" band="{k}">{"<NoDataValue>0</NoDataValue>" if k == 2 else ""}'
+        f'<VRTRasterBand dataType="Byte" band="{k}">{"<NoDataValue>0</NoDataValue>" if k in marked else ""}'
         '<SimpleSource><SourceFilename relativeToVRT="1">plain.tif</SourceFilename>'
         f"<SourceBand>{k}</SourceBand></SimpleSource></VRTRasterBand>"
         for k in (1, 2, 3)
@@ -126,7 +135,7 @@ def test_a_nodata_value_of_one_band_alone_counts(tmp_path):
     )
     source = source_of(tmp_path / "v.vrt")
     assert source.info.validity == "nodata"
-    np.testing.assert_array_equal(source.read(Window(0, 0, 40, 50))[1], np.broadcast_to(valid, (40, 50)))
+    np.testing.assert_array_equal(source.read(Window(0, 0, 40, 50))[1], valid)
 
 
 def test_nan_is_invalid_even_without_a_nodata_value(tmp_path):
@@ -277,6 +286,10 @@ def test_an_alpha_band_that_only_the_user_knows_is_none_of_the_colours(tmp_path)
     assert choose_bands(info, RGB, None, alpha_band=1) == (2, 3, 4)
     with pytest.raises(InputError, match=r"--bands names band 1.*data bands \[2, 3, 4\]"):
         choose_bands(info, RGB, (1, 2, 3), alpha_band=1)
+    path = write_raster(tmp_path / "named.tif", values, photometric="MINISBLACK")
+    with rasterio.open(path, "r+") as dataset:  # whatever the file calls it
+        dataset.descriptions = ("Red", "Red", "Green", "Blue")
+    assert choose_bands(inspect_raster(path), RGB, None, alpha_band=1) == (2, 3, 4)
     rgb = inspect_raster(write_raster(tmp_path / "rgb.tif", values[:3]))
     with pytest.raises(InputError, match="2 data band"):
         choose_bands(rgb, RGB, None, alpha_band=3)
@@ -413,12 +426,23 @@ def test_only_the_bands_that_are_read_need_one_scale(tmp_path):
     assert "--scale 0,4000" not in refused.value.remedy  # whose numbers would be none of this file's
 
 
+def test_stated_offsets_are_added_to_what_the_factor_makes_of_stored_values(tmp_path):
+    """As in Sentinel-2's L2A, whose 1000 is no light."""
+    stored = np.random.default_rng(0).integers(1000, 11_001, (3, 60, 60)).astype(np.uint16)
+    path = write_raster(tmp_path / "l2a.tif", stored, photometric="RGB")
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = (1e-4,) * 3, (-0.1,) * 3
+    scale = prepare(path).scale
+    assert (scale.low, scale.high, scale.encode_srgb) == (pytest.approx(1000), pytest.approx(11_000), True)
+
+
 def test_scaling_maps_the_range_to_zero_and_one():
     unit = ValueScale(100, 300).apply(np.array([0, 100, 200, 300, 999], dtype=np.uint16))
     np.testing.assert_allclose(unit, [0, 0, 0.5, 1, 1])
     assert unit.dtype == np.float32
     # IEC 61966-2-1: linear 0.18 is about 0.46 in sRGB.
-    assert ValueScale(0, 1, encode_srgb=True).apply(np.array([0.18]))[0] == pytest.approx(0.461, abs=2e-3)
+    encoded = ValueScale(0, 1, encode_srgb=True).apply(np.array([0.0, 0.001, 0.18, 1.0]))
+    np.testing.assert_allclose(encoded, [0, 0.01292, 0.461, 1], atol=2e-3, rtol=1e-3)
 
 
 def test_a_raster_without_a_valid_pixel_is_refused_and_one_pixel_is_enough(tmp_path):

@@ -9,10 +9,11 @@ import pytest
 import rasterio.features
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import CRS
 from scipy import ndimage
+from vector import watershed
 
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
@@ -229,7 +230,25 @@ def test_laws_6_to_8_hold_for_plants_that_are_parted(source, block_px, outline, 
     assert sum(b.pixels.sum() for b in parted) == sum(b.pixels.sum() for b in traced(source, **options))
 
 
+# Without its small holes it is other plants, and simplified they are not as large as with all their points.
+PIERCED = """
+.......###..
+.......#.#..
+.....##.##..
+.....#.#.#..
+....#######.
+..###.#.##..
+..##.#.###..
+.#.#####..#.
+.##.#.#.#.#.
+..##.##.#.#.
+...########.
+"""
+pierced = ProbableMask(np.array([[c == "#" for c in row] for row in PIERCED.split()], np.uint8))
+
+
 @settings(max_examples=40, deadline=None)
+@example(pierced, 64, "pixel", 0.3, 1.0)
 @given(
     plants(),
     st.sampled_from([7, 16, 64]),
@@ -252,21 +271,48 @@ def test_law_8_holds_for_plants_that_are_parted_and_simplified(source, tile_px, 
         np.testing.assert_allclose(b.area_m2, shapely.area(b.geometry), rtol=1e-6)
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.one_of(plants(), sources()), st.sampled_from([0.3, 1.6]), st.sampled_from(["touching", "split"]))
+def test_which_holes_are_filled_does_not_depend_on_how_outlines_are_drawn(source, fill, objects):
+    pixels = {
+        tuple(
+            sorted(
+                px for b in traced(source, fill_holes_m2=fill, objects=objects, **drawn) for px in b.pixels
+            )
+        )
+        for drawn in ({}, {"outline": "contour"}, {"simplify_m": 1.0})
+    }
+    assert len(pixels) == 1
+
+
+def crowd(seed: int) -> ProbableMask:
+    """Many discs that overlap, of any size down to a few pixels."""
+    rng = np.random.default_rng(seed)
+    row, col = np.indices((120, 120))
+    discs = zip(rng.uniform(0, 120, 90), rng.uniform(0, 120, 90), rng.uniform(2, 9, 90), strict=True)
+    return ProbableMask(
+        np.any([np.hypot(row - r, col - c) < radius for r, c, radius in discs], 0).astype(np.uint8)
+    )
+
+
 @settings(max_examples=40, deadline=None)
+@example(crowd(0), 20, 1.0)
+@example(crowd(1), 20, 1.3)
+@example(crowd(2), 5, 1.0)
 @given(
     st.one_of(plants(), sources(), sources((0, 1, 2, 3))),
-    st.sampled_from([2, 3, 6]),
+    st.sampled_from([2, 3, 6, 20]),
     st.sampled_from([0.7, 1.0, 1.9]),
 )
 def test_plants_are_those_of_a_watershed_over_the_whole_mask_at_once(source, reach_px, aspect):
-    """Tiles, whose distances end at their margin and whose rows come one by one, beside a single tile."""
-    with pytest.MonkeyPatch.context() as patch, Threads(2) as threads:
-        patch.setattr(basins, "REACH_PX", reach_px)
-        whole = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
-        patch.setattr(split, "TILE_PX", 6)
-        tiled = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
-    np.testing.assert_array_equal(tiled.lying, whole.lying)
-    np.testing.assert_array_equal(tiled.standing, whole.standing)
+    """In tiles, whose distances end at their margin and whose rows come one by one, and in a single tile."""
+    lying, standing = watershed.cuts(source.mask, aspect, reach_px)
+    for tile_px in (6, split.TILE_PX):
+        with pytest.MonkeyPatch.context() as patch, Threads(2) as threads:
+            patch.setattr(basins, "REACH_PX", reach_px)
+            patch.setattr(split, "TILE_PX", tile_px)
+            found = split.cuts_of(source, len(CLASSES), aspect, threads).of_rows(0, source.height)
+        assert (found.lying.tolist(), found.standing.tolist()) == (lying, standing)
 
 
 @settings(max_examples=40, deadline=None)

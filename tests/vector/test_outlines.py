@@ -240,14 +240,25 @@ def test_simplification_drops_the_stairs_of_a_slope_and_little_area():
     assert fewer.area == pytest.approx(whole.area, rel=0.02)
 
 
-def test_simplification_in_degrees_is_in_metres():
+@pytest.mark.parametrize(
+    ("gsd_m", "transform", "epsg"),
+    [
+        (0.1, Affine(0.1, 0, 0, 0, -0.1, 0), None),
+        (0.1, Affine(0.1 / 111_319.5, 0, 15, 0, -0.1 / 110_574.3, 0), 4326),  # degrees on the equator
+        (4.0, Affine(4, 0, 0, 0, -4, 0), None),
+    ],
+    ids=["10 cm", "degrees", "4 m"],
+)
+def test_the_tolerance_of_simplification_is_in_metres_on_the_ground(gsd_m, transform, epsg):
+    """The outline of a disc has the points that it has at one metre a pixel."""
     field = thresholded(np.clip(0.5 + disc(120, 50.0, 60, 60) / 4, 0, 1))
-    metric = Affine(0.1, 0, 0, 0, -0.1, 0)
-    degrees = Affine(0.1 / 111_320, 0, 15, 0, -0.1 / 110_570, 0)  # on the equator: 0.1 m
-    planar = only(traced(field, transform=metric, simplify_m=0.5))
-    round_ = only(traced(field, transform=degrees, crs=CRS.from_epsg(4326).to_wkt(), simplify_m=0.5))
-    assert len(planar.exterior.coords) == pytest.approx(len(round_.exterior.coords), abs=2)
-    assert len(planar.exterior.coords) < 0.3 * len(only(traced(field)).exterior.coords)
+    crs = LOCAL if epsg is None else CRS.from_epsg(epsg).to_wkt()
+    at_a_metre = only(traced(field, simplify_m=5.0))
+    found = only(traced(field, transform=transform, crs=crs, simplify_m=5.0 * gsd_m))
+    in_pixels = shapely.transform(found, lambda xy: np.column_stack(~transform @ tuple(xy.T)) * [1, -1])
+    assert shapely.hausdorff_distance(in_pixels, at_a_metre) < 0.01
+    assert len(at_a_metre.exterior.coords) < 0.3 * len(only(traced(field)).exterior.coords)
+    assert shapely.hausdorff_distance(at_a_metre, only(traced(field))) < 5.0
 
 
 def squares(*sides: int) -> Field:
@@ -326,6 +337,34 @@ def test_two_discs_that_touch_are_two_plants_that_share_their_neck(block_px, out
 def test_a_plant_without_a_neck_stays_whole():
     field = thresholded(np.clip(0.5 + np.maximum(disc(60, 12, 30, 24), disc(60, 12, 30, 34)) / 4, 0, 1))
     assert len(traced(field, objects="split")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("neck_px", "plants"),
+    [((9, 13), 2), ((15, 23), 2), ((17, 23), 1), ((21, 29), 1), ((3, 5), 1), ((3, 7), 2)],
+)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_necks_below_seven_tenths_of_the_plants_width_part_them(neck_px, plants, is_turned):
+    """And what is 5 px wide is no plant but the noise of an outline."""
+    neck, width = neck_px
+    mask = np.zeros((40, 80), np.uint8)
+    mask[2:35, 2:35] = 1
+    upper = 18 - neck // 2
+    mask[upper : upper + neck, 35:39] = 1
+    upper = 18 - width // 2
+    mask[upper : upper + width, 38 : 38 + width] = 1
+    batches = traced(Field(np.ascontiguousarray(mask.T) if is_turned else mask), objects="split")
+    assert sum(map(len, batches)) == plants
+
+
+@pytest.mark.parametrize(("down_m", "across_m"), [(1.0, 1.0), (2.0, 1.0), (1.0, 2.0)])
+def test_plants_are_parted_by_their_shape_on_the_ground(down_m, across_m):
+    row, col = np.indices((round(120 / down_m), round(120 / across_m)))
+    y, x = ((row + 0.5) * down_m) % 40 - 20, ((col + 0.5) * across_m) % 40 - 20
+    field = Field((np.hypot(x, y) < 22).astype(np.uint8))  # nine discs, each touching its neighbours
+    transform = Affine(across_m, 0, 0, 0, -down_m, 0)
+    assert sum(map(len, traced(field, transform=transform))) == 1
+    assert sum(map(len, traced(field, transform=transform, objects="split"))) == 9
 
 
 def test_a_canopy_that_spans_many_tiles_is_parted_into_all_of_its_plants(monkeypatch):

@@ -1,5 +1,6 @@
 """Tracing: shapes checked by hand, the ground, small areas, memory, order and errors."""
 
+import math
 import shutil
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.vector import pieces, seams
 from cropseg_geo.vector.canopy import BatchMaker, CanopyBatch
+from cropseg_geo.vector.measures import GroundField
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector.pieces import PieceStore
 from cropseg_geo.vector.scratch import Scratch, shortage
@@ -195,6 +197,19 @@ def test_areas_in_degrees_are_those_on_the_ellipsoid(block_px):
             )
             assert area == pytest.approx(true_area, rel=1e-7)
             assert perimeter == pytest.approx(true_perimeter, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [(20_000, 40), (40, 20_000)], ids=str)
+def test_pixel_areas_along_a_hundred_kilometres_are_those_on_the_ellipsoid(size):
+    step = 4.5e-5  # about 5 m
+    ground = Ground(Affine(step, 0, 12.0, 0, -step, 55.0), CRS.from_epsg(4326).to_wkt(), *size)
+    row, col = (np.linspace(0, n, 200) for n in size)
+    found = GroundField.over(ground).at(row, col)[:, 2]
+    a, e2 = Geod(ellps="WGS84").a, Geod(ellps="WGS84").es
+    latitude = np.radians(55.0 - step * row)
+    meridian, normal = (a * np.sqrt(1 - e2 * np.sin(latitude) ** 2) ** -k for k in (3, 1))
+    true = (1 - e2) * meridian * normal * np.cos(latitude) * math.radians(step) ** 2
+    np.testing.assert_allclose(found, true, rtol=1e-6)
 
 
 def test_areas_in_web_mercator_and_in_feet_are_true_square_metres():
