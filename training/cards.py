@@ -33,6 +33,10 @@ CANOPY = Prose(
         "Mature, golden crops and leaves that turn are found in part; dead leaves count as background.",
         "Plants of a few pixels, as seedlings at 1 cm/px, are found with poor outlines, where a colour index "
         "does better: fly lower.",
+        "Red and purple leaves are not found, and of two kinds of plants the less green one may be lost.",
+        "Water, green tarps, nets and turf pass for vegetation; gravel and stones of many tints do in part: "
+        "leave them out with --aoi.",
+        "Pictures in grey and with near infrared for red say nothing to it.",
         "Species, soils, cameras and light that are not among the training data below: look at the result.",
         "At 2 cm/px and coarser, gaps between leaves close, and a stand of maize becomes one canopy.",
         "The colour index that the network starts from has one threshold for the whole tile, read off its "
