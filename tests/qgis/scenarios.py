@@ -202,6 +202,8 @@ def season(folder: Path) -> list[Scenario]:
         for name, values in zip(names, masks.values(), strict=True):
             with rasterio.open(name, "w", **profile) as file:
                 file.write(values)
+    elsewhere = folder / "elsewhere.gpkg"
+    gpd.read_file(SAMPLE / "plots.gpkg").to_crs(4326).to_file(elsewhere)
     stats = {"PLOTS": PLOTS, "STATISTICS": ["coverage"]}
     report = {"INPUT": plain[1], "ORTHOMOSAIC": FIELD, "PLOTS": PLOTS}
     return [
@@ -221,6 +223,16 @@ def season(folder: Path) -> list[Scenario]:
         ("report", "run", ["report", {**report, "SERIES": str(folder / "season.gpkg"),
                                       "OUTPUT": str(folder / "season.html")}]),
         ("sheet", "run", ["report", {**report, "OUTPUT": str(folder / "season.pdf")}]),
+        ("season onto its summary", "run",
+         ["plotseries", {**stats, "INPUT": dated, "OUTPUT": str(folder / "never.gpkg"),
+                         "SUMMARY": str(folder / "never.gpkg")}]),
+        ("season in a model", "job_of",
+         ["plotseries", {**stats, "INPUT": [dated[0], [dated[1]]], "OUTPUT": str(folder / "never.gpkg")}]),
+        ("rows of a season", "job_of_selected",
+         ["report", {**report, "SERIES": f"{folder / 'season.gpkg'}|layername=plots"},
+          "\"plot_id\" = 'B3-03'", "SERIES"]),
+        ("plots of elsewhere", "job_of_selected",
+         ["report", {**report, "PLOTS": str(elsewhere)}, "\"plot_id\" = 'B3-03'", "PLOTS"]),
         ("report of bands", "run", ["report", {"INPUT": plain[1], "ORTHOMOSAIC": FIELD, "BANDS": [1, 2],
                                                "OUTPUT": str(folder / "never.html")}]),
     ]  # fmt: skip

@@ -81,3 +81,26 @@ def test_a_report_is_made_of_a_mask_its_plots_and_its_season(told, folder):
 def test_files_of_several_layers_are_known_as_inputs(told):
     assert told["onto a member of several"]["files"] == told["onto a member"]["files"]
     assert len(told["onto a member"]["files"]) == 2
+
+
+def test_two_results_do_not_share_a_file(told, folder):
+    assert "is named for two results" in told["season onto its summary"]["error"]
+    assert not (folder / "never.gpkg").exists()
+
+
+def test_in_a_model_masks_of_several_sources_are_one_season(told, folder):
+    masks = told["season in a model"]["arguments"]["masks"]
+    assert masks == [str(folder / f"Süd {day} mask.tif") for day in DATES]
+
+
+def test_selected_rows_of_a_season_are_its_rows_without_the_numbers_of_the_file(told, folder):
+    head, *rows = told["rows of a season"]["rows"]
+    assert head.startswith("date,days,plot_id")
+    assert len(rows) == len(DATES)
+    assert all("B3-03" in row for row in rows)
+    assert str(folder / "season.gpkg") in told["rows of a season"]["files"]
+
+
+def test_selected_plots_are_inputs_and_come_in_the_crs_of_the_mask(told, folder):
+    assert told["plots of elsewhere"]["crs"] == "EPSG:32632"
+    assert str(folder / "elsewhere.gpkg") in told["plots of elsewhere"]["files"]

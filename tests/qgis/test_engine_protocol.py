@@ -124,6 +124,18 @@ def test_progress_reaches_the_end_and_never_falls():
     assert shares[-1] == 1
 
 
+def test_progress_of_several_dates_grows_with_each_of_them():
+    progress = Progress("plots_series", rounds=4)
+    share, seen = 0.0, []
+    for _ in range(4):
+        for stage in ("vectorize", "plots"):
+            progress.take(protocol.StageStarted(stage, 100, "px"))
+            assert progress.stage == stage
+            share = progress.take(protocol.StageFinished(stage))
+        seen.append(share)
+    assert seen == [0.25, 0.5, 0.75, 1]
+
+
 def test_what_is_to_be_installed_is_installed_from_the_toolbox():
     for command in backends._INSTALL.values():
         said = in_toolbox_words(f"torch is not installed; {command}")
@@ -134,6 +146,9 @@ def test_what_is_to_be_installed_is_installed_from_the_toolbox():
 def test_options_of_the_command_line_become_parameters_that_exist():
     assert in_toolbox_words("pass --gsd 0.02, or --out x") == "pass RESOLUTION 0.02, or OUTPUT x"
     assert in_toolbox_words("or --snap MASK") == "or MASK"
+    assert (
+        in_toolbox_words("measure them with `cropseg plots stats`") == "measure them with `cropseg:plotstats`"
+    )
     assert in_toolbox_words("--never-heard a--b") == "--never-heard a--b"
     code = "".join(path.read_text() for path in (ROOT / "qgis_plugin/cropseg/algorithms").glob("*.py"))
     for parameter in PARAMETERS.values():

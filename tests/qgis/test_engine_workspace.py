@@ -15,7 +15,13 @@ from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.grid import BlockGrid, TileGrid
 from qgis_plugin.cropseg.engine import workspace as module
 from qgis_plugin.cropseg.engine.process import Cancelled
-from qgis_plugin.cropseg.engine.workspace import PlaceError, holds_blocks, place, workspace
+from qgis_plugin.cropseg.engine.workspace import (
+    PlaceError,
+    holds_blocks,
+    place,
+    require_replaceable,
+    workspace,
+)
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="what Windows refuses is played here")
 
@@ -124,15 +130,18 @@ def test_a_finished_file_replaces_an_earlier_one_and_a_failure_says_what_to_do(t
         place(tmp_path / "nothing.tif", tmp_path / "mask.tif")
 
 
-def on_windows(monkeypatch, *, held: str) -> None:
-    """A file that is open cannot be replaced, and nothing by :func:`os.rename`."""
-    replace = os.replace
+def on_windows(monkeypatch, *held: str, tries: int = 10**6) -> None:
+    """Open files cannot be replaced the first times that it is tried, and none by :func:`os.rename`."""
+    replace, left = os.replace, dict.fromkeys(held, tries)
 
     def refuse(source, target):
-        if Path(target).name == held:
+        if left.get(name := Path(source).name) or left.get(name := Path(target).name):
+            left[name] -= 1
             raise PermissionError(13, "in use by another process")
         replace(source, target)
 
+    monkeypatch.setattr(module, "_ON_WINDOWS", True)
+    monkeypatch.setattr(module, "_WAIT_S", 0)
     monkeypatch.setattr("os.rename", lambda *_: pytest.fail("refuses what is there"))
     monkeypatch.setattr("os.replace", refuse)
 
@@ -141,12 +150,39 @@ def test_an_earlier_file_that_is_held_stays_whole_with_what_is_beside_it(tmp_pat
     (tmp_path / "draft.tif").write_text("new")
     for name in ("mask.tif", "mask.tif.aux.xml"):
         (tmp_path / name).write_text("old")
-    on_windows(monkeypatch, held="mask.tif")
+    on_windows(monkeypatch, "mask.tif")
     with pytest.raises(PlaceError, match="remove the layer"):
         place(tmp_path / "draft.tif", tmp_path / "mask.tif")
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
         "draft.tif": "new", "mask.tif": "old", "mask.tif.aux.xml": "old"
     }  # fmt: skip
+
+
+def test_on_windows_what_is_held_for_good_is_refused_before_the_work_all_by_name(tmp_path, monkeypatch):
+    paths = [tmp_path / name for name in ("mask.tif", "prob.tif", "a.gpkg")]
+    for path in paths:
+        path.write_text("old")
+    new = tmp_path / "new.csv"
+    require_replaceable([*paths, new])
+    on_windows(monkeypatch, "mask.tif", "a.gpkg", "new.csv")
+    with pytest.raises(
+        PlaceError, match=r"mask\.tif, \S+a\.gpkg cannot be written .*another process"
+    ) as refused:
+        require_replaceable([*paths, new])
+    assert "prob.tif" not in str(refused.value)
+    assert "remove the layer" in str(refused.value)
+    assert [path.read_text() for path in paths] == ["old"] * 3
+
+
+@pytest.mark.parametrize("held", ["mask.tif", "draft.tif"])
+def test_on_windows_what_is_held_for_a_moment_is_waited_for(tmp_path, monkeypatch, held):
+    draft, mask = tmp_path / "draft.tif", tmp_path / "mask.tif"
+    mask.write_text("old")
+    on_windows(monkeypatch, held, tries=3)
+    require_replaceable([mask])
+    draft.write_text("new")
+    place(draft, mask)
+    assert mask.read_text() == "new"
 
 
 @pytest.mark.parametrize("is_full", [False, True])

@@ -114,7 +114,7 @@ def job_of(name, parameters):
     class AskedError(Exception):
         pass
 
-    def stop(job, *_):
+    def stop(job, *_, **__):
         raise AskedError(job)
 
     def stop_install(target, *, accelerator, wheels, **_):
@@ -221,6 +221,24 @@ def stats_of(parameters, plots, how, value):
     finally:
         layer.rollBack()
         QgsProject.instance().removeMapLayer(layer.id())
+
+
+def job_of_selected(name, parameters, chosen, table):
+    """The job where features of a table are selected, and the files that the run reads."""
+    layer = QgsVectorLayer(parameters[table], table, "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    layer.selectByExpression(chosen)
+    alg, context = algorithm(name), QgsProcessingContext()
+    context.setProject(QgsProject.instance())
+    given = {**parameters, table: QgsProcessingFeatureSourceDefinition(layer.id(), selectedFeaturesOnly=True)}
+    try:
+        alg.prepareAlgorithm(given, context, Listening())
+    finally:
+        QgsProject.instance().removeMapLayer(layer.id())
+    handed = alg._arguments[table.lower()]
+    text = Path(handed).read_text(encoding="utf-8") if handed.endswith(".csv") else ""
+    crs = QgsVectorLayer(handed, "handed", "ogr").crs().authid()
+    return {"rows": text.splitlines(), "crs": crs, "files": sorted(alg.inputs)}
 
 
 def join_sizes(layer):

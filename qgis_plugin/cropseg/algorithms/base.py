@@ -148,6 +148,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
     ) -> bool:
         self.inputs = input_files(self, parameters, context)
+        self.targets: set[str] = set()  # where outputs go
         self.read(parameters, context, feedback)
         return True
 
@@ -190,12 +191,15 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
         """What the algorithm does; the results by name."""
         raise NotImplementedError
 
-    def run_job(self, job: Job, feedback: QgsProcessingFeedback) -> Mapping[str, Any]:
-        """Do a job with progress. Raises Cancelled, EngineError and QgsProcessingException."""
+    def run_job(self, job: Job, feedback: QgsProcessingFeedback, *, rounds: int = 1) -> Mapping[str, Any]:
+        """Do a job, which goes through its stages several times, with progress.
+
+        Raises Cancelled, EngineError and QgsProcessingException.
+        """
         engine = usable_engine()
         feedback.pushInfo(tr("Engine {} ({})").format(engine.version, engine.python))
         feedback.pushDebugInfo(job.to_json())
-        progress, shown = Progress(job.task), ""
+        progress, shown = Progress(job.task, rounds=rounds), ""
         warned: set[str] = set()
 
         def show(event: object) -> None:
@@ -207,7 +211,7 @@ class EngineAlgorithm(QgsProcessingAlgorithm):
             if isinstance(event, Warned):
                 # Its report reads what the run has read, and says the same of it.
                 if event.message not in warned:
-                    feedback.pushWarning(event.message)
+                    feedback.pushWarning(in_toolbox_words(event.message))
                 warned.add(event.message)
             elif isinstance(event, Unknown):
                 feedback.pushConsoleInfo(event.line)

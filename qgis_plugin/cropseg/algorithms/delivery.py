@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ from qgis.core import (
     QgsVectorLayer,
 )
 
-from ..engine.workspace import place
+from ..engine.workspace import place, require_replaceable
 from ..translation import tr
 from .base import EngineAlgorithm
 from .sources import write_layer
@@ -49,8 +50,10 @@ def destination(
     Raises
     ------
     QgsProcessingException
-        If it is no file, has a suffix that nothing writes, is a file that the algorithm reads, or holds other
-        layers, which would be lost.
+        If it is no file, has a suffix that nothing writes, is another output's or a file that the algorithm
+        reads, or holds other layers, which would be lost.
+    PlaceError
+        If a file of that name cannot be replaced.
     """
     path = algorithm.parameterAsOutputLayer(parameters, name, context)
     if not path:
@@ -67,8 +70,15 @@ def destination(
         raise QgsProcessingException(
             tr("{} is not a name for this result.\n→ let it end in {}").format(path, " / ".join(suffixes))
         )
+    real = os.path.normcase(os.path.realpath(path))
+    if real in algorithm.targets:
+        raise QgsProcessingException(
+            tr("{} is named for two results.\n→ choose another name for one of them").format(path)
+        )
+    algorithm.targets.add(real)
     refuse_input(path, algorithm.inputs)
     refuse_loss(path, {layer})
+    require_replaceable([Path(path)])
     return path
 
 

@@ -21,7 +21,7 @@ from qgis.core import (
 
 from ..engine.process import Cancelled
 from ..engine.protocol import Job
-from ..engine.workspace import place, workspace
+from ..engine.workspace import place, require_replaceable, workspace
 from ..results import Arrival, load
 from ..translation import tr
 from .base import EngineAlgorithm, is_temporary
@@ -183,6 +183,7 @@ def _refuse_existing(folder: Path, stem: str, inputs: Iterable[str], *, overwrit
     for name in existing:
         refuse_input(folder / name, inputs)
         refuse_loss(folder / name, {"canopy", "plots"})
+    require_replaceable(folder / name for name in existing)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -132,8 +132,7 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
         """The layers of a parameter in its order. Raises QgsProcessingException if one is missing."""
         layers = self.parameterAsLayerList(parameters, name, context)
         rasters = [layer for layer in layers if isinstance(layer, QgsRasterLayer) and layer.isValid()]
-        given = parameters.get(name) or []
-        if len(rasters) != (len(given) if isinstance(given, (list, tuple)) else 1):
+        if len(rasters) != _how_many(parameters.get(name) or []):
             raise QgsProcessingException(self.invalidRasterError(parameters, name))
         return rasters
 
@@ -152,7 +151,8 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
                 "chart": str(curves) if chart else None,
                 "overwrite": True,
             }
-            values = self.run_job(Job("plots_series", {**self._arguments, **wanted}), feedback)
+            job = Job("plots_series", {**self._arguments, **wanted})
+            values = self.run_job(job, feedback, rounds=len(job.arguments["masks"]))
             deliver(table, target, context=context, layer="plots")
             deliver(season, summary, context=context, layer="plots")
             deliver(curves, chart, context=context)
@@ -160,3 +160,8 @@ class PlotSeriesAlgorithm(EngineAlgorithm):
             expect(context, layer, Arrival("plots", self._origin))
         files = {OUTPUT: target, SUMMARY: summary, CHART: chart}
         return {name: path for name, path in files.items() if path} | {"N_PLOTS": values["n_plots"]}
+
+
+def _how_many(given: object) -> int:
+    """How many layers are given. In a model, lists of several sources come within a list."""
+    return sum(map(_how_many, given)) if isinstance(given, (list, tuple)) else 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from qgis.core import (
+    QgsFeatureRequest,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
@@ -23,7 +24,7 @@ from ..translation import tr
 from .base import EngineAlgorithm
 from .delivery import deliver, destination
 from .model_options import BANDS
-from .sources import mask_source, raster_layer, vector_source, write_layer
+from .sources import mask_source, raster_layer, vector_layer, vector_source, write_layer
 from .stats_options import ORTHOMOSAIC, PLOTS, raster_arguments
 
 INPUT, PROBABILITY, SERIES, OUTPUT = "INPUT", "PROBABILITY", "SERIES", "OUTPUT"
@@ -103,11 +104,17 @@ class ReportAlgorithm(EngineAlgorithm):
 
     def _table(self, parameters: dict, context: QgsProcessingContext) -> str:
         """The rows of SERIES as a .csv file, which the engine reads. Raises QgsProcessingException."""
-        layer = self.parameterAsVectorLayer(parameters, SERIES, context)
-        if layer is None or not layer.isValid():
+        source = self.parameterAsSource(parameters, SERIES, context)
+        layer = vector_layer(self, parameters, SERIES, context)
+        if source is None or layer is None:
             raise QgsProcessingException(self.invalidSourceError(parameters, SERIES))
+        rows = source.materialize(QgsFeatureRequest())
+        if layer.providerType() == "ogr":
+            # How a file numbers its rows, which would pass for something measured.
+            rows.dataProvider().deleteAttributes(layer.primaryKeyAttributes())
+            rows.updateFields()
         path = QgsProcessingUtils.generateTempFilename("series.csv")
-        if message := write_layer(layer, path, context):
+        if message := write_layer(rows, path, context):
             raise QgsProcessingException(tr("{} cannot be written: {}").format(path, message))
         return path
 

@@ -14,6 +14,7 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingUtils,
     QgsRasterLayer,
@@ -123,7 +124,7 @@ def vector_source(
     Where the CRS differ, QGIS transforms: it has its user's settings and grids, and the engine has none.
     Raises QgsProcessingException.
     """
-    layer = algorithm.parameterAsVectorLayer(parameters, name, context)
+    layer = vector_layer(algorithm, parameters, name, context)
     is_as_its_file = layer is None or _is_as_its_file(layer)
     path, layer_name = algorithm.parameterAsCompatibleSourceLayerPathAndLayerName(
         parameters, name, context, VECTOR_FORMATS if is_as_its_file else [], "gpkg", feedback
@@ -139,6 +140,17 @@ def vector_source(
     if crs is None or layer is None or not layer.crs().isValid() or layer.crs() == crs:
         return source
     return _transformed(source, layer.name(), transformation(layer.crs(), crs, context, feedback), context)
+
+
+def vector_layer(
+    algorithm: QgsProcessingAlgorithm, parameters: dict, name: str, context: QgsProcessingContext
+) -> QgsVectorLayer | None:
+    """The layer of a parameter, of which only the selected features may be wanted."""
+    given = parameters.get(name)
+    if isinstance(given, QgsProcessingFeatureSourceDefinition):
+        # As such QGIS finds no layer.
+        parameters = {**parameters, name: given.source}
+    return algorithm.parameterAsVectorLayer(parameters, name, context)
 
 
 def _is_as_its_file(layer: QgsVectorLayer) -> bool:
@@ -233,7 +245,7 @@ def input_files(
         elif kind == "multilayer":
             layers = algorithm.parameterAsLayerList(parameters, name, context)
             files = files.union(*(_with_members(file_of(layer)) for layer in layers))
-        elif kind == "source" and (layer := algorithm.parameterAsVectorLayer(parameters, name, context)):
+        elif kind == "source" and (layer := vector_layer(algorithm, parameters, name, context)):
             files.add(file_of(layer))
         elif kind == "file":
             files.add(algorithm.parameterAsFile(parameters, name, context))

@@ -10,6 +10,7 @@ STAGES = {
     "segment": {"gsd": 5, "segment": 78, "write": 8, "plots": 2, "vectorize": 5, "report": 2},
     "vectorize": {"vectorize": 100},
     "plots_stats": {"vectorize": 40, "plots": 60},
+    "plots_series": {"vectorize": 40, "plots": 60},
 }
 """Task → stage → weight; a task that is not listed shows the stages as they come."""
 
@@ -25,9 +26,13 @@ LABELS = {
 
 
 class Progress:
-    """The share of a task that is done, 0–1; it never falls."""
+    """The share of a task that is done, 0–1; it never falls.
 
-    def __init__(self, task: str) -> None:
+    A task of several ``rounds``, one for each date, goes through its stages in each of them.
+    """
+
+    def __init__(self, task: str, *, rounds: int = 1) -> None:
+        self._rounds, self._behind = rounds, 0
         self._weights: Mapping[str, int] = STAGES.get(task, {})
         self._totals: dict[str, int] = {}
         self._done: dict[str, float] = {}
@@ -36,6 +41,10 @@ class Progress:
     def take(self, event: object) -> float:
         """The share after an event."""
         if isinstance(event, StageStarted):
+            if self._done.get(event.stage) == 1.0 and self._behind + 1 < self._rounds:
+                self._behind += 1
+                self._totals.clear()
+                self._done.clear()
             self._totals[event.stage] = max(event.total, 1)
             self._skip_to(event.stage)
             self._done[event.stage] = 0.0
@@ -48,7 +57,7 @@ class Progress:
         share = (
             sum(self._weights.get(s, 0 if self._weights else 1) * d for s, d in self._done.items()) / whole
         )
-        self._share = max(self._share, min(share, 1.0))
+        self._share = max(self._share, (self._behind + min(share, 1.0)) / self._rounds)
         return self._share
 
     def _skip_to(self, stage: str) -> None:

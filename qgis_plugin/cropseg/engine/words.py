@@ -59,6 +59,7 @@ PARAMETERS = {
     "--snap": "MASK",
     "--start": "START",
     "--stats": "STATISTICS",
+    "--summary": "SUMMARY",
     "--template": "TEMPLATE",
     "--threshold": "THRESHOLD",
     "--tile": "TILE_SIZE",
@@ -75,14 +76,21 @@ INSTALLATIONS = {
 }
 """What the engine would have its user install, and how that is done here."""
 
+_COMMANDS = {
+    "cropseg plots stats": "cropseg:plotstats",
+    "cropseg plots series": "cropseg:plotseries",
+    "cropseg segment": "cropseg:segment",
+}
+"""Commands that remedies name, and the algorithms that do the same."""
+
 
 def in_toolbox_words(text: str) -> str:
-    """The text with options of the command line as parameters of the toolbox; others stay as they are.
+    """The text with options and commands of the command line as parameters and algorithms; others stay.
 
     >>> in_toolbox_words("pass --gsd 0.02 to resample")
     'pass RESOLUTION 0.02 to resample'
     """
-    for command, here in INSTALLATIONS.items():
+    for command, here in (*INSTALLATIONS.items(), *_COMMANDS.items()):
         text = text.replace(command, here)
     text = re.sub(r"--[a-z][a-z-]*[a-z]", lambda found: PARAMETERS.get(found[0], found[0]), text)
     # "--snap MASK" names its parameter already.

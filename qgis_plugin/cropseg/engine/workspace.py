@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -17,8 +17,10 @@ from .process import Cancelled
 
 _BLOCKS = "blocks.zarr"
 _CLAIM = "claimed"
+_ON_WINDOWS = os.name == "nt"
 _TRIES, _WAIT_S = 5, 0.2
-"""Windows removes no file that is open, and those of a program that was killed are for a moment."""
+"""Windows moves and removes no file that is open, as for a moment those are that a virus scanner reads, or
+that a killed program had."""
 
 _LEFTOVERS = {".gpkg": ("-wal", "-shm"), ".tif": (".aux.xml", ".ovr"), ".tiff": (".aux.xml", ".ovr")}
 """What others keep beside a file, and what would be read with the one that replaces it."""
@@ -138,17 +140,53 @@ def place(source: Path, destination: Path) -> None:
         for leftover in _LEFTOVERS.get(destination.suffix.lower(), ()):
             destination.with_name(destination.name + leftover).unlink(missing_ok=True)
     except OSError as err:
-        raise PlaceError(
-            tr(
-                "{} cannot be written ({}).\n"
-                "→ remove the layer that shows this file from the project, or choose another name"
-            ).format(destination, err.strerror or err)
-        ) from err
+        raise _hindered([destination], err) from err
+
+
+def require_replaceable(paths: Iterable[Path]) -> None:
+    """Raise PlaceError for files that Windows keeps in place, since a layer or another program has them open.
+
+    It does not let them be renamed either, be it to their own names. Other systems replace any file.
+    """
+    held = {path: err for path in paths if _ON_WINDOWS and (err := _hindrance(path))}
+    if held:
+        reason = next(iter(held.values()))
+        raise _hindered(held, reason) from reason
+
+
+def _hindrance(path: Path) -> PermissionError | None:
+    try:
+        if path.exists():
+            _move(path, path)
+    except PermissionError as err:
+        return err
+    return None
+
+
+def _hindered(paths: Iterable[Path], err: OSError) -> PlaceError:
+    return PlaceError(
+        tr(
+            "{} cannot be written ({}).\n"
+            "→ remove the layer that shows this file from the project, or choose another name"
+        ).format(", ".join(map(str, paths)), err.strerror or err)
+    )
+
+
+def _move(source: Path, destination: Path) -> None:
+    """Rename a file; on Windows it is tried for a while. Raises OSError."""
+    for left in reversed(range(_TRIES if _ON_WINDOWS else 1)):
+        try:
+            source.replace(destination)
+            return
+        except PermissionError:
+            if not left:
+                raise
+        time.sleep(_WAIT_S)
 
 
 def _replace(source: Path, destination: Path) -> None:
     try:
-        source.replace(destination)
+        _move(source, destination)
     except OSError as err:
         if err.errno != errno.EXDEV:
             raise
@@ -156,7 +194,7 @@ def _replace(source: Path, destination: Path) -> None:
         draft = destination.with_name(f".{destination.name}.draft")
         try:
             shutil.copyfile(source, draft)
-            draft.replace(destination)
+            _move(draft, destination)
         finally:
             with suppress(OSError):
                 draft.unlink(missing_ok=True)

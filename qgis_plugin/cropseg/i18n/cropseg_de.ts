@@ -96,6 +96,12 @@
 → er soll auf {} enden</translation>
     </message>
     <message>
+      <source>{} is named for two results.
+→ choose another name for one of them</source>
+      <translation>{} ist für zwei Ergebnisse angegeben.
+→ für eines davon einen anderen Namen wählen</translation>
+    </message>
+    <message>
       <source>{} is read by this run and would be replaced by its result.
 → choose another name or folder</source>
       <translation>{} wird von diesem Lauf gelesen und würde durch sein Ergebnis ersetzt.
@@ -527,11 +533,11 @@ Die Dateien liegen in einem Ordner und heißen nach dem Orthomosaik. Jederzeit a
     </message>
     <message>
       <source>Plots over several dates</source>
-      <translation>Parzellen über mehrere Daten</translation>
+      <translation>Parzellen über mehrere Termine</translation>
     </message>
     <message>
       <source>plots,time series,growth curve,season,dates,coverage,trial,phenotyping</source>
-      <translation>Parzellen,Zeitreihe,Wachstumskurve,Saison,Daten,Deckung,Feldversuch,Phänotypisierung</translation>
+      <translation>Parzellen,Zeitreihe,Wachstumskurve,Saison,Termine,Deckung,Feldversuch,Phänotypisierung</translation>
     </message>
     <message>
       <source>Measures the same plots on several dates: one layer to play, and growth curves.</source>
@@ -555,7 +561,7 @@ Die Masken dürfen sich in Auflösung, Ausdehnung und KBS unterscheiden. Ihr Dat
     </message>
     <message>
       <source>Dates</source>
-      <translation>Daten (Tage)</translation>
+      <translation>Termine</translation>
     </message>
     <message>
       <source>In the order of the masks: 2026-05-31, 2026-06-14. Empty: as the files' names say.</source>
@@ -599,7 +605,7 @@ Die Masken dürfen sich in Auflösung, Ausdehnung und KBS unterscheiden. Ihr Dat
     </message>
     <message>
       <source>Each plot once for each date, earliest first; the temporal controller plays them. As .csv: the table alone.</source>
-      <translation>Jede Parzelle einmal je Tag, die frühesten zuerst; die Zeitsteuerung spielt sie ab. Als .csv: nur die Tabelle.</translation>
+      <translation>Jede Parzelle einmal je Tag, der früheste zuerst; die Zeitsteuerung spielt sie ab. Als .csv: nur die Tabelle.</translation>
     </message>
     <message>
       <source>The season of each plot</source>
@@ -607,7 +613,7 @@ Die Masken dürfen sich in Auflösung, Ausdehnung und KBS unterscheiden. Ihr Dat
     </message>
     <message>
       <source>Each plot once: the area under its coverage curve, the days until half of it was covered, the largest coverage and its date. As .csv: the table alone.</source>
-      <translation>Jede Parzelle einmal: die Fläche unter ihrer Deckungskurve, die Tage bis zur Deckung der Hälfte, die größte Deckung und ihr Datum. Als .csv: nur die Tabelle.</translation>
+      <translation>Jede Parzelle einmal: die Fläche unter ihrer Deckungskurve, die Tage, bis sie zur Hälfte bedeckt war, die größte Deckung und ihr Datum. Als .csv: nur die Tabelle.</translation>
     </message>
     <message>
       <source>Growth curves</source>
@@ -663,7 +669,7 @@ Die Parzellen dürfen in jedem KBS liegen, eine Auswahl sein oder ein Layer, den
     </message>
     <message>
       <source>Makes a page, or a sheet to print, of a mask and of what was measured on it.</source>
-      <translation>Macht aus einer Maske, und dem, was auf ihr gemessen wurde, eine Seite oder ein Blatt zum Drucken.</translation>
+      <translation>Macht aus einer Maske und dem, was auf ihr gemessen wurde, eine Seite oder ein Blatt zum Drucken.</translation>
     </message>
     <message>
       <source>Makes a report of a finished mask: map, key figures, table and charts of the plots, growth curves, notes on quality and provenance.
@@ -671,7 +677,7 @@ Die Parzellen dürfen in jedem KBS liegen, eine Auswahl sein oder ein Layer, den
 As .html it is one file that works offline and can be passed on; as .pdf or .png a sheet in A4 landscape.</source>
       <translation>Macht einen Bericht zu einer fertigen Maske: Karte, Kennzahlen, Tabelle und Diagramme der Parzellen, Wachstumskurven, Hinweise zu Güte und Herkunft.
 
-Als .html ist er eine Datei, die ohne Netz geht und weitergegeben werden kann; als .pdf oder .png ein Blatt in A4 quer.</translation>
+Als .html ist er eine einzige Datei, die ohne Netz lesbar ist und weitergegeben werden kann; als .pdf oder .png ein Blatt in A4 quer.</translation>
     </message>
     <message>
       <source>The image that the mask was made of, to show under it.</source>
@@ -683,7 +689,7 @@ Als .html ist er eine Datei, die ohne Netz geht und weitergegeben werden kann; a
     </message>
     <message>
       <source>For growth curves: what Plots over several dates gives.</source>
-      <translation>Für Wachstumskurven: was Parzellen über mehrere Daten ausgibt.</translation>
+      <translation>Für Wachstumskurven: was „Parzellen über mehrere Termine“ ausgibt.</translation>
     </message>
     <message>
       <source>The mask's probability raster, for notes on how sure the model is.</source>
