@@ -193,7 +193,7 @@ def _with_outlines(
 ) -> gpd.GeoDataFrame:
     """Rows of all plots with the outlines as they are on the first date's mask; ``dates`` become dates."""
     first = tables[min(tables)].geometry
-    dated = table.assign(**{dates: pd.to_datetime(table[dates])})
+    dated = table.assign(**{dates: pd.to_datetime(table[dates]).dt.date})
     outlines = gpd.GeoSeries(np.tile(first.to_numpy(), len(table) // len(first)), crs=first.crs)
     return gpd.GeoDataFrame(dated.assign(**{first.name: outlines}), geometry=first.name)
 
