@@ -153,6 +153,20 @@ def ignore(event: Event) -> None:
     """The listener that does nothing."""
 
 
+def told_of_outlines_once(listener: Listener) -> Listener:
+    """The listener for several rasters: what is wrong with plots or areas themselves it hears once."""
+    heard: set[Event] = set()
+
+    def tell(event: Event) -> None:
+        if event in heard:
+            return
+        if isinstance(event, WarnedOfOutlines):
+            heard.add(event)
+        listener(event)
+
+    return tell
+
+
 def one_at_a_time(listener: Listener) -> Listener:
     """The listener for stages that run side by side: it never hears two events at once."""
     lock = threading.Lock()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -40,6 +41,18 @@ _KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibili
 """Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
+
+_NULLABLE = {
+    pa.bool_(): pd.BooleanDtype(),
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(),
+    pa.uint16(): pd.UInt16Dtype(),
+    pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}
 
 _LINE_TYPES = (1, 2, 5)  # shapely type ids of LineString, LinearRing and MultiLineString
 
@@ -117,9 +130,7 @@ def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     try:
         file = to_read(source.file)
         frame = pyogrio.read_dataframe(file, layer=chosen, where=source.subset)
-        info = pyogrio.read_info(file, layer=chosen)
-        kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
-        return _without_kml_marks(_with_blanks(frame, kinds))
+        return _without_kml_marks(_as_stored(frame, _inexact_columns(file, chosen, source.subset, frame)))
     except _READING_ERRORS as err:
         raise _unreadable(source, f"layer {chosen!r} of {source.file}", err, purpose) from err
 
@@ -140,17 +151,33 @@ def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     return frame
 
 
-def _with_blanks(frame: gpd.GeoDataFrame, kinds: Mapping[str, str]) -> gpd.GeoDataFrame:
-    """The frame with whole numbers and truth values where blanks among them made decimals or objects.
+def _inexact_columns(file: Any, layer: str, subset: str | None, frame: gpd.GeoDataFrame) -> pa.Table:
+    """The columns of a layer of which pyogrio's frames may hold something else than the file does."""
+    info = pyogrio.read_info(file, layer=layer)
+    names = [
+        name
+        for name, kind in zip(info["fields"], info["dtypes"], strict=True)
+        if name in frame
+        and (kind == "datetime64[D]" or (kind.startswith(("int", "bool")) and frame[name].isna().any()))
+    ]
+    if not names:
+        return pa.table({})
+    return pyogrio.read_arrow(file, layer=layer, where=subset, columns=names, read_geometry=False)[1]
 
-    ``kinds`` are the types of the columns in the file.
+
+def _as_stored(frame: gpd.GeoDataFrame, columns: pa.Table) -> gpd.GeoDataFrame:
+    """The frame with dates, and with whole numbers and truth values beside blanks, as ``columns`` has them.
+
+    pandas on its own makes decimals or objects of what has blanks, of which large numbers lose digits, and
+    points of time of dates.
     """
-    nullable = {
-        name: "boolean" if kind == "bool" else "Int64"
-        for name, kind in kinds.items()
-        if kind.startswith(("int", "uint", "bool")) and name in frame and frame[name].isna().any()
-    }
-    return frame.astype(nullable) if nullable else frame
+    exact = {}
+    for field in columns.schema:
+        stored = columns[field.name]
+        is_inexact = field.type == pa.date32() or (field.type in _NULLABLE and stored.null_count > 0)
+        if field.name in frame and is_inexact:
+            exact[field.name] = stored.to_pandas(types_mapper=_NULLABLE.get).array
+    return frame.assign(**exact) if exact else frame
 
 
 def _unreadable(source: VectorSource, what: str, err: Exception, purpose: Purpose) -> InputError:
@@ -218,9 +245,8 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         # Texts are checked here: read as they come, damaged ones fail wherever they are looked at.
         table = pq.read_table(file)
         table.validate(full=True)
-        kinds = {field.name: str(field.type) for field in table.schema}
         with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
-            frame = _with_blanks(gpd.read_parquet(file), kinds)
+            frame = _as_stored(gpd.read_parquet(file), table)
     # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
     except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
         raise InputError(

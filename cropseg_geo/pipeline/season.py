@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from cropseg_geo.errors import CropsegError, InputError
-from cropseg_geo.events import Event, Listener, RasterFinished, RasterStarted, Warned, ignore, warn
+from cropseg_geo.events import (
+    Event,
+    Listener,
+    RasterFinished,
+    RasterStarted,
+    Warned,
+    ignore,
+    told_of_outlines_once,
+    warn,
+)
 from cropseg_geo.options import Options
 from cropseg_geo.outputs.refusals import require_writable
 from cropseg_geo.paths import is_remote, names_several, several_paths, without_query
@@ -94,7 +103,7 @@ def segment_many(
         For arguments that :func:`segment` does not have.
     """
     _require_known(arguments)
-    listener = listener or warn
+    listener = told_of_outlines_once(listener or warn)
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
     stems = distinct_stems(paths)

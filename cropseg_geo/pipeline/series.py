@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.events import Event, Listener, Warned, WarnedOfOutlines, warn
+from cropseg_geo.events import Event, Listener, Warned, WarnedOfOutlines, told_of_outlines_once, warn
 from cropseg_geo.layers import write_plot_table
 from cropseg_geo.outputs.publishing import drafted, write_text
 from cropseg_geo.outputs.refusals import refuse_inputs
@@ -173,7 +173,7 @@ def _measured(
     """Statistics by date. Masks that show no plot come last: where none shows one, nothing is measured."""
     tables: dict[date, gpd.GeoDataFrame] = {}
     missed: dict[_Survey, PlotsElsewhereError] = {}
-    listener = _told_of_outlines_once(listener)
+    listener = told_of_outlines_once(listener)
     for survey in surveys:
         tell = _told_of(survey, listener)
         try:
@@ -193,7 +193,7 @@ def _with_outlines(
 ) -> gpd.GeoDataFrame:
     """Rows of all plots with the outlines as they are on the first date's mask; ``dates`` become dates."""
     first = tables[min(tables)].geometry
-    dated = table.assign(**{dates: pd.to_datetime(table[dates])})
+    dated = table.assign(**{dates: pd.to_datetime(table[dates]).dt.date})
     outlines = gpd.GeoSeries(np.tile(first.to_numpy(), len(table) // len(first)), crs=first.crs)
     return gpd.GeoDataFrame(dated.assign(**{first.name: outlines}), geometry=first.name)
 
@@ -220,20 +220,6 @@ def _told_of(survey: _Survey, listener: Listener) -> Listener:
     def tell(event: Event) -> None:
         if isinstance(event, Warned) and not isinstance(event, WarnedOfOutlines):
             event = Warned(f"{survey.day.isoformat()}, {Path(survey.mask).name}: {event.message}")
-        listener(event)
-
-    return tell
-
-
-def _told_of_outlines_once(listener: Listener) -> Listener:
-    """A listener that passes on what is said of the plots themselves once, not for every mask again."""
-    heard: set[Event] = set()
-
-    def tell(event: Event) -> None:
-        if event in heard:
-            return
-        if isinstance(event, WarnedOfOutlines):
-            heard.add(event)
         listener(event)
 
     return tell

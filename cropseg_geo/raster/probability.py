@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def read_probability(dataset: Any, window: Window) -> npt.NDArray[np.float32]:
     """
     region = region_of(window)
     values = read_decoded(dataset, None, window=region)
-    if values.dtype == np.uint8:
+    if values.dtype == np.uint8 and all(_is_of_steps(scale) for scale in dataset.scales):
         return probability_of(values)
     scale, offset = np.array([dataset.scales, dataset.offsets])[:, :, None, None]
     stated = (values * scale + offset).astype(np.float32)
@@ -45,6 +46,11 @@ def read_probability(dataset: Any, window: Window) -> npt.NDArray[np.float32]:
         )
     highest: npt.NDArray[np.float32] = np.fmax.reduce(stated, axis=0)
     return np.clip(highest, 0, 1)
+
+
+def _is_of_steps(scale: float) -> bool:
+    """True where bytes are steps of ours, or say nothing else; percent, for one, do."""
+    return scale == 1.0 or math.isclose(scale, 1 / PROBABILITY_STEPS)
 
 
 def probability_of(steps: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

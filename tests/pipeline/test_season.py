@@ -127,6 +127,17 @@ def season(tmp_path):
     return tmp_path, call
 
 
+def test_what_is_wrong_with_the_plots_themselves_is_said_once(season):
+    folder, call = season
+    frame = gpd.read_file(folder / "plots.gpkg")
+    frame.assign(geometry=frame.boundary).to_file(folder / "lines.gpkg")
+    told = []
+    call("a", "b", plots=folder / "lines.gpkg", listener=told.append)
+    assert [e.message for e in told if "closed lines" in getattr(e, "message", "")] == [
+        "closed lines are taken for outlines: plot p"
+    ]
+
+
 def test_a_folder_that_has_grown_is_finished_by_the_same_call(season):
     folder, call = season
     (first,) = call("a", plots=folder / "plots.gpkg", report=True)

@@ -23,6 +23,7 @@ from cropseg_geo.plots.dates import date_in_name, survey_dates
 from cropseg_geo.plots.growth import growth_svg
 from cropseg_geo.plots.summary import season_summary
 from cropseg_geo.vector.options import Outlines
+from cropseg_geo.vector_input import read_layer
 from tests.plots.test_plot_files import TRANSFORM, outlines, tag_outlines, write
 
 
@@ -207,6 +208,7 @@ def test_a_geopackage_has_each_plot_once_for_each_date_and_is_played_by_it(seaso
     table = cropseg_geo.plot_series(masks_of(season), season / "plots.gpkg", package, stats="coverage")
     layer = gpd.read_file(package, layer="plots")
     assert layer["date"].dt.strftime("%Y-%m-%d").tolist() == table["date"].tolist()
+    assert read_layer(package, "plots")["date"].map(str).tolist() == table["date"].tolist()
     assert layer["plot_id"].tolist() == table["plot_id"].tolist()
     assert layer["coverage"].tolist() == pytest.approx(table["coverage"].tolist(), nan_ok=True)
     plots = gpd.read_file(season / "plots.gpkg")

@@ -1,5 +1,6 @@
 """Where plots are read from: layers as QGIS names them, tables, archives; a remedy where that fails."""
 
+import datetime as dt
 import os
 import zipfile
 
@@ -15,6 +16,9 @@ from cropseg_geo.plots.layout import read_plots
 from cropseg_geo.vector_input import read_layer
 from tests.plots.squares import GROUND, TWO, UTM, frame_of, refused, square
 from tests.plots.test_plot_files import write
+
+BARCODE = 12345678901234567
+"""More digits than a decimal number keeps."""
 
 
 def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
@@ -127,7 +131,7 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_no_vector_file(tmp_path, m
 def test_whole_numbers_and_truth_values_stay_so_beside_blanks(tmp_path, suffix):
     path = tmp_path / f"plots{suffix}"
     three = frame_of(
-        *TWO, square(40, 0), plot=["a", "b", "c"], n=pd.array([1, None, 3], dtype="Int64"),
+        *TWO, square(40, 0), plot=["a", "b", "c"], n=pd.array([1, None, BARCODE], dtype="Int64"),
         sown=pd.array([True, None, False], dtype="boolean"), dose=[1.0, None, 3.0], row=[1, 2, 3],
     )  # fmt: skip
     if suffix == ".parquet":
@@ -139,10 +143,39 @@ def test_whole_numbers_and_truth_values_stay_so_beside_blanks(tmp_path, suffix):
     else:
         three.to_file(path)
     read = read_layer(path).sort_values("plot")
-    assert read["n"].tolist() == [1, pd.NA, 3]
+    assert read["n"].tolist() == [1, pd.NA, BARCODE]
     assert read["sown"].tolist() == [True, pd.NA, False]
     assert read["dose"].dtype == "float64"
     assert read["row"].dtype.kind == "i"
+
+
+def test_whole_numbers_beside_blanks_are_those_of_the_rows_that_a_filter_leaves(tmp_path):
+    columns = {"plot": ["a", "b", "c"], "n": pd.array([7, None, BARCODE], dtype="Int64")}
+    frame_of(*TWO, square(40, 0), **columns).to_file(tmp_path / "plots.gpkg", layer="plots")
+    read = read_layer(f"{tmp_path}/plots.gpkg|layername=plots|subset=\"plot\" <> 'a'")
+    assert read["n"].tolist() == [pd.NA, BARCODE]
+
+
+@pytest.mark.parametrize("suffix", [".gpkg", ".geojson", ".shp", ".parquet"])
+def test_dates_stay_dates_without_a_time(tmp_path, suffix):
+    mask, path = tmp_path / "m_2024-05-10.tif", tmp_path / f"plots{suffix}"
+    write(mask, np.ones((100, 100), np.uint8), nodata=255, transform=GROUND.transform)
+    sown = [dt.date(2024, 4, 3), None]
+    dated = frame_of(*TWO, plot=["a", "b"], sown=sown)
+    if suffix == ".parquet":
+        dated.to_parquet(path)
+    else:
+        dated.to_file(path, use_arrow=True)  # pyogrio takes dates for text otherwise
+    assert read_layer(path)["sown"].tolist() == sown
+    cropseg_geo.measure_plots(mask, path, tmp_path / "out.gpkg")
+    info = pyogrio.read_info(tmp_path / "out.gpkg", layer="plots")
+    assert dict(zip(info["fields"], info["dtypes"], strict=True))["sown"] == "datetime64[D]"
+    cropseg_geo.measure_plots(mask, path, tmp_path / "out.csv")
+    assert pd.read_csv(tmp_path / "out.csv", keep_default_na=False)["sown"].tolist() == ["2024-04-03", ""]
+    cropseg_geo.measure_plots(mask, path, tmp_path / "out.geojson")
+    assert '"sown": "2024-04-03"' in (tmp_path / "out.geojson").read_text()
+    cropseg_geo.make_report(mask, tmp_path / "report.html", plots=tmp_path / "out.gpkg")
+    assert "2024-04-03 00" not in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".gpkg"])
@@ -150,7 +183,7 @@ def test_what_is_measured_of_them_has_the_same_whole_numbers(tmp_path, suffix):
     masks = [tmp_path / f"m_2024-05-{day}.tif" for day in (10, 20)]
     for mask in masks:
         write(mask, np.ones((100, 100), np.uint8), nodata=255, transform=GROUND.transform)
-    columns = {"plot": ["a", "b"], "n": pd.array([4, None], dtype="Int64")}
+    columns = {"plot": ["a", "b"], "n": pd.array([BARCODE, None], dtype="Int64")}
     frame_of(*TWO, **columns, sown=pd.array([True, None], dtype="boolean")).to_file(tmp_path / "p.gpkg")
     measured = tmp_path / f"out{suffix}"
     cropseg_geo.measure_plots(masks[0], tmp_path / "p.gpkg", measured)
@@ -161,10 +194,10 @@ def test_what_is_measured_of_them_has_the_same_whole_numbers(tmp_path, suffix):
     for path, dates in ((measured, 1), (tmp_path / f"season{suffix}", 2)):
         if suffix == ".csv":
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
-            assert table["n"].tolist() == ["4", ""] * dates
+            assert table["n"].tolist() == [str(BARCODE), ""] * dates
             assert table["sown"].tolist() == ["True", ""] * dates
         else:
             info = pyogrio.read_info(path, layer="plots")
             kinds = dict(zip(info["fields"], info["dtypes"], strict=True))
             assert (kinds["n"], kinds["sown"]) == ("int64", "bool")
-            assert read_layer(path, "plots")["n"].tolist() == [4, pd.NA] * dates
+            assert read_layer(path, "plots")["n"].tolist() == [BARCODE, pd.NA] * dates

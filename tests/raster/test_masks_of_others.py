@@ -151,7 +151,7 @@ def test_means_in_overviews_are_no_reason_to_refuse_a_mask(tmp_path):
 
 @pytest.mark.parametrize(
     ("dtype", "factor", "scale"),
-    [("f4", 1, None), ("f8", 100, 0.01), ("u2", 10_000, 1e-4), ("u1", 254, None)],
+    [("f4", 1, None), ("f8", 100, 0.01), ("u2", 10_000, 1e-4), ("u1", 254, None), ("u1", 100, 0.01)],
 )
 def test_a_probability_may_be_decimals_or_have_a_scale(tmp_path, dtype, factor, scale):
     expected = np.where(CROP == 1, 0.75, 0.25)

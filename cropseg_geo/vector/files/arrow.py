@@ -33,6 +33,7 @@ _TYPES = {
     "float64": pa.float64(),
     "bool": pa.bool_(),
     "date": pa.timestamp("ms"),
+    "day": pa.date32(),
     "object": pa.string(),
 }
 _OGR_ERRORS = (

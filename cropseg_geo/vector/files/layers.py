@@ -19,8 +19,8 @@ PLOT_ID = "plot_id"
 class Column:
     """A column: name, type and what it says, with the unit.
 
-    ``dtype`` is ``int32``, ``int64``, ``float64``, ``bool``, ``date`` or ``object`` for text; ``title`` is
-    the short form of the description that stands in the heads of tables.
+    ``dtype`` is ``int32``, ``int64``, ``float64``, ``bool``, ``date`` (with a time of day), ``day`` (without)
+    or ``object`` for text; ``title`` is the short form of the description that stands in the heads of tables.
     """
 
     name: str
@@ -161,7 +161,7 @@ def dtype_of(values: pd.Series[Any]) -> str:
     ):
         if is_kind(values.dtype):
             return dtype
-    return "object"
+    return "day" if pd.api.types.infer_dtype(values) == "date" else "object"
 
 
 def _describe(column: str) -> str:
