@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 
 _ADDRESS = re.compile(
-    r"""(?P<start> \w[\w+.-]*:// | /vsi\w+/? (?=\?))  # https:// and the like; /vsicurl?url=…
-        (?P<user> [^\s/?#]*@)?                        # user and password
+    r"""(?P<start> [\w+.-]:// | /vsi\w+/? (?=\?))  # https:// and the like; /vsicurl?url=…
+        (?P<user> [^\s/?#]*@)?                    # user and password
         (?P<place> [^\s?#]*)
-        (?P<query> [?#]\S*?)?                         # signatures and tokens
-        (?P<rest> [\])'">:;,.]*(?=\s|$))              # of the sentence around it""",
+        (?P<query> [?#]\S*)?                      # signatures and tokens""",
     re.VERBOSE,
 )
+
+_OF_THE_SENTENCE = "])'\">:;,."
+"""What may stand between an address and the space behind it."""
 
 
 def without_secrets(text: str) -> str:
@@ -27,5 +29,7 @@ def without_secrets(text: str) -> str:
 
 def _said(found: re.Match[str]) -> str:
     user = "…@" if found["user"] else ""
-    query = f"{found['query'][0]}…" if found["query"] else ""
-    return f"{found['start']}{user}{found['place']}{query}{found['rest']}"
+    query = found["query"] or ""
+    if query:
+        query = f"{query[0]}…{query[len(query[0] + query[1:].rstrip(_OF_THE_SENTENCE)) :]}"
+    return f"{found['start']}{user}{found['place']}{query}"

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cropseg_geo.addresses import without_secrets
+
 if TYPE_CHECKING:
     import geopandas as gpd
 
@@ -29,7 +31,7 @@ def of_season(outcomes: Sequence[Outcome]) -> Values:
             "raster": outcome.raster,
             "state": outcome.state,
             **(of_segment(outcome.result) if outcome.result else {"summary": None, "files": {}}),
-            "message": getattr(outcome.error, "message", str(outcome.error or "")),
+            "message": without_secrets(str(getattr(outcome.error, "message", outcome.error or ""))),
             "remedy": getattr(outcome.error, "remedy", ""),
         }
         for outcome in outcomes

@@ -52,8 +52,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
                     console.print(f"[bold]{number}/{of}[/] {name}", highlight=False)
                 case RasterFinished(_, state, message):
                     if message:
-                        said = escape(without_secrets(message))
-                        console.print(f"[red]{state}:[/] {said}", highlight=False)
+                        console.print(f"[red]{state}:[/] {escape(message)}", highlight=False)
                 case StageStarted(stage, total, unit):
                     progress.start(stage, total, unit)
                 case StageAdvanced(stage, amount):

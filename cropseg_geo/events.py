@@ -82,11 +82,17 @@ class RasterStarted:
 
 @dataclass(frozen=True)
 class RasterFinished:
-    """Of several rasters, one is through: ``done``, ``kept``, ``failed`` or ``refused``, and why."""
+    """Of several rasters, one is through: ``done``, ``kept``, ``failed`` or ``refused``, and why.
+
+    The message keeps no secrets of addresses in it, whoever raised it.
+    """
 
     raster: str
     state: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_secrets(self.message))
 
 
 Event = (

@@ -1,6 +1,7 @@
 """Local paths for pyogrio, which takes every path for a URL and would cut some names.
 
-What follows a ``!`` is a file in an archive to it, and what follows a ``;`` parameters; line ends it drops.
+What follows a ``!`` is a file in an archive to it, what follows a ``;`` parameters, and what follows a ``//``
+at the start a server, as in QGIS's names of files on Windows' shares; line ends it drops.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from cropseg_geo.paths import is_remote
 
-_CUT = re.compile(r"[!;\t\r\n]")
+_CUT = re.compile(r"[!;\t\r\n]|^//")
 
 
 class _Verbatim:

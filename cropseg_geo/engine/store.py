@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class BlockStore:
     def longest_path(self) -> str:
         """The longest path of a file that is made here: zarr writes a chunk beside its place first."""
         rows, cols = self.blocks.shape
-        return f"{self._where}/sums/c/0/{rows - 1}/{cols - 1}.{'0' * 32}.partial"
+        return f"{Path(self._where).absolute()}/sums/c/0/{rows - 1}/{cols - 1}.{'0' * 32}.partial"
 
     def create(self) -> None:
         """Make the store, or take up the one that an earlier run with this fingerprint left.

@@ -422,6 +422,9 @@ def test_paths_that_windows_does_not_find_are_refused_before_the_work(raster, tm
     error = refusal(OutputError, raster, out, **how)
     assert f"would have {longest} letters" in error.message
     assert "3 letters shorter, or have long paths enabled" in error.remedy
+    if store == "blocks":
+        monkeypatch.chdir(tmp_path)
+        assert f"would have {longest} letters" in refusal(OutputError, raster, out, store=store).message
 
 
 def test_a_folder_that_is_not_found_is_no_full_disk(raster, tmp_path, monkeypatch):

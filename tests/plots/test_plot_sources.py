@@ -102,8 +102,12 @@ def test_names_that_look_like_parts_of_a_url_are_names(tmp_path, suffix):
         with zipfile.ZipFile(folder / "plots!;.zip", "w") as archive:
             for part in parts:
                 archive.write(part, f"plots{part.suffix}")
-    read = read_plots(folder / f"plots!;{suffix}", ground=GROUND, id_field="plot", plots_crs=UTM)
-    assert sorted(read.ids) == ["a", "b"]
+    how = {"ground": GROUND, "id_field": "plot", "plots_crs": UTM}
+    assert sorted(read_plots(folder / f"plots!;{suffix}", **how).ids) == ["a", "b"]
+    if os.name != "nt":  # two slashes start a share's name there
+        for file in list(folder.iterdir()):
+            file.rename(made / file.name.replace("!;", ""))
+        assert sorted(read_plots(f"/{made / f'plots{suffix}'}", **how).ids) == ["a", "b"]
 
 
 def test_a_parquet_file_without_outlines_is_refused(tmp_path):

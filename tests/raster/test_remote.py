@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,13 @@ from rasters import scene, write_plots, write_raster
 from typer.testing import CliRunner
 
 import cropseg_geo as cg
+from cropseg_geo import answers
+from cropseg_geo.addresses import without_secrets
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError
+from cropseg_geo.events import RasterFinished
 from cropseg_geo.grid import Window
+from cropseg_geo.pipeline.season import Outcome
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.source import GdalSource, close_handle
 
@@ -134,6 +139,22 @@ def test_messages_keep_no_signature_and_no_password(tmp_path, address, monkeypat
     done = CliRunner().invoke(app, ["check", signed(address), "-o", str(tmp_path / "out")])
     assert f"{address}/field.tif?…, 120 × 130 px" in done.output
     assert not any(secret in done.output for secret in SECRETS)
+
+
+def test_errors_of_others_keep_no_signature_in_a_seasons_messages(address):
+    error = RuntimeError(f"{signed(address)}: no such thing")
+    assert (
+        RasterFinished("field.tif", "failed", str(error)).message == f"{address}/field.tif?…: no such thing"
+    )
+    (row,) = answers.of_season([Outcome("field.tif", "field", "failed", error=error)])["rasters"]
+    assert row["message"] == f"{address}/field.tif?…: no such thing"
+
+
+def test_long_messages_are_no_work():
+    for text in ("x" * 1_000_000, "https://a?" + ".)" * 500_000 + "x y"):
+        begun = time.process_time()
+        without_secrets(text)
+        assert time.process_time() - begun < 5
 
 
 def test_a_season_says_which_raster_it_is_at_without_its_signature(

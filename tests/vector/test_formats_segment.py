@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import geopandas as gpd
@@ -82,6 +83,10 @@ def test_names_that_look_like_parts_of_a_url_are_names(field, tmp_path, canopy_f
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in;!2026", "plain"]
     assert result.summary == plain.summary
     assert result.plots["coverage"].tolist() == plain.plots["coverage"].tolist()
+
+    if os.name != "nt":  # two slashes start a share's name there
+        cg.segment(field / "field.tif", f"/{tmp_path / 'slashes'}", **run)
+        assert len(list((tmp_path / "slashes").iterdir())) == len(names)
 
     traced = cg.vectorize(result.outputs.mask, folder / f"traced!;1.{canopy_format}")
     assert traced.n_polygons == result.summary.n_polygons
