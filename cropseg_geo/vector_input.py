@@ -16,7 +16,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
@@ -26,6 +25,7 @@ from pyproj.exceptions import CRSError
 
 from cropseg_geo.errors import InputError, listed
 from cropseg_geo.events import Listener, WarnedOfOutlines, ignore
+from cropseg_geo.exact_columns import as_stored, inexact_columns
 from cropseg_geo.ogr_paths import to_read
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text
 from cropseg_geo.vector_source import LAYER_MARK, VectorSource, parse_source
@@ -41,18 +41,6 @@ _KML_MARKS = ("begin", "end", "altitudeMode", "tessellate", "extrude", "visibili
 """Columns that every layer of KML is read with."""
 _READING_ERRORS = (RuntimeError, ValueError, OSError, OverflowError, shapely.errors.ShapelyError)
 """What pyogrio's, Arrow's and pyproj's errors derive from, and those of geometries that are none."""
-
-_NULLABLE = {
-    pa.bool_(): pd.BooleanDtype(),
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.uint8(): pd.UInt8Dtype(),
-    pa.uint16(): pd.UInt16Dtype(),
-    pa.uint32(): pd.UInt32Dtype(),
-    pa.uint64(): pd.UInt64Dtype(),
-}
 
 _LINE_TYPES = (1, 2, 5)  # shapely type ids of LineString, LinearRing and MultiLineString
 
@@ -130,7 +118,7 @@ def _read_layer(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     try:
         file = to_read(source.file)
         frame = pyogrio.read_dataframe(file, layer=chosen, where=source.subset)
-        return _without_kml_marks(_as_stored(frame, _inexact_columns(file, chosen, source.subset, frame)))
+        return _without_kml_marks(as_stored(frame, inexact_columns(file, chosen, source.subset, frame)))
     except _READING_ERRORS as err:
         raise _unreadable(source, f"layer {chosen!r} of {source.file}", err, purpose) from err
 
@@ -149,35 +137,6 @@ def _read_table(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
     if not isinstance(frame, gpd.GeoDataFrame):
         raise _no_outlines(source.file, purpose)
     return frame
-
-
-def _inexact_columns(file: Any, layer: str, subset: str | None, frame: gpd.GeoDataFrame) -> pa.Table:
-    """The columns of a layer of which pyogrio's frames may hold something else than the file does."""
-    info = pyogrio.read_info(file, layer=layer)
-    names = [
-        name
-        for name, kind in zip(info["fields"], info["dtypes"], strict=True)
-        if name in frame
-        and (kind == "datetime64[D]" or (kind.startswith(("int", "bool")) and frame[name].isna().any()))
-    ]
-    if not names:
-        return pa.table({})
-    return pyogrio.read_arrow(file, layer=layer, where=subset, columns=names, read_geometry=False)[1]
-
-
-def _as_stored(frame: gpd.GeoDataFrame, columns: pa.Table) -> gpd.GeoDataFrame:
-    """The frame with dates, and with whole numbers and truth values beside blanks, as ``columns`` has them.
-
-    pandas on its own makes decimals or objects of what has blanks, of which large numbers lose digits, and
-    points of time of dates.
-    """
-    exact = {}
-    for field in columns.schema:
-        stored = columns[field.name]
-        is_inexact = field.type == pa.date32() or (field.type in _NULLABLE and stored.null_count > 0)
-        if field.name in frame and is_inexact:
-            exact[field.name] = stored.to_pandas(types_mapper=_NULLABLE.get).array
-    return frame.assign(**exact) if exact else frame
 
 
 def _unreadable(source: VectorSource, what: str, err: Exception, purpose: Purpose) -> InputError:
@@ -246,7 +205,7 @@ def _read_parquet(source: VectorSource, purpose: Purpose) -> gpd.GeoDataFrame:
         table = pq.read_table(file)
         table.validate(full=True)
         with np.errstate(all="ignore"):  # coordinates that are no numbers are refused later, with their plot
-            frame = _as_stored(gpd.read_parquet(file), table)
+            frame = as_stored(gpd.read_parquet(file), table)
     # Arrow's errors, JSON of the header that is none, and what geopandas trips over in headers that lie.
     except (*_READING_ERRORS, pa.ArrowException, LookupError, TypeError, AttributeError) as err:
         raise InputError(
