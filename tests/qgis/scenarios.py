@@ -202,7 +202,7 @@ def season(folder: Path) -> list[Scenario]:
         for name, values in zip(names, masks.values(), strict=True):
             with rasterio.open(name, "w", **profile) as file:
                 file.write(values)
-    elsewhere = folder / "elsewhere.gpkg"
+    elsewhere = folder / "plots elsewhere.gpkg"
     gpd.read_file(SAMPLE / "plots.gpkg").to_crs(4326).to_file(elsewhere)
     stats = {"PLOTS": PLOTS, "STATISTICS": ["coverage"]}
     report = {"INPUT": plain[1], "ORTHOMOSAIC": FIELD, "PLOTS": PLOTS}

@@ -103,4 +103,4 @@ def test_selected_rows_of_a_season_are_its_rows_without_the_numbers_of_the_file(
 
 def test_selected_plots_are_inputs_and_come_in_the_crs_of_the_mask(told, folder):
     assert told["plots of elsewhere"]["crs"] == "EPSG:32632"
-    assert str(folder / "elsewhere.gpkg") in told["plots of elsewhere"]["files"]
+    assert str(folder / "plots elsewhere.gpkg") in told["plots of elsewhere"]["files"]
