@@ -136,7 +136,8 @@ def test_overlaps_are_warned_of_once_in_a_series(tmp_path):
     plots = write_plots(tmp_path / "p.gpkg", boxes, plot_id=[1, 2])
     told = []
     cg.plot_series(sorted(tmp_path.glob("m_*.tif")), plots, stats="coverage", listener=told.append)
-    assert [e.message for e in told if isinstance(e, Warned)] == ["2 plots overlap another"]
+    (warning,) = (e.message for e in told if isinstance(e, Warned))
+    assert warning.startswith("2 plots overlap another")
 
 
 def test_no_plots_at_all_are_refused_by_every_sentence_that_reads_them(tmp_path):
