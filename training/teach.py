@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cropseg_geo.errors import InputError
+from cropseg_geo.machine import usable_cores
 from cropseg_geo.model.predictor import Predictor
 from training.data import (
     CERTAIN,
@@ -205,9 +205,10 @@ def teach_labelled(
 
 def _in_parallel(study: Callable[[Item], Finding], items: Sequence[Item]) -> Iterator[tuple[Item, Finding]]:
     """Items with their findings, in order; a predictor computes on one core, so every core gets an item."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    cores = usable_cores()
+    with ThreadPoolExecutor(cores) as pool:
         # A few at a time: findings that wait to be written take memory.
-        for chunk in _batched(items, 4 * (os.cpu_count() or 1)):
+        for chunk in _batched(items, 4 * cores):
             yield from zip(chunk, pool.map(study, chunk), strict=True)
 
 
