@@ -177,7 +177,9 @@ def series(
     chart: Annotated[Path | None, typer.Option(help="SVG picture of the growth curves to write.")] = None,
     summary: Annotated[
         Path | None,
-        typer.Option(help="CSV or GeoPackage of the season's figures to write: a row for each plot."),
+        typer.Option(
+            help="File of the season's figures to write, a row for each plot: in the formats of --out."
+        ),
     ] = None,
     prob: Annotated[
         list[str] | None,

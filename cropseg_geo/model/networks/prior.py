@@ -29,7 +29,6 @@ hundred."""
 _OPEN = 0.0003
 """Belief that every threshold has before the network is heard, whatever the histogram says of it."""
 
-
 _MOST_ON_GREY = 2.0
 """Logits by which the network may speak for plants where there is nothing green."""
 

@@ -1,4 +1,4 @@
-"""``cropseg:plotseries``: masks of several dates and plots → one long table and growth curves."""
+"""``cropseg:plotseries``: masks of several dates and plots → one layer to play, and growth curves."""
 
 from __future__ import annotations
 
