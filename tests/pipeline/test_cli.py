@@ -233,7 +233,7 @@ def test_no_encoding_of_the_terminal_stops_a_command(field, tmp_path, encoding, 
 def test_letters_that_an_encoding_lacks_are_written_plainly(tmp_path, encoding, size):
     raster = write_raster(tmp_path / "field.tif", scene(64, 64))
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1", "COLUMNS": "200"}
-    told = run("check", raster, env=environment, encoding=encoding)
+    told = run("check", raster, "-o", tmp_path / "out", env=environment, encoding=encoding)
     assert f"{size} px" in told.stdout
     refused = run("check", tmp_path / "none.tif", env=environment, encoding=encoding)
     assert "\n  -> give a raster" in refused.stderr
