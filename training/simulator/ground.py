@@ -87,7 +87,7 @@ def _add_clods(rng: np.random.Generator, height: Floats, cell_m: float, rough: f
         height += np.float32(min(1.6, rough) * rng.uniform(0.1, 0.4) * size_m) * lump
 
 
-def _patches(ground: Ground, rng: np.random.Generator, share: float) -> Floats:
+def patches(ground: Ground, rng: np.random.Generator, share: float) -> Floats:
     """Soft-edged patches that cover about ``share``; (side, side) on 0–1."""
     field = noise(rng, ground.side, rng.uniform(0.08, 0.5) * ground.side)
     field = field + 0.4 * noise(rng, ground.side, 12) + 0.2 * noise(rng, ground.side, 4)
@@ -97,7 +97,7 @@ def _patches(ground: Ground, rng: np.random.Generator, share: float) -> Floats:
 
 def _crust(ground: Ground, rng: np.random.Generator) -> None:
     """A pale, smooth skin."""
-    patch = _patches(ground, rng, rng.uniform(0.1, 0.7)) * np.float32(rng.uniform(0.3, 0.9))
+    patch = patches(ground, rng, rng.uniform(0.1, 0.7)) * np.float32(rng.uniform(0.3, 0.9))
     ground.height_m *= 1 - 0.7 * patch
     grey = ground.albedo.mean(axis=2, keepdims=True)
     ground.albedo += patch[..., None] * (0.4 * ground.albedo + 0.9 * grey + 0.03 - ground.albedo)
@@ -115,7 +115,7 @@ def _cracks(ground: Ground, rng: np.random.Generator) -> None:
 
 def _wet(ground: Ground, rng: np.random.Generator) -> None:
     """Moist soil is darker and a little more saturated."""
-    patch = _patches(ground, rng, rng.uniform(0.1, 0.9))[..., None] * np.float32(rng.uniform(0.3, 0.65))
+    patch = patches(ground, rng, rng.uniform(0.1, 0.9))[..., None] * np.float32(rng.uniform(0.3, 0.65))
     ground.albedo *= 1 - patch * np.array([0.88, 0.97, 1.0], dtype=np.float32)
 
 
@@ -127,14 +127,14 @@ def _algae(ground: Ground, rng: np.random.Generator) -> None:
     green, blue = red * rng.uniform(1.0, 1.22), red * rng.uniform(0.5, 0.85)
     film = np.asarray(linear((red, green, blue)), dtype=np.float32)
     low = np.clip(0.7 - (ground.height_m - ground.height_m.mean()) / (2 * ground.height_m.std() + 1e-6), 0, 1)
-    patch = (_patches(ground, rng, rng.uniform(0.15, 0.7)) * low * np.float32(rng.uniform(0.3, 0.8)))[
+    patch = (patches(ground, rng, rng.uniform(0.15, 0.7)) * low * np.float32(rng.uniform(0.3, 0.8)))[
         ..., None
     ]
     texture = np.exp(0.25 * noise(rng, ground.side, 3.0))[..., None]
     ground.albedo += patch * (film * texture - ground.albedo)
 
 
-def _along(ground: Ground, rng: np.random.Generator) -> tuple[Floats, Floats]:
+def across_and_along(ground: Ground, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Coordinates in m across and along a random direction.  # (side, side) each"""
     angle = rng.uniform(0, np.pi)
     axis = (np.arange(ground.side, dtype=np.float32) - ground.side * rng.uniform(0.1, 0.9)) * np.float32(
@@ -146,7 +146,7 @@ def _along(ground: Ground, rng: np.random.Generator) -> tuple[Floats, Floats]:
 
 def _tracks(ground: Ground, rng: np.random.Generator) -> None:
     """Two wheel tracks with the print of the lugs."""
-    across, along = _along(ground, rng)
+    across, along = across_and_along(ground, rng)
     off = np.minimum(np.abs(across), np.abs(across - rng.uniform(1.5, 2.1)))
     tyre = np.clip((rng.uniform(0.12, 0.3) - off) / 0.03, 0, 1)
     lug = np.sin((along + 1.2 * off) * np.float32(2 * np.pi / rng.uniform(0.1, 0.25)))
@@ -157,7 +157,7 @@ def _tracks(ground: Ground, rng: np.random.Generator) -> None:
 
 def _furrows(ground: Ground, rng: np.random.Generator) -> None:
     """Drill or harrow lines."""
-    across, _ = _along(ground, rng)
+    across, _ = across_and_along(ground, rng)
     pitch = rng.uniform(0.1, 0.8)
     wave = np.sin(
         (across + 0.01 * noise(rng, ground.side, 0.3 * ground.side)) * np.float32(2 * np.pi / pitch)

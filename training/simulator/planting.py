@@ -22,6 +22,7 @@ _MAX_CELLS = 700_000
 _VIGOUR_SIDE = 32
 
 Places = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(eq=False)
@@ -102,8 +103,11 @@ def draw_sowing(
     return Sowing(habit, stage, dry, row_m, step_m, angle, broadcast, group, cover, pots)
 
 
-def plant_crop(making: Making, sowing: Sowing, rng: np.random.Generator) -> None:
-    """Put the crop; vigour changes from place to place, and plots may differ in hue."""
+def plant_crop(making: Making, sowing: Sowing, rng: np.random.Generator, *, where: Flags) -> None:
+    """Put the crop where it may stand; vigour changes from place to place, and plots may differ in hue.
+
+    ``where``: (side, side).
+    """
     side, cell_m = making.stage.side, making.ground.cell_m
     looks = [draw_look(rng, dry=sowing.dry)]
     if rng.random() < 0.3:
@@ -113,7 +117,7 @@ def plant_crop(making: Making, sowing: Sowing, rng: np.random.Generator) -> None
     look_of = (
         rng.integers(len(looks), size=len(feet)) if rng.random() < 0.3 else np.zeros(len(feet), dtype=int)
     )
-    kept = rng.random(len(feet)) >= max(0.0, rng.uniform(-0.1, 0.25))
+    kept = (rng.random(len(feet)) >= max(0.0, rng.uniform(-0.1, 0.25))) & _allowed(feet, where)
     if side * cell_m > 3.0 and not sowing.pots and rng.random() < 0.5:
         inside, plot = _plots(feet, side, cell_m, sowing, rng)
         kept &= inside
@@ -126,7 +130,8 @@ def plant_crop(making: Making, sowing: Sowing, rng: np.random.Generator) -> None
     for _ in range(4):
         if not sowing.cover or (making.stage.owner >= 0).mean() > rng.uniform(sowing.cover, 1.0):
             break
-        for foot in rng.uniform(0, side, (max(2, len(feet) // 3), 2)).tolist():
+        more = rng.uniform(0, side, (max(2, len(feet) // 3), 2))
+        for foot in more[_allowed(more, where)].tolist():
             _put_crop(making, sprites[0], (foot[0], foot[1]), rng.normal(), sowing, rng)
 
 
@@ -143,6 +148,12 @@ def _put_crop(
     gain = np.exp(rng.normal(0, 0.06) + 0.05 * vigour + rng.normal(0, 0.02, 3))
     turn = int(rng.integers(8)) if sowing.group == 1 else 2 * int(rng.integers(2))
     making.put(sprites[int(place * len(sprites))], foot, turn=turn, gain=gain)
+
+
+def _allowed(feet: Places, where: Flags) -> Flags:
+    """Whether each foot is where the crop may stand; outside the scene the nearest place counts."""
+    place = np.clip(feet, 0, len(where) - 1).astype(np.intp)
+    return where[place[:, 0], place[:, 1]]
 
 
 def _vigour(feet: Places, side: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:

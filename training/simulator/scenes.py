@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cropseg_geo.errors import InputError
+from training.simulator.covers import make_ground
 from training.simulator.ground import Ground, add_objects, add_stones, make_soil, set_pots
 from training.simulator.layout import Stage, turned_normals
 from training.simulator.light import Surface, draw_light, shade, tone
@@ -59,20 +60,24 @@ class Kind:
     weeds: float = 0.4
     pots: bool = False
     night: bool = False
+    covers: float = 1.0  # how often there is ground that is no soil, beside its usual chance
+    few: float = 0.0  # chance that plants stand in one spot alone
 
 
 _ALL = tuple(name for name in HABITS if name not in ("weed", "creeper"))
 _CLOSING = ("soy", "soy", "peanut", "potato", "beet", "cereal", "pea", "maize", "sunflower", "carrot")
 KINDS = {
-    "rows": Kind(0.2, _ALL, stage=(0.1, 0.9)),
+    "rows": Kind(0.2, _ALL, stage=(0.1, 0.9), few=0.12),
     "closed": Kind(0.22, _CLOSING, gsd_m=(0.001, 0.05), stage=(0.55, 1.0), closeness=(1.2, 2.2), cover=0.6,
                    weeds=0.1),
-    "seedlings": Kind(0.15, (*_ALL, "cotyledon", "cereal", "weed"), gsd_m=(0.0003, 0.004), stage=(0.0, 0.3)),
-    "cereal": Kind(0.14, ("cereal", "cereal", "grass"), stage=(0.0, 1.0), broadcast=0.1),
+    "seedlings": Kind(0.15, (*_ALL, "cotyledon", "cereal", "weed"), gsd_m=(0.0003, 0.004), stage=(0.0, 0.3),
+                      few=0.12),
+    "cereal": Kind(0.14, ("cereal", "cereal", "grass"), stage=(0.0, 1.0), broadcast=0.1, few=0.08),
     "pots": Kind(0.08, (*_ALL, "cress", "cress"), gsd_m=(0.0003, 0.002), stage=(0.05, 0.6), pots=True,
                  weeds=0.0),
-    "broadcast": Kind(0.09, (*_ALL, "weed", "creeper", "grass"), gsd_m=(0.0003, 0.03), broadcast=1.0),
-    "bare": Kind(0.06, ()),
+    "broadcast": Kind(0.09, (*_ALL, "weed", "creeper", "grass"), gsd_m=(0.0003, 0.03), broadcast=1.0,
+                      few=0.12),
+    "bare": Kind(0.07, (), covers=1.6),
     "night": Kind(0.06, _ALL, gsd_m=(0.0003, 0.01), stage=(0.0, 0.8), night=True),
 }  # fmt: skip
 
@@ -112,7 +117,15 @@ def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None
     if habit is not None:
         gsd_m = _fitting_gsd(habit, stage, gsd_m, size_px, plan, rng)
     side, cell_m = CELLS * (size_px + 2 * _MARGIN_PX), gsd_m / CELLS
-    ground = make_soil(rng, side, cell_m)
+    where = np.ones((side, side), dtype=bool)
+    if plan.pots:
+        ground = make_soil(rng, side, cell_m)
+    else:
+        ground, soil = make_ground(rng, side, cell_m, often=plan.covers)
+        # Crops stand beside a path rather than on it; weeds come anywhere.
+        where &= soil | (plan.cover > 0) | (rng.random() < 0.25)
+        if rng.random() < plan.few:
+            where &= _spot(rng, side)
     pots = tuple(set_pots(ground, rng)) if plan.pots else ()
     _strew(ground, rng, stones=0.7 if habit is None else 0.05 if pots else 0.35)
     making = Making(ground, Stage.on(ground.height_m))
@@ -123,10 +136,17 @@ def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None
             rng, habit, side * cell_m, stage=stage, closeness=rng.uniform(*plan.closeness),
             broadcast=rng.random() < plan.broadcast, dry=plan.dry, cover=plan.cover, pots=pots,
         )  # fmt: skip
-        plant_crop(making, sowing, rng)
+        plant_crop(making, sowing, rng, where=where)
         if rng.random() < plan.weeds:
             add_weeds(making, rng)
     return _finish(making, plan, gsd_m, _Names(kind, habit.name if habit else "none"), rng)
+
+
+def _spot(rng: np.random.Generator, side: int) -> npt.NDArray[np.bool_]:
+    """A disc somewhere in the scene.  # (side, side)"""
+    rows, cols = np.ogrid[:side, :side]
+    row, col = rng.uniform(0.1, 0.9, 2) * side
+    return np.asarray(np.hypot(rows - row, cols - col) < rng.uniform(0.1, 0.35) * side)
 
 
 def _fitting_gsd(
