@@ -171,7 +171,8 @@ def _mosaic(
     for step_row in (-1, 0, 1):
         for step_col in (-1, 0, 1):
             at = row + step_row, col + step_col
-            off = np.hypot(at[0] + centres[0][at] - across, at[1] + centres[1][at] - along) - larger[at]
+            whole = at[0].astype(np.float32), at[1].astype(np.float32)
+            off = np.hypot(whole[0] + centres[0][at] - across, whole[1] + centres[1][at] - along) - larger[at]
             closer = off < nearest
             second = np.where(closer, nearest, np.minimum(second, off))
             nearest = np.where(closer, off, nearest)
