@@ -59,6 +59,10 @@ class OutputError(CropsegError, OSError):
     __str__ = CropsegError.__str__
 
 
+class InUseError(OutputError):
+    """A file that another run is writing."""
+
+
 class ResourceError(CropsegError, RuntimeError):
     """Too little memory or disk for the work that was planned."""
 

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from cropseg_geo.errors import OutputError
+from cropseg_geo.errors import InUseError, OutputError
 from cropseg_geo.paths import patiently
 
 TOUCH_S = 15.0
@@ -88,8 +88,10 @@ def locked(paths: Iterable[Path]) -> Iterator[tuple[Lock, ...]]:
 
     Raises
     ------
-    OutputError
+    InUseError
         If another run holds one of them; says which and since when.
+    OutputError
+        If locks cannot be written.
     """
     wanted = [path for path in map(lock_path, paths) if path not in _held.get()]
     with ExitStack() as stack:
@@ -120,14 +122,20 @@ def read_holder(lock: Path) -> Holder | None:
 
 
 def refuse_locked(paths: Iterable[Path]) -> None:
-    """Raise OutputError if another run holds the lock of one of the files."""
-    for lock in map(lock_path, paths):
-        if lock.exists() and lock not in _held.get() and not _is_stale(lock, read_holder(lock)):
-            raise _refusal(lock)
+    """Raise InUseError if another run holds the lock of one of the files."""
+    for path in paths:
+        if is_locked(path):
+            raise _refusal(lock_path(path))
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another run is writing a file."""
+    lock = lock_path(path)
+    return lock.exists() and lock not in _held.get() and not _is_stale(lock, read_holder(lock))
 
 
 def _take(lock: Path) -> Holder:
-    """Make the lock's file, over a stale one if need be. Raises OutputError."""
+    """Make the lock's file, over a stale one if need be. Raises InUseError, OutputError."""
     mine = _this_process()
     for _ in range(3):
         if _make(lock, mine):
@@ -224,9 +232,9 @@ def _disk_now(folder: Path) -> float:
         return os.fstat(file.fileno()).st_mtime
 
 
-def _refusal(lock: Path) -> OutputError:
+def _refusal(lock: Path) -> InUseError:
     file, holder = lock.name.removeprefix(".").removesuffix(".lock"), read_holder(lock)
-    return OutputError(
+    return InUseError(
         f"{lock.with_name(file)}: is being written by another run ({holder or 'it does not say which'})",
         remedy="wait for it or stop it, or choose another --out; if its machine is gone, this is over "
         f"{EXPIRY_S:.0f} s after its last sign of life",

@@ -36,6 +36,13 @@ Rasters = Annotated[
 SkipRefused = Annotated[
     bool, typer.Option("--skip-refused", help="Of several rasters, do those that are not refused.")
 ]
+Share = Annotated[
+    bool,
+    typer.Option(
+        "--share",
+        help="Other processes run the same command: each takes rasters that nobody has begun, then all wait.",
+    ),
+]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for the outputs.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")]
 Outline = Annotated[

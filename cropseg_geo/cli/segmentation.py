@@ -45,6 +45,7 @@ from cropseg_geo.cli.options import (
     Report,
     Scale,
     Scheduler,
+    Share,
     Simplify,
     SkipRefused,
     Store,
@@ -77,6 +78,7 @@ def segment(
     report: Report = False,
     overwrite: Overwrite = False,
     skip_refused: SkipRefused = False,
+    share: Share = False,
     model: Model = "canopy-s",
     threshold: Threshold = None,
     backend: Backend = "auto",
@@ -119,7 +121,7 @@ def segment(
         )
     from cropseg_geo import pipeline
 
-    is_one = len(rasters) == 1 and not names_several(rasters[0])
+    is_one = len(rasters) == 1 and not names_several(rasters[0]) and not share
     with event_listener(as_json=events, quiet=quiet) as listener:
         if tune:
             computed = {name: options[name] for name in ("backend", "device", "precision")}
@@ -128,7 +130,13 @@ def segment(
             result = pipeline.segment(rasters[0], out, listener=listener, **shared, **options)
         else:
             outcomes = pipeline.segment_many(
-                rasters, out, skip_refused=skip_refused, listener=listener, **shared, **options
+                rasters,
+                out,
+                skip_refused=skip_refused,
+                share=share,
+                listener=listener,
+                **shared,
+                **options,
             )
     if is_one:
         conclude("segment", of_segment(result), lambda: print_result(result), as_json=events, quiet=False)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import glob
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from cropseg_geo.errors import CropsegError, InputError
+from cropseg_geo.errors import CropsegError, InputError, InUseError, listed
 from cropseg_geo.events import (
     Event,
     Listener,
@@ -23,10 +22,12 @@ from cropseg_geo.events import (
     told_of_outlines_once,
     warn,
 )
+from cropseg_geo.locks import is_locked
 from cropseg_geo.options import Options
+from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.outputs.refusals import require_writable
-from cropseg_geo.paths import is_remote, names_several, several_paths, without_query
 from cropseg_geo.pipeline.decision import decide, read_plots_of
+from cropseg_geo.pipeline.finding import distinct_stems, find_rasters
 from cropseg_geo.pipeline.journal import Journal, digest_inputs
 from cropseg_geo.pipeline.segmentation import SegmentResult, segment, segment_noted
 from cropseg_geo.preflight import prepare, with_local_model
@@ -34,10 +35,8 @@ from cropseg_geo.raster.info import raster_stem
 from cropseg_geo.runs import remove_finished
 from cropseg_geo.space import season_shortage
 
-RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".vrt", ".jp2", ".img", ".png", ".jpg", ".jpeg", ".webp"})
-"""What is taken for a raster when a folder is given."""
-
-_OWN_OUTPUTS = ("_mask.tif", "_prob.tif")
+_LOOK_S = 2.0
+"""Time between two looks whether other runs have finished what they share."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ def segment_many(
     out: str | Path,
     *,
     skip_refused: bool = False,
+    share: bool = False,
     overwrite: bool = False,
     listener: Listener | None = None,
     **arguments: Any,
@@ -83,6 +83,9 @@ def segment_many(
         Folder for all outputs. Rasters of the same name are told apart by the names of their folders.
     skip_refused
         Do the others where some are refused, instead of refusing all.
+    share
+        Other processes make the same call with the same folder, such as the jobs of a batch system: leave to
+        them what they have begun, and wait for it at the end. What one of them left unfinished is taken up.
     overwrite
         Replace existing outputs; without it they are refused.
     listener
@@ -106,35 +109,113 @@ def segment_many(
     listener = told_of_outlines_once(listener or warn)
     folder, paths = Path(out), find_rasters(rasters)
     require_writable(folder)
-    stems = distinct_stems(paths)
-    journal = Journal(folder)
-    outcomes: dict[str, Outcome] = {}
-    inputs: dict[str, str] = {}
-    needs = []
-    for path, stem in zip(paths, stems, strict=True):
-        try:
-            kept = None if overwrite else _kept(journal, path, stem, arguments)
-            if kept and kept.stem not in {outcome.stem for outcome in outcomes.values()}:
-                outcomes[path] = kept
-                continue
-            decided = decide(path, folder, stem=stem, overwrite=overwrite, **arguments)
-            # As they are before the work: what changes during it is not in its outputs.
-            inputs[path] = digest_inputs(decided.ready, decided.layout, **arguments)
-            needs.append((decided.ready.disk_bytes, decided.ready.finished_bytes))
-        except CropsegError as err:
-            outcomes[path] = Outcome(path, stem, "refused", error=err)
-    _require_none_refused(list(outcomes.values()), len(paths), skip_refused=skip_refused)
-    if not overwrite and (lacking := season_shortage(needs, folder)):  # else old files make room
+    if share and overwrite:
+        raise InputError(
+            "processes that share a season cannot overwrite it: each would do again what others have done",
+            remedy="delete the old outputs, or leave out one of --share and --overwrite",
+        )
+    items = [_Item(*each) for each in zip(count(1), paths, distinct_stems(paths), strict=False)]
+    season = _Season(folder, arguments, share=share, overwrite=overwrite)
+    for item in items:
+        season.look_at(item)
+    _require_none_refused(list(season.outcomes.values()), len(items), skip_refused=skip_refused)
+    if not overwrite and (lacking := season_shortage(season.needs, folder)):  # else old files make room
         listener(Warned(lacking))
-    for number, (path, stem) in enumerate(zip(paths, stems, strict=True), 1):
-        listener(RasterStarted(path, number, len(paths)))
-        if path not in outcomes:
-            note = partial(journal.note, stem, inputs[path])
-            outcomes[path] = _segmented(
-                path, folder, note, stem=stem, overwrite=overwrite, listener=listener, **arguments
+    waiting = list(items)
+    while waiting:
+        item = season.next_of(waiting, listener)
+        if share:
+            season.look_at(item)
+        if item.path not in season.outcomes and item.path not in season.inputs:
+            continue  # another process was faster
+        listener(RasterStarted(item.path, item.number, len(items)))
+        season.do(item, listener)
+        if (outcome := season.outcomes.get(item.path)) is not None:
+            waiting.remove(item)
+            listener(RasterFinished(item.path, outcome.state, str(outcome.error or "")))
+    return [season.outcomes[path] for path in paths]
+
+
+class _Item(NamedTuple):
+    number: int
+    path: str
+    stem: str
+
+
+@dataclass
+class _Season:
+    """What is known of the rasters of a season so far.
+
+    ``inputs`` are the digests of those that are to be done, as they were before the work: what changes during
+    it is not in its outputs. ``needs`` are their bytes on disk, while at work and finished.
+    """
+
+    folder: Path
+    arguments: dict[str, Any]
+    share: bool
+    overwrite: bool
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    needs: list[tuple[int, int]] = field(default_factory=list)
+
+    def look_at(self, item: _Item) -> None:
+        """Find out whether a raster is done or refused; else its inputs are digested, if it is free."""
+        if item.path in self.outcomes:
+            return
+        try:
+            if not self._is_kept(item) and item.path not in self.inputs:
+                self._decide(item)
+        except CropsegError as err:
+            self.outcomes[item.path] = Outcome(item.path, item.stem, "refused", error=err)
+
+    def _decide(self, item: _Item) -> None:
+        try:
+            decided = decide(
+                item.path, self.folder, stem=item.stem, overwrite=self.overwrite, **self.arguments
             )
-        listener(RasterFinished(path, outcomes[path].state, str(outcomes[path].error or "")))
-    return [outcomes[path] for path in paths]
+        except CropsegError as err:
+            # Another process has it, or has finished it since it was asked for.
+            if self.share and (isinstance(err, InUseError) or self._is_kept(item)):
+                return
+            raise
+        self.inputs[item.path] = digest_inputs(decided.ready, decided.layout, **self.arguments)
+        self.needs.append((decided.ready.disk_bytes, decided.ready.finished_bytes))
+
+    def next_of(self, waiting: Sequence[_Item], listener: Listener) -> _Item:
+        """The first raster that no other process has; waits where they have them all."""
+        is_told = False
+        while True:
+            for item in waiting:
+                mask = Outputs.named(self.folder, item.stem, with_plots=False).mask
+                if not (self.share and is_locked(mask)):
+                    return item
+            if not is_told:
+                listener(Warned(f"waiting for what other processes have begun: {_names(waiting)}"))
+                is_told = True
+            time.sleep(_LOOK_S)
+
+    def do(self, item: _Item, listener: Listener) -> None:
+        """Segment a raster, unless that is done; no outcome where another process has just begun it."""
+        if item.path in self.outcomes:
+            return
+        note = partial(Journal(self.folder).note, item.stem, self.inputs[item.path])
+        arguments = self.arguments | {"stem": item.stem, "overwrite": self.overwrite}
+        outcome = _segmented(item.path, self.folder, note, listener=listener, **arguments)
+        if not (self.share and isinstance(outcome.error, InUseError)):
+            self.outcomes[item.path] = outcome
+
+    def _is_kept(self, item: _Item) -> bool:
+        if self.overwrite:
+            return False
+        kept = _kept(Journal(self.folder), item.path, item.stem, self.arguments)
+        if kept is None or kept.stem in {outcome.stem for outcome in self.outcomes.values()}:
+            return False
+        self.outcomes[item.path] = kept
+        return True
+
+
+def _names(items: Sequence[_Item]) -> str:
+    return listed((Path(item.path).name for item in items), 3)
 
 
 def _require_known(arguments: dict[str, Any]) -> None:
@@ -211,74 +292,3 @@ def _require_none_refused(outcomes: list[Outcome], n: int, *, skip_refused: bool
         f"{len(refused)} of {n} rasters cannot be segmented, and nothing was done:\n" + "\n".join(lines),
         remedy="mend these or leave them out; --skip-refused does the others",
     )
-
-
-def find_rasters(rasters: Iterable[str | Path]) -> list[str]:
-    """Files, URLs, folders and patterns → rasters, each once, in the order given.
-
-    Raises
-    ------
-    InputError
-        If a folder or a pattern holds none.
-    """
-    found: dict[object, str] = {}
-    for given in several_paths(rasters):
-        for path in _expanded(given):
-            found.setdefault(path if is_remote(path) else Path(path).resolve(), path)
-    if not found:
-        raise InputError(
-            "no raster is given", remedy="name files, folders, or patterns such as 'flights/*.tif'"
-        )
-    return list(found.values())
-
-
-def _expanded(given: str) -> Iterator[str]:
-    if not names_several(given):
-        yield given  # perhaps a subdataset, or a name that is refused in its place
-        return
-    is_folder = Path(given).is_dir()
-    names = map(str, Path(given).iterdir()) if is_folder else glob.iglob(given, recursive=True)  # noqa: PTH207 - from any root
-    paths = sorted(p for p in map(Path, names) if p.is_file() and not p.name.startswith("."))
-    if is_folder:
-        paths = [p for p in paths if p.suffix.lower() in RASTER_SUFFIXES]
-    paths = [p for p in paths if not p.name.endswith(_OWN_OUTPUTS)]
-    if not paths:
-        kinds = f" ({', '.join(sorted(RASTER_SUFFIXES))})" if is_folder else ""
-        raise InputError(f"{given}: holds no raster{kinds}", remedy="check the folder, or quote the pattern")
-    yield from map(str, paths)
-
-
-def distinct_stems(paths: list[str]) -> list[str]:
-    """How the names of each raster's outputs begin: its own name, with those of folders where that is shared.
-
-    >>> distinct_stems(["a/x.tif", "b/x.tif", "b/y.tif"])
-    ['a_x', 'b_x', 'y']
-    """
-    parts = [_name_parts(path) for path in paths]
-    depths = [1] * len(paths)
-    while True:
-        stems = ["_".join(p[-depth:]) for p, depth in zip(parts, depths, strict=True)]
-        # Case as well: some disks do not tell it apart.
-        shared = {stem for stem, n in Counter(map(str.casefold, stems)).items() if n > 1}
-        deeper = [
-            k for k, stem in enumerate(stems) if stem.casefold() in shared and depths[k] < len(parts[k])
-        ]
-        if not deeper:
-            break
-        for k in deeper:
-            depths[k] += 1
-    seen: Counter[str] = Counter()
-    for k, stem in enumerate(stems):
-        seen[stem.casefold()] += 1
-        if stem.casefold() in shared:  # one folder, names that differ in their suffix alone
-            stems[k] = f"{stem}_{seen[stem.casefold()]}"
-    return stems
-
-
-def _name_parts(path: str) -> list[str]:
-    """The folders of a raster and its own name."""
-    if is_remote(path):
-        folders = without_query(path).rsplit("://", maxsplit=1)[-1].replace("!", "/").split("/")[:-1]
-    else:
-        folders = list(Path(path).resolve().parts[1:-1])
-    return [*filter(None, folders), raster_stem(path)]

@@ -144,7 +144,7 @@ def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
 
 
 def test_check_takes_what_segment_takes_and_says_what_it_would_say(field, tmp_path):
-    only_segment = {"rasters", "skip_refused", "tune", "quiet"}
+    only_segment = {"rasters", "skip_refused", "share", "tune", "quiet"}
     assert set(signature(commands.segment).parameters) - only_segment == (
         set(signature(commands.check).parameters) - {"raster"}
     )

@@ -20,8 +20,8 @@ import cropseg_geo as cg
 from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import RasterFinished, RasterStarted, StageStarted, Warned
+from cropseg_geo.pipeline.finding import distinct_stems, find_rasters
 from cropseg_geo.pipeline.journal import Journal, digest_inputs
-from cropseg_geo.pipeline.season import distinct_stems, find_rasters
 from cropseg_geo.preflight import prepare
 
 SMALL = scene(120, 130)
