@@ -14,7 +14,7 @@ from cropseg_geo.events import Listener, Written
 from cropseg_geo.locks import locked
 from cropseg_geo.ogr_paths import uncut
 from cropseg_geo.outputs.names import Outputs
-from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_writable
+from cropseg_geo.outputs.refusals import refuse_existing, require_unused, require_utf8, require_writable
 from cropseg_geo.paths import is_there, patiently
 
 
@@ -75,6 +75,7 @@ def drafted(final: Path, kind: str, *, overwrite: bool, listener: Listener) -> I
         If the file may not be written, or another run is writing it.
     """
     refuse_existing((final,), overwrite=overwrite)
+    require_utf8(final)
     require_writable(final.parent)
     with locked([final]) as locks:
         draft = final.with_name(f".{uncut(final.stem)}.draft{final.suffix}")

@@ -90,6 +90,7 @@ def require_writable(folder: Path, *, make: bool = True) -> None:
 
     ``make=False`` makes none, and looks at the nearest folder above it that is there.
     """
+    require_utf8(folder)
     try:
         if make:
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +100,17 @@ def require_writable(folder: Path, *, make: bool = True) -> None:
         raise OutputError(
             f"{folder}: cannot be written ({getattr(err, 'strerror', err)})",
             remedy="choose another --out folder",
+        ) from err
+
+
+def require_utf8(path: Path) -> None:
+    """Raise OutputError for a name that is no text: what writes rasters and layers takes UTF-8 alone."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError as err:
+        raise OutputError(
+            f"{path}: this name is not text in UTF-8, so that GDAL cannot write there",
+            remedy="choose another --out, or rename the folder",
         ) from err
 
 

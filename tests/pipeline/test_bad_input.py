@@ -394,6 +394,10 @@ def test_names_that_no_file_can_have_are_refused_before_the_work(raster, tmp_pat
     assert "slash" in refusal(InputError, raster, out, stem="../elsewhere").message
     for folder in (tmp_path / ("q" * 300), tmp_path / "a\0b"):
         assert "cannot be the name of a folder" in refusal_of_folder(raster, folder)
+    if os.name != "nt":
+        no_text = tmp_path / os.fsdecode(b"no text " + bytes([255]))
+        assert "not text in UTF-8" in refusal(OutputError, raster, no_text).message
+        assert not no_text.exists()
     long = tmp_path / f"{'x' * longest}.tif"
     shutil.copy(raster, long)
     assert cg.segment(long, out, report=True).report.name == f"{'x' * longest}_report.html"

@@ -71,6 +71,16 @@ def survey(tmp_path):
     return tmp_path
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+@pytest.mark.parametrize("name", OUTS)
+def test_a_name_that_is_no_text_is_refused_before_the_work(survey, name, monkeypatch):
+    monkeypatch.setitem(OUTS, name, f"{os.fsdecode(b'no text ' + bytes([255]))}{Path(OUTS[name]).suffix}")
+    with pytest.raises(OutputError, match="is not text in UTF-8") as caught:
+        write(name, survey)
+    assert "--out" in caught.value.remedy
+    assert not [path for path in survey.iterdir() if "no text" in path.name]
+
+
 @pytest.mark.parametrize("name", OUTS)
 def test_a_read_only_file_is_refused_and_stays(survey, name):
     out = survey / OUTS[name]
