@@ -57,9 +57,10 @@ class Options:
         Polygons to restrict the work to: a vector file, a GeoDataFrame or GeoSeries, any CRS, or a
         geometry of shapely in the raster's CRS.
     threshold
-        Probability from which a pixel is crop; None takes the card's.
+        Probability from which a pixel is crop; None takes the card's. With more than two classes the
+        likeliest one counts instead.
     tile_px, overlap_px
-        Tile side and overlap; None takes the card's.
+        Tile side and overlap; None takes what :func:`tune` measured, else the card's.
     batch_size
         Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
     backend, device, precision

@@ -209,7 +209,7 @@ def _errors(card: ModelCard, scores: Scores) -> dict[str, float]:
 def _making(card: ModelCard) -> str:
     return (
         "## How it was made\n\n"
-        f"    python -m training build {card.name} --data ../shared/data\n\n"
+        f"    python -m training build {card.name} --data DIR\n\n"
         "trains, scores and writes the weights. Every hyperparameter stands, with its reason, in "
         "`training/recipe.py` and `training/augment.py`. No checkpoint was chosen by a test score: the "
         "schedule is fixed beforehand and the last averaged weights ship.\n\n"

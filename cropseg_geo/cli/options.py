@@ -113,13 +113,15 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", ric
 Precision = Annotated[
     str,
     typer.Option(
-        help="auto (bf16 where it is faster and masks stay the same), fp32 or bf16.", rich_help_panel=MODEL
+        help="auto (bf16 on GPUs that compute in it, and on CPUs where masks stay the same), fp32 or bf16.",
+        rich_help_panel=MODEL,
     ),
 ]
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Probability (0–1) from which a pixel is crop; else the model's.", rich_help_panel=MODEL
+        help="Probability (0–1) from which a pixel is crop, of two classes; else the model's.",
+        rich_help_panel=MODEL,
     ),
 ]
 Tile = Annotated[
@@ -161,7 +163,9 @@ AlphaBand = Annotated[
 Gsd = Annotated[
     str | None,
     typer.Option(
-        help="Working GSD (m/px), or auto: chosen from the image; else the raster's.", rich_help_panel=WORK
+        help="Working GSD (m/px), or auto: chosen from the image; else the raster's, or the nearest that the "
+        "model takes.",
+        rich_help_panel=WORK,
     ),
 ]
 Grid = Annotated[
@@ -182,7 +186,10 @@ Aoi = Annotated[
 Lanes = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Tiles computed at a time (threads); else one a core, 8 at most.", rich_help_panel=RUN
+        min=1,
+        help="Tiles computed at a time (threads); else as --tune found, or one a core, 8 at most; with "
+        "--workers one a process.",
+        rich_help_panel=RUN,
     ),
 ]
 Processes = Annotated[

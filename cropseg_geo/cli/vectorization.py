@@ -54,7 +54,11 @@ def vectorize(
     ] = None,
     plots_crs: Annotated[
         str | None,
-        typer.Option("--plots-crs", help="CRS of plots that do not state one.", rich_help_panel=HEIGHTS),
+        typer.Option(
+            "--plots-crs",
+            help="CRS of the plots, where their file states none or a wrong one.",
+            rich_help_panel=HEIGHTS,
+        ),
     ] = None,
     dsm: Dsm = None,
     dtm: Dtm = None,

@@ -15,7 +15,7 @@ from uuid import uuid4
 from cropseg_geo.errors import CropsegError, InputError, OutputError
 from cropseg_geo.paths import existing_parent
 
-_INSTALL = {"s3": "pip install 'cropseg-geo[s3]'", "s3a": "pip install 'cropseg-geo[s3]'"}
+_INSTALL = {"s3": "pip install s3fs", "s3a": "pip install s3fs"}
 _AGAIN = "run the same command again; finished blocks are kept"
 
 

@@ -34,7 +34,7 @@ _WITHOUT_TORCH = ("openvino", "onnxruntime")
 _INSTALL = {
     "openvino": "pip install openvino",
     "onnxruntime": "pip install onnxruntime",
-    "torch": "pip install 'cropseg-geo[torch]'",
+    "torch": "pip install torch timm",
 }
 
 

@@ -52,7 +52,7 @@ class ModelCard:
         Tile side, overlap of neighbouring tiles and stride of the network (pixels); tile, and hence any
         input, is a multiple of the stride.
     threshold
-        Probability at and above which a pixel belongs to a class other than the first.
+        Probability at and above which a pixel is of the second class of two.
     licence
         Licence of the weights (SPDX).
     training_data

@@ -174,12 +174,17 @@ def _write_layers(
             drafts.layers,
             mask,
             plots_path=drafts.plots_layer or drafts.layers,
-            stats=StatsOptions(threshold=ready.threshold),
+            stats=_stats_options(ready),
             bands=bands,
             **common,
         )
     write_csv(drafts.plots_csv, table)
     return totals, table
+
+
+def _stats_options(ready: Preflight) -> StatsOptions:
+    """Of several classes no threshold parts the likeliest one from the rest."""
+    return StatsOptions(threshold=ready.threshold) if len(ready.card.classes) == 2 else StatsOptions()
 
 
 def _colours(ready: Preflight, ground: Ground) -> AbstractContextManager[Bands | None]:

@@ -112,7 +112,7 @@ def measure_plots(
     plot_id
         Column that identifies a plot.
     plots_crs
-        CRS of plots that do not state one.
+        CRS of the plots, where their file states none or a wrong one.
 
     Returns
     -------

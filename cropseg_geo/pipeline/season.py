@@ -101,7 +101,8 @@ def segment_many(
     Raises
     ------
     CropsegError
-        If nothing is found, or some of the rasters are refused and ``skip_refused`` is not given.
+        If nothing is found, some of the rasters are refused and ``skip_refused`` is not given, or both
+        ``share`` and ``overwrite`` are.
     TypeError
         For arguments that :func:`segment` does not have.
     """

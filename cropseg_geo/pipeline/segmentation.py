@@ -88,7 +88,7 @@ def segment(
     plot_id
         Column of the plots that identifies them; None finds it.
     plots_crs
-        CRS of the plots where the file does not say it.
+        CRS of the plots where their file states none, or a wrong one.
     dsm, dtm
         Surface and terrain model, any CRS and GSD, for the heights and volumes of polygons and plots.
     outlines
@@ -107,7 +107,7 @@ def segment(
         keeps them beside the outputs. Workers on other machines must see it.
     workers
         Where to compute; by default as many threads of this process as :func:`tune` found best, or one a
-        core.
+        core, eight at most.
     listener
         Called with progress events; without one, what should be known is a ``CropsegWarning`` of Python's.
     options

@@ -102,7 +102,10 @@ def _add_image_options(algorithm: EngineAlgorithm) -> None:
     algorithm.add_number(
         RESOLUTION,
         tr("Working resolution (m/px)"),
-        tr("The image is resampled to this pixel size for the model. Empty: the image's own."),
+        tr(
+            "The image is resampled to this pixel size for the model. Empty: the image's own, or the nearest "
+            "that the model takes."
+        ),
         lowest=0.0005,
         is_advanced=True,
     )
@@ -142,8 +145,8 @@ def _add_running_options(algorithm: EngineAlgorithm) -> None:
         tr("Precision"),
         PRECISIONS,
         tr(
-            "auto takes bf16 where the processor or the GPU is faster in it and the model keeps its masks; "
-            "else fp32."
+            "auto takes bf16 on graphics cards that compute in it, and on processors that do where the model "
+            "keeps its masks; else fp32."
         ),
         is_advanced=True,
     )

@@ -70,7 +70,7 @@ PARAMETERS = {
 
 _AGAIN = "run CropSeg › Install the engine again"
 INSTALLATIONS = {
-    "pip install 'cropseg-geo[torch]'": "run CropSeg › Install the engine with ACCELERATOR cuda or torch",
+    "pip install torch timm": "run CropSeg › Install the engine with ACCELERATOR cuda or torch",
     "pip install openvino": _AGAIN,
     "pip install onnxruntime": _AGAIN,
 }

@@ -326,8 +326,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Arbeitsauflösung (m/px)</translation>
     </message>
     <message>
-      <source>The image is resampled to this pixel size for the model. Empty: the image's own.</source>
-      <translation>Das Bild wird für das Modell auf diese Pixelgröße umgerechnet. Leer: die des Bildes.</translation>
+      <source>The image is resampled to this pixel size for the model. Empty: the image's own, or the nearest that the model takes.</source>
+      <translation>Das Bild wird für das Modell auf diese Pixelgröße umgerechnet. Leer: die des Bildes oder die nächste, die das Modell annimmt.</translation>
     </message>
     <message>
       <source>Choose the working resolution</source>
@@ -366,8 +366,8 @@ Wo sie liegen, sagt ein Layer mit den vier äußeren Ecken (oder ein Polygon), o
       <translation>Genauigkeit</translation>
     </message>
     <message>
-      <source>auto takes bf16 where the processor or the GPU is faster in it and the model keeps its masks; else fp32.</source>
-      <translation>auto nimmt bf16, wo Prozessor oder Grafikkarte darin schneller rechnen und das Modell seine Masken behält; sonst fp32.</translation>
+      <source>auto takes bf16 on graphics cards that compute in it, and on processors that do where the model keeps its masks; else fp32.</source>
+      <translation>auto nimmt bf16 auf Grafikkarten, die darin rechnen, und auf solchen Prozessoren, wo das Modell seine Masken behält; sonst fp32.</translation>
     </message>
     <message>
       <source>Tile size (px)</source>
