@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from fakes import TileDependentPredictor, fake_card
-from rasters import write_raster
+from rasters import write_plots, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.model.card import ModelCard
@@ -94,3 +94,14 @@ def test_a_coarser_working_grid_gives_the_same_classes_on_the_rasters_own(raster
     agreed = inside != 255
     assert {*np.unique(inside[agreed])} == {0, 1, 2}
     np.testing.assert_array_equal(fine[2:-2, 2:-2][agreed], inside[agreed])
+
+
+def test_plots_measured_with_the_run_and_afterwards_are_as_uncertain(raster, tmp_path):
+    write_plots(tmp_path / "plots.gpkg", [(0.1, 0.1, 1.4, 1.3)], plot_id=["p"])
+    result, *_ = segmented(raster, tmp_path / "out", plots=tmp_path / "plots.gpkg", threshold=0.9)
+    after = cg.measure_plots(result.outputs.mask, tmp_path / "plots.gpkg", prob=result.outputs.prob)
+    names = [name for name in result.plots if name.startswith(("coverage", "uncertain"))]
+    assert {"coverage_crop", "coverage_weed", "uncertain_fraction"} <= set(names)
+    for name in names:
+        assert result.plots[name].to_list() == pytest.approx(after[name].to_list(), rel=1e-4), name
+    assert 0 < after["uncertain_fraction"].item() < 1
