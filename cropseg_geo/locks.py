@@ -33,6 +33,12 @@ EXPIRY_S = 120.0
 _held: ContextVar[frozenset[Path]] = ContextVar("cropseg_held_locks", default=frozenset())
 """Locks of this thread: a sentence that says another one does not lock itself out."""
 
+_CLOCK_S = 5.0
+"""How long the disk's clock is known without another look at it."""
+
+_clocks: dict[Path, tuple[tuple[float, float], float]] = {}
+"""Of each folder this machine's clocks, steady and set, and its disk's."""
+
 _left: set[str] = set()
 """Tokens of locks that this process has released and could not delete."""
 
@@ -61,10 +67,15 @@ class Lock:
         self._beat = threading.Thread(target=self._keep_fresh, name="cropseg-lock", daemon=True)
         self._beat.start()
 
+    @property
+    def is_held(self) -> bool:
+        """False once another run has taken the lock over (after this machine slept, say)."""
+        return read_holder(self.path) == self.holder
+
     def require_held(self) -> None:
-        """Raise OutputError if another run has taken the lock over (after this machine slept, say)."""
-        if read_holder(self.path) != self.holder:
-            raise OutputError(
+        """Raise InUseError if another run has taken the lock over."""
+        if not self.is_held:
+            raise InUseError(
                 f"{self.path}: another run has taken over while this one gave no sign of life",
                 remedy="let that one finish, or stop it and run the same command again",
             )
@@ -72,13 +83,13 @@ class Lock:
     def release(self) -> None:
         self._released.set()
         self._beat.join()
-        if read_holder(self.path) == self.holder and not _removed(self.path):
+        if self.is_held and not _removed(self.path):
             _left.add(self.holder.token)
 
     def _keep_fresh(self) -> None:
         while not self._released.wait(TOUCH_S):
             with suppress(OSError):
-                if read_holder(self.path) == self.holder:
+                if self.is_held:
                     os.utime(self.path)
 
 
@@ -129,9 +140,14 @@ def refuse_locked(paths: Iterable[Path]) -> None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another run is writing a file."""
+    """Whether another run is writing a file, as far as the disk lets that be seen."""
     lock = lock_path(path)
-    return lock.exists() and lock not in _held.get() and not _is_stale(lock, read_holder(lock))
+    if lock in _held.get() or not lock.exists():
+        return False
+    try:
+        return not _is_stale(lock, read_holder(lock))
+    except OSError:  # full, or away for a moment
+        return True
 
 
 def _take(lock: Path) -> Holder:
@@ -155,7 +171,8 @@ def _make(lock: Path, holder: Holder) -> bool:
         try:
             os.link(draft, lock)
         except FileExistsError:
-            return False
+            # Over NFS a link that was made and asked for once more is said to exist. Source: open(2), O_EXCL.
+            return read_holder(lock) == holder
         except OSError:  # a disk without links
             with lock.open("x", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(holder)))
@@ -227,9 +244,18 @@ def _is_alive(holder: Holder) -> bool:
 
 
 def _disk_now(folder: Path) -> float:
-    """Now, by the clock that stamps files in a folder."""
+    """Now, by the clock that stamps files in a folder; a file is made for that once in a few seconds."""
+    steady, here = time.monotonic(), time.time()
+    if found := _clocks.get(folder):
+        (steady_then, here_then), disk_then = found
+        passed = steady - steady_then
+        # Both clocks of this machine have to agree that little time has passed: neither slept nor was set.
+        if passed < _CLOCK_S and abs(here - here_then - passed) < 1.0:
+            return disk_then + passed
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".cropseg-clock-") as file:
-        return os.fstat(file.fileno()).st_mtime
+        disk = os.fstat(file.fileno()).st_mtime
+    _clocks[folder] = ((steady, here), disk)
+    return disk
 
 
 def _refusal(lock: Path) -> InUseError:

@@ -6,13 +6,14 @@ import glob
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, OutputError
 
 _PATIENCE_S = 1.0
 """How long virus scanners, and programs that synchronise folders, are waited for."""
@@ -47,6 +48,32 @@ def patiently(action: Callable[[], object]) -> None:
             if time.monotonic() > end:
                 raise
         time.sleep(0.05)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one, never a part.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)  # mkstemp makes it private
+            patiently(lambda: Path(name).replace(path))
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as err:
+        raise OutputError(
+            f"{path}: cannot be written ({err.strerror})", remedy="check the folder and the free space"
+        ) from err
 
 
 def longest_path() -> int | None:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,10 +117,13 @@ class RunFolder:
                 _discard(folder)
 
     @contextmanager
-    def opened(self, listener: Listener = ignore) -> Iterator[Path]:
+    def opened(
+        self, listener: Listener = ignore, *, is_ours: Callable[[], bool] = lambda: True
+    ) -> Iterator[Path]:
         """The folder, made if need be; deleted when the run is complete, and ``listener`` told if that fails.
 
-        When the run is stopped, finished blocks stay for the same command; where there are none, it goes.
+        When the run is stopped, finished blocks stay for the same command; where there are none, it goes. All
+        stays where it is no longer ``is_ours``: another run has taken it over.
 
         Raises
         ------
@@ -140,6 +143,8 @@ class RunFolder:
         except BaseException as err:
             if isinstance(err, Exception) and not is_there(self.path):
                 raise gone(self.path) from err
+            if not is_ours():
+                raise
             self._remove_drafts()
             if not self.store.may_hold_anything():
                 with suppress(CropsegError):

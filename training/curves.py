@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 
 _WIDTH, _HEIGHT, _RIM = 760, 300, 48
 _LOSS, _MIOU, _INK = "#b5651d", "#2e8b57", "#555"

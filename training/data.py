@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 
 MANIFEST = "manifest_pairs.csv"
 COLUMNS = (

@@ -15,7 +15,7 @@ from lightning.fabric import Fabric
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.batches import Batch, batches_from
 from training.curves import draw_curves
 from training.data import CERTAIN, UNKNOWN, Pair, held_out

@@ -16,7 +16,7 @@ import torch
 from lightning.fabric import Fabric
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.data import Pair, manifest_digest
 from training.recipe import Recipe
 from training.start import start_digest

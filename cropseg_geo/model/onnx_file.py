@@ -20,7 +20,8 @@ from pathlib import Path
 
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model.card import CARD_KEY, ModelCard
-from cropseg_geo.model.files import FETCH_AGAIN, replace_file
+from cropseg_geo.model.files import FETCH_AGAIN
+from cropseg_geo.paths import replace_file
 
 SUFFIX = ".onnx"
 

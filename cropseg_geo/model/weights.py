@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from cropseg_geo.errors import ModelError
 from cropseg_geo.model import onnx_file
 from cropseg_geo.model.card import CARD_KEY, ModelCard
-from cropseg_geo.model.files import FETCH_AGAIN, replace_file
+from cropseg_geo.model.files import FETCH_AGAIN
+from cropseg_geo.paths import replace_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from cropseg_geo.errors import OutputError
-from cropseg_geo.locks import locked
+from cropseg_geo.errors import InUseError, OutputError
+from cropseg_geo.locks import EXPIRY_S, locked
 from cropseg_geo.outputs.names import Outputs
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_there, replace_file
 from cropseg_geo.pipeline.segmentation import SegmentResult, Summary
 from cropseg_geo.preflight import Preflight
 from cropseg_geo.raster.info import inspect_raster
@@ -31,7 +31,8 @@ if TYPE_CHECKING:  # tiles are inferred before frames are needed
     from cropseg_geo.plots.layout import Plots
 
 _NAME = ".cropseg-season.json"
-_TRIES, _TRY_S = 50, 0.1
+_PATIENCE_S, _TRY_S = EXPIRY_S + 10.0, 0.1
+"""How long another season's lock is waited for: one that died elsewhere holds it until it is stale."""
 
 
 class Journal:
@@ -39,7 +40,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._path = folder, folder / _NAME
-        self._known = self._entries()
+        self._known: dict[str, Any] = {}
+        with suppress(OSError):
+            self._known = self._entries()
 
     def knows(self, stem: str) -> bool:
         """True where a raster of that name was done, whatever became of its outputs."""
@@ -65,28 +68,36 @@ class Journal:
         except (OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError):  # damaged
             return None
 
-    def note(self, stem: str, inputs: str, result: SegmentResult) -> None:
-        """Say that a raster is done. Raises OutputError."""
+    def computed(self, stem: str) -> Mapping[str, str]:
+        """By what a raster was computed, if that is noted."""
+        with suppress(TypeError, ValueError, LookupError, AttributeError):  # damaged
+            return dict(self._known[stem]["computed"])
+        return {}
+
+    def note(self, stem: str, inputs: str, computed: Mapping[str, str], result: SegmentResult) -> None:
+        """Say that a raster is done, of which inputs and by what. Raises OutputError."""
         entry: dict[str, Any] = {
             "inputs": inputs,
+            "computed": dict(computed),
             "files": {kind: path.name for kind, path in result.files.items()},
             "summary": asdict(result.summary),
         }
-        draft = self._path.with_suffix(".draft")
         try:
             entry["mask"] = stamp_of(result.outputs.mask)
             with _alone(self._path):
-                draft.write_text(json.dumps(self._entries() | {stem: entry}), encoding="utf-8")
-                draft.replace(self._path)
-        except OutputError:
-            raise
+                known = self._entries() if self._path.exists() else {}
+                replace_file(self._path, json.dumps(known | {stem: entry}).encode())
         except OSError as err:
-            draft.unlink(missing_ok=True)
-            raise OutputError(f"{self._path}: cannot be written ({err.strerror})") from err
+            if isinstance(err, OutputError):
+                raise
+            raise OutputError(
+                f"{self._path}: cannot be written ({err.strerror})",
+                remedy="check the folder and the free space",
+            ) from err
 
     def _entries(self) -> dict[str, Any]:
-        """What is noted; nothing where there is no journal, or it is damaged."""
-        with suppress(OSError, ValueError, TypeError, RecursionError):
+        """What is noted; nothing where there is no journal, or it is damaged. Raises OSError."""
+        with suppress(FileNotFoundError, ValueError, TypeError, RecursionError):
             return dict(json.loads(self._path.read_text(encoding="utf-8")))
         return {}
 
@@ -113,14 +124,15 @@ def _measured(file: Path, layout: Plots) -> gpd.GeoDataFrame:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Hold a file's lock; whoever else holds it is done within moments. Raises OutputError."""
+    """Hold a file's lock, which whoever else holds it needs for moments only. Raises OutputError."""
     with ExitStack() as stack:
-        for left in reversed(range(_TRIES)):
+        end = time.monotonic() + _PATIENCE_S
+        while True:
             try:
                 stack.enter_context(locked([path]))
                 break
-            except OutputError:
-                if not left:
+            except InUseError:
+                if time.monotonic() > end:
                     raise
             time.sleep(_TRY_S)
         yield

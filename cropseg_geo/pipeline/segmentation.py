@@ -173,7 +173,7 @@ def segment_noted(
         maybe_heights(decided.dsm, decided.dtm, output_ground(ready)) as heights,
     ):
         run.require_no_other(overwrite=decided.overwrite)
-        with run.opened(listener) as work:
+        with run.opened(listener, is_ours=lambda: all(lock.is_held for lock in locks)) as work:
             drafts = Outputs.drafted(work, with_plots=layout is not None, canopy_format=decided.canopy_format)
             listener = one_at_a_time(listener)
             made = make_drafts(

@@ -121,7 +121,7 @@ def test_a_network_without_a_card_and_a_missing_file_are_refused(tmp_path):
 
 def test_a_file_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         save_onnx(tmp_path / "taken" / "adds.onnx", graph(), CARD)
 
 

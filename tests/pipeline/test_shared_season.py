@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,9 +15,10 @@ import pytest
 from rasters import scene, write_raster
 
 import cropseg_geo as cg
+from cropseg_geo.engine.tuning import Setting, Tuned
 from cropseg_geo.errors import InputError, InUseError
 from cropseg_geo.events import RasterFinished, RasterStarted, Warned
-from cropseg_geo.locks import locked
+from cropseg_geo.locks import locked, read_holder
 from cropseg_geo.pipeline import season
 
 NAMES = "abcde"
@@ -76,10 +75,11 @@ def test_what_a_killed_process_had_begun_is_finished_by_another(flights, tmp_pat
     out = tmp_path / "out"
     victim = start(flights, out)
     deadline = time.monotonic() + 120
-    while not list(out.glob(".*_mask.tif.lock")) and time.monotonic() < deadline:
+    while not (locks := list(out.glob(".*_mask.tif.lock"))) and time.monotonic() < deadline:
         time.sleep(0.01)
-    os.kill(victim.pid, signal.SIGKILL)
+    victim.kill()
     victim.communicate()
+    assert read_holder(locks[0]).pid == victim.pid
     assert set(states_of(start(flights, out)).values()) <= {"done", "kept"}
     assert len(list(out.glob("*_mask.tif"))) == len(NAMES)
     assert not list(out.glob(".*.lock"))
@@ -125,11 +125,15 @@ def test_what_is_finished_by_another_while_this_one_works_is_kept(flights, tmp_p
 
     def with_another(raster, *args, **options):
         monkeypatch.setattr(season, "segment_noted", whole)
-        cg.segment_many([flights], out, share=True)  # another one is faster with everything
+        others = sorted(flights.glob("[b-e].tif"))
+        thread = threading.Thread(target=cg.segment_many, args=(others, out), kwargs={"share": True})
+        thread.start()  # another one is faster with all others
+        thread.join()
         return whole(raster, *args, **options)
 
     monkeypatch.setattr(season, "segment_noted", with_another)
     outcomes = cg.segment_many([flights], out, share=True)
+    assert {outcome.state for outcome in outcomes} <= {"done", "kept"}
     assert [outcome.state for outcome in outcomes[1:]] == ["kept"] * 4
 
 
@@ -147,6 +151,64 @@ def test_a_raster_that_is_lost_to_another_at_the_last_moment_is_waited_for(fligh
     assert lost
     assert {outcome.state for outcome in outcomes} == {"done"}
     assert len([e for e in events if isinstance(e, RasterFinished)]) == len(NAMES)
+
+
+@pytest.mark.parametrize("ending", ["_mask.tif", ".gpkg"])
+def test_a_file_in_use_delays_its_raster_and_nothing_else(flights, tmp_path, ending):
+    out, events, over = tmp_path / "out", [], threading.Event()
+    out.mkdir()
+
+    def listen(event):
+        events.append(event)
+        if isinstance(event, RasterFinished) and event.raster.endswith("e.tif"):
+            over.set()
+
+    thread = held(out / f"b{ending}", over)
+    outcomes = cg.segment_many([flights], out, share=True, listener=listen)
+    thread.join()
+    assert {outcome.state for outcome in outcomes} == {"done"}
+    assert [e.raster[-5] for e in events if isinstance(e, RasterFinished)] == list("acdeb")
+
+
+def test_what_another_machine_does_in_another_way_is_refused_with_both_ways(flights, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    cg.segment_many([flights / "a.tif"], out, share=True, backend="onnxruntime")
+    with pytest.raises(InputError) as told:
+        cg.segment_many([flights], out, share=True, backend="torch")
+    assert "by backend onnxruntime" in str(told.value)
+    assert "by backend torch" in str(told.value)
+    assert "--backend" in str(told.value)
+    assert len(list(out.glob("*_mask.tif"))) == 1
+
+
+def test_what_one_machine_has_measured_does_not_count(flights, tmp_path, monkeypatch):
+    fastest = Setting(tile_px=128, lanes=1, batch_size=1)
+    monkeypatch.setattr("cropseg_geo.preflight.remembered", lambda _: Tuned(fastest, fastest))
+    monkeypatch.setattr("cropseg_geo.preflight.fits_extent", lambda *_: True)
+    cg.segment_many([flights / "a.tif"], tmp_path / "shared", share=True)
+    cg.segment_many([flights / "a.tif"], tmp_path / "tuned")
+    cg.segment_many([flights / "a.tif"], tmp_path / "plain", tile_px=512)
+    assert pixels(tmp_path / "shared") == pixels(tmp_path / "plain")
+    assert pixels(tmp_path / "shared") != pixels(tmp_path / "tuned")
+
+
+def test_an_unforeseen_error_at_a_rasters_turn_stops_no_other(flights, tmp_path, monkeypatch):
+    kept, told = season._kept, []
+
+    def failing(journal, path, *more):
+        if told and path.endswith("c.tif"):
+            raise OSError(28, "No space left on device")
+        return kept(journal, path, *more)
+
+    def listen(event):
+        if isinstance(event, RasterFinished):
+            (tmp_path / "out" / ".cropseg-season.json").write_text(json.dumps({n: {} for n in NAMES}))
+            told.append(event.state)
+
+    monkeypatch.setattr(season, "_kept", failing)
+    outcomes = cg.segment_many([flights], tmp_path / "out", share=True, listener=listen)
+    assert [outcome.state for outcome in outcomes] == ["done", "done", "failed", "done", "done"]
+    assert told == ["done", "done", "failed", "done", "done"]
 
 
 def test_without_sharing_a_raster_in_use_is_refused_and_sharing_overwrites_nothing(flights, tmp_path):

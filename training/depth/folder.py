@@ -20,7 +20,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from cropseg_geo.errors import InputError, OutputError
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.data import read_image
 from training.depth.sizes import DepthSize
 

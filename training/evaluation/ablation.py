@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.table import Table
 
 from cropseg_geo.errors import InputError
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.evaluation.run import whole_sets
 from training.evaluation.tables import MEAN, MEASURES, with_mean
 from training.evaluation.variants import Variant, unchanged

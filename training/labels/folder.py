@@ -14,7 +14,7 @@ from PIL import Image
 
 from cropseg_geo.errors import OutputError
 from cropseg_geo.grid import Window
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from cropseg_geo.raster.info import RasterInfo
 from training.data import COLUMNS
 from training.labels.clean import UNKNOWN, VEGETATION, Label

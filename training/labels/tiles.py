@@ -10,7 +10,7 @@ import numpy as np
 
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.data import MANIFEST, write_manifest
 from training.labels.colour import Pixels
 from training.labels.folder import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cropseg_geo.model.files import replace_file
+from cropseg_geo.paths import replace_file
 from training.data import UNKNOWN, Decoded, Pixels, decode
 from training.excess_green import exg_otsu
 from training.labels.sheet import draw_pairs
