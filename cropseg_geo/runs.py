@@ -22,9 +22,10 @@ from typing import Any
 from cropseg_geo.engine.places import is_url, remove
 from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
-from cropseg_geo.errors import CropsegError, InputError, OutputError, gone
+from cropseg_geo.errors import CropsegError, InputError, gone
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.paths import is_there
+from cropseg_geo.raster.cog import disk_errors
 
 _RECORD = "run.json"
 _BLOCKS = "blocks.zarr"
@@ -130,14 +131,10 @@ class RunFolder:
         OutputError
             If it cannot be written, or was taken away during the block.
         """
-        try:
+        with disk_errors(self.path):
             self.path.mkdir(exist_ok=True)
             self._remove_drafts()
             self._record({})
-        except OSError as err:
-            raise OutputError(
-                f"{self.path}: cannot be written ({err.strerror})", remedy="choose another --out folder"
-            ) from err
         try:
             yield self.path
         except BaseException as err:
@@ -156,8 +153,12 @@ class RunFolder:
             listener(Warned(f"{err.message}; the next run of {self.stem!r} into {self.out} tries again"))
 
     def record_published(self, files: dict[Path, Path | None]) -> None:
-        """Say which files (by their final names) come from which drafts, before the first is put in place."""
-        self._record({final.name: stamp_of(draft) if draft else None for final, draft in files.items()})
+        """Say which files (by their final names) come from which drafts, before the first is put in place.
+
+        Raises OutputError if the disk is full.
+        """
+        with disk_errors(self.path):
+            self._record({final.name: stamp_of(draft) if draft else None for final, draft in files.items()})
 
     def _remove_drafts(self) -> None:
         for draft in (p for p in self.path.glob("*") if p.is_file() and p.name != _RECORD):

@@ -17,7 +17,7 @@ from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Region, wanted_mask
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter
+from cropseg_geo.raster.cog import PROBABILITY_STEPS, CogWriter, disk_errors
 from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.source import GdalSource
 
@@ -162,12 +162,17 @@ def source_steps(
         Wanted pixels of the file; the region in the file's pixels.
     folder
         Where a draft of the working grid is kept meanwhile.
+
+    Raises
+    ------
+    OutputError
+        If the disk does not hold the draft.
     """
     draft = folder / "working.draft"
     profile = {"driver": "GTiff", "dtype": "uint16", "count": channels, "nodata": blend.NODATA}
     profile |= {"height": working.height, "width": working.width, "tiled": True, "bigtiff": "IF_SAFER"}
     profile |= {"transform": working.transform, "crs": working.info.crs}
-    with rasterio.open(draft, "w", sparse_ok=True, **profile) as dataset:
+    with disk_errors(draft), rasterio.open(draft, "w", sparse_ok=True, **profile) as dataset:
         for window, fixed in blended:
             dataset.write(fixed, window=RasterioWindow(window.col, window.row, window.width, window.height))
     native = GdalSource(
@@ -175,7 +180,9 @@ def source_steps(
     )
     rows, cols = working.pixel
     smooth = Resampling.bilinear if min(rows, cols) > 1 else Resampling.average
-    with rasterio.open(draft) as dataset:
+    with disk_errors(draft):
+        dataset = rasterio.open(draft)
+    with dataset:
         for window in extent.split(_REGRID_PX):
             wanted = native.read_valid(window) & wanted_mask(extent, window, region)
             if not wanted.any():
@@ -184,7 +191,8 @@ def source_steps(
             box = RasterioWindow(
                 window.col / cols, window.row / rows, window.width / cols, window.height / rows
             )
-            fixed = dataset.read(window=box, out_shape=(channels, *window.shape), resampling=smooth)
+            with disk_errors(draft):
+                fixed = dataset.read(window=box, out_shape=(channels, *window.shape), resampling=smooth)
             fixed[:, ~wanted] = blend.NODATA
             yield window.relative_to(extent), fixed
     draft.unlink()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from rasterio.enums import ColorInterp
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
-from cropseg_geo.errors import OutputError
+from cropseg_geo.errors import CropsegError, OutputError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster import tiff
 from cropseg_geo.raster.info import GDAL_OPTIONS
@@ -104,7 +104,7 @@ class CogWriter:
         self._end = 0
         self._changed = threading.Condition()
         self._stopped = False
-        with _disk_errors(spool):
+        with disk_errors(spool):
             self._file = spool.open("w+b")
 
     def __enter__(self) -> Self:
@@ -114,8 +114,10 @@ class CogWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk refuses the last bytes; nobody needs them any more
+            self._file.close()
+        with suppress(OSError):
+            self._path.unlink()
 
     def write(self, window: Window, values: Pixels | None) -> None:
         """Write values (bands, H, W) at ``window``, None for nodata. Raises OutputError."""
@@ -145,7 +147,7 @@ class CogWriter:
             data = isal_zlib.compress(pixels, _DEFLATE_LEVEL)
         with self._changed:
             if data:
-                with _disk_errors(self._path):
+                with disk_errors(self._path):
                     self._file.seek(self._end)
                     self._file.write(data)
             level.offsets[place], level.sizes[place] = self._end, len(data)
@@ -159,6 +161,8 @@ class CogWriter:
         ------
         StoppedError
             If the writer was stopped.
+        OutputError
+            If the disk is full: reading writes what is still in memory.
         """
         level = self._levels[0]
         values = np.full((self._bands, *window.shape), NODATA, dtype=np.uint8)
@@ -182,8 +186,9 @@ class CogWriter:
             return self._spooled(level, place)
 
     def _spooled(self, level: _Size, place: tuple[int, int]) -> bytes:
-        self._file.seek(int(level.offsets[place]))
-        return self._file.read(int(level.sizes[place]))
+        with disk_errors(self._path):
+            self._file.seek(int(level.offsets[place]))
+            return self._file.read(int(level.sizes[place]))
 
     def finish(self, path: Path) -> None:
         """Write the COG with its overviews; every pixel has been written.
@@ -211,7 +216,7 @@ class CogWriter:
             with self._changed:
                 return self._spooled(level, divmod(index, level.collector.shape[1]))
 
-        with _disk_errors(path), path.open("wb") as out:
+        with disk_errors(path), path.open("wb") as out:
             tiff.write_cog(out, images, read_tile)
 
 
@@ -252,12 +257,13 @@ def _directory(layout: CogLayout) -> dict[int, tiff.Entry]:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
+    """What the disk refuses within becomes an OutputError that names ``path``; errors of ours stay."""
     try:
         yield
+    except CropsegError:
+        raise
     except (RasterioError, OSError) as err:
-        if isinstance(err, OutputError):
-            raise
         raise OutputError(
             f"{path}: cannot be written ({err})",
             remedy="check free disk space and the folder's permissions, then run the same command again",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from rasters import scene, write_raster
 
 from cropseg_geo.engine.finish import source_steps
 from cropseg_geo.engine.plan import working_window
+from cropseg_geo.errors import OutputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.aoi import read_aoi
 from cropseg_geo.raster.info import inspect_raster
@@ -92,3 +94,44 @@ def test_every_wanted_pixel_of_the_file_has_an_answer_and_no_other(tmp_path, sha
     }[mark]
     found, wanted = on_the_files_grid(tmp_path, steps, (60, 80), **how)
     np.testing.assert_array_equal(found[0] > 0, wanted)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="files have no greatest size there")
+def test_a_disk_that_is_too_small_for_the_draft_is_told(tmp_path):
+    import resource
+
+    steps = np.random.default_rng(0).integers(1, 65_536, (1, 480, 600)).astype(np.uint16)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"working\.draft: cannot be written") as caught:
+            on_the_files_grid(tmp_path, steps, (120, 150))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "free disk space" in caught.value.remedy
+
+
+def test_a_draft_that_is_damaged_meanwhile_is_told(tmp_path, monkeypatch):
+    steps = np.random.default_rng(0).integers(1, 65_536, (1, 48, 60)).astype(np.uint16)
+    read_valid = GdalSource.read_valid
+
+    def truncating(self, window):
+        draft = tmp_path / "working.draft"
+        if draft.exists():
+            draft.write_bytes(draft.read_bytes()[:400])
+        return read_valid(self, window)
+
+    monkeypatch.setattr(GdalSource, "read_valid", truncating)
+    with pytest.raises(OutputError, match=r"working\.draft"):
+        on_the_files_grid(tmp_path, steps, (12, 15))
+
+
+def test_what_stops_the_blocks_is_not_taken_for_the_disk(tmp_path):
+    working = GdalSource(inspect_raster(write_raster(tmp_path / "file.tif", scene(12, 15))), (1,), (48, 60))
+
+    def unreadable():
+        raise ReadError("rows are unreadable")
+        yield
+
+    with pytest.raises(ReadError, match="rows are unreadable"):
+        next(source_steps(unreadable(), 1, working, Window(0, 0, 12, 15), None, folder=tmp_path))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
 import threading
+from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,17 +23,11 @@ from cropseg_geo.model.predictor import OnnxPredictor, TorchPredictor
 from cropseg_geo.raster.cog import CogWriter
 
 
-class FullDisk:
+class FullDisk(io.FileIO):
     """A file that takes no more bytes."""
-
-    def __init__(self, file):
-        self._file = file
 
     def write(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
 
 
 def failing(function, error, *, after):
@@ -57,13 +54,15 @@ def stop_inference(patch):
         patch.setattr(kind, "predict", failing(kind.predict, RuntimeError("no such device"), after=3))
 
 
-def stop_writing(patch):
+def stop_writing(patch, *, buffer_bytes):
+    """A disk that fills; only larger writes than the buffer notice it at once."""
     write, calls = CogWriter.write, []
 
     def filling(self, window, values):
         calls.append(1)
         if len(calls) == 4:
-            self._file = FullDisk(self._file)
+            self._file.close()
+            self._file = io.BufferedRandom(FullDisk(self._path, "r+"), buffer_bytes)
         write(self, window, values)
 
     patch.setattr(CogWriter, "write", filling)
@@ -108,11 +107,12 @@ def straight(raster, tmp_path_factory):
     [
         (stop_reading, ignore, InputError, "rows are unreadable"),
         (stop_inference, ignore, InferenceError, "no such device"),
-        (stop_writing, ignore, OutputError, "(?i)no space left"),
+        (partial(stop_writing, buffer_bytes=1), ignore, OutputError, "spool.*(?i:no space left)"),
+        (partial(stop_writing, buffer_bytes=1 << 26), ignore, OutputError, "spool.*(?i:no space left)"),
         (stop_tracing, ignore, OutputError, "the layer cannot be written"),
         (lambda patch: None, ctrl_c, KeyboardInterrupt, None),
     ],
-    ids=["reading", "inference", "disk full", "tracing", "Ctrl-C"],
+    ids=["reading", "inference", "disk full", "disk full, seen later", "tracing", "Ctrl-C"],
 )
 def test_stopped_anywhere_the_run_ends_and_the_same_run_goes_on(
     raster, straight, tmp_path, monkeypatch, stop, listener, error, message
@@ -149,6 +149,24 @@ def test_stopped_while_its_files_are_put_in_place_the_same_run_goes_on(tmp_path,
     done = cg.segment(raster, out, report=True, **OPTIONS)
     assert done.summary.blocks_resumed > 0
     assert sorted(out.iterdir()) == sorted(done.files.values())
+
+
+def test_a_disk_that_is_full_before_files_are_put_in_place_is_told(tmp_path, monkeypatch):
+    use_a_formula(monkeypatch)
+    raster, out = write_raster(tmp_path / "field.tif", scene(300, 300)), tmp_path / "out"
+    write = Path.write_text
+
+    def filling(self, text, **options):
+        if self.name.startswith("run.json") and "field_mask.tif" in text:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(self, text, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", filling)
+        with pytest.raises(OutputError, match="No space left") as stopped:
+            cg.segment(raster, out, **OPTIONS)
+    assert "free disk space" in stopped.value.remedy
+    assert cg.segment(raster, out, **OPTIONS).summary.blocks_resumed > 0
 
 
 @pytest.mark.parametrize("stage", ["segment", "plots", "report"])
