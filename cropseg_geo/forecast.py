@@ -14,7 +14,7 @@ from cropseg_geo.addresses import without_secrets
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.model.predictor import Predictor
 from cropseg_geo.preflight import Preflight
-from cropseg_geo.space import human_bytes
+from cropseg_geo.space import disk_bytes, human_bytes
 
 _OVERHEAD = 1.4
 """Wall time ÷ time of the forward passes, reading, writing and tracing included; see DESIGN.md."""
@@ -22,7 +22,7 @@ _OVERHEAD = 1.4
 
 @dataclass(frozen=True)
 class Forecast:
-    """Facts and needs of a run; sizes in bytes, ``seconds`` is an estimate."""
+    """Facts and needs of a run; sizes in bytes, ``seconds`` is an estimate. The disk is that of ``out``."""
 
     raster: str
     layout: str
@@ -86,11 +86,13 @@ class Forecast:
         return lines
 
 
-def make_forecast(ready: Preflight, out: Path, *, workers: Workers, n_plots: int | None) -> Forecast:
+def make_forecast(
+    ready: Preflight, out: Path, *, workers: Workers, store: str | None, n_plots: int | None
+) -> Forecast:
     """Load the model, time it on a tile, and put everything together."""
     predictor, plan, info = ready.predictor, ready.plan, ready.info
     device = predictor.describe()
-    processes = workers.max_processes or workers.processes or 1
+    processes = workers.process_count
     lanes = workers.lane_count * processes
     at_a_time = lanes if predictor.device_type == "cpu" else processes
     per_tile = _seconds_per_tile(predictor, plan.tiles.tile_px) / at_a_time
@@ -118,7 +120,7 @@ def make_forecast(ready: Preflight, out: Path, *, workers: Workers, n_plots: int
         device=device,
         lanes=lanes,
         memory_bytes=ready.memory_bytes(workers.lane_count) * processes,
-        disk_bytes=ready.disk_bytes,
+        disk_bytes=disk_bytes(ready, out, store),
         seconds=covered * per_tile * _OVERHEAD,
         plots=n_plots,
         out=str(out),

@@ -74,6 +74,11 @@ class Workers:
         return bool(self.scheduler or self.processes or self.max_processes)
 
     @property
+    def process_count(self) -> int:
+        """Processes of this machine that compute, at most."""
+        return self.max_processes or self.processes or 1
+
+    @property
     def lane_count(self) -> int:
         """Lanes as given; else one thread a worker process, or a lane a usable core, up to eight."""
         return self.lanes or (1 if self.is_distributed else min(MAX_LANES, usable_cores()))

@@ -72,8 +72,8 @@ class Decided:
         run = RunFolder(self.folder, self.stem, ready.plan, self.store)
         for path in run.longest_paths:
             require_findable(path, self.folder)
-        lanes = ready.tuned_workers(self.workers).lane_count
-        require_space(ready, self.folder, lanes, own=run.path, store=self.store and run.store.path)
+        workers = ready.tuned_workers(self.workers)
+        require_space(ready, self.folder, workers, own=run.path, store=self.store and run.store.path)
         run.require_no_other(overwrite=self.overwrite, discard=False)
         return run
 

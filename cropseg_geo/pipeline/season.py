@@ -34,7 +34,7 @@ from cropseg_geo.pipeline.segmentation import SegmentResult, segment, segment_no
 from cropseg_geo.preflight import Preflight, chosen_predictor, prepare, with_local_model
 from cropseg_geo.raster.info import raster_stem
 from cropseg_geo.runs import remove_finished
-from cropseg_geo.space import season_shortage
+from cropseg_geo.space import disk_bytes, season_shortage
 
 _LOOK_S = 2.0
 """Time between two looks whether other runs have finished what they share."""
@@ -190,7 +190,8 @@ class _Season:
         decided = decide(item.path, self.folder, **arguments)
         self.inputs[item.path] = digest_inputs(decided.ready, decided.layout, **self.arguments)
         self.computed[item.path] = _computed(decided.ready)
-        self.needs.append((decided.ready.disk_bytes, decided.ready.finished_bytes))
+        needed = disk_bytes(decided.ready, decided.folder, decided.store)
+        self.needs.append((needed, decided.ready.finished_bytes))
 
     def _is_kept(self, item: _Item) -> bool:
         if self.overwrite:

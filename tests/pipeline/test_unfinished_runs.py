@@ -142,6 +142,19 @@ def test_the_disk_of_a_store_has_to_hold_the_blocks(field, tmp_path, monkeypatch
     assert cg.segment(field, out, store=str(store), **OPTIONS).summary.blocks_resumed >= 1
 
 
+def test_blocks_on_another_disk_need_no_space_beside_the_outputs(field, tmp_path, monkeypatch):
+    ready = prepare(field, Options(tile_px=64, overlap_px=16))
+    out, needed = tmp_path / "out", ready.disk_bytes - ready.plan.block_bytes
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9 - needed, needed))
+    for near in (None, str(tmp_path / "store"), f"file://{tmp_path}/store"):
+        with pytest.raises(OutputError, match="free; about"):
+            cg.check(field, out, store=near, **OPTIONS)
+    assert cg.check(field, out, store="memory://blocks", **OPTIONS).disk_bytes == needed
+    monkeypatch.setattr("cropseg_geo.space._is_on_disk_of", lambda folder, store: False)
+    assert cg.check(field, out, store=str(tmp_path / "store"), **OPTIONS).disk_bytes == needed
+
+
 def test_a_changed_raster_is_noticed_and_a_discarded_run_leaves_nothing(field, tmp_path, monkeypatch):
     monkeypatch.setattr("cropseg_geo.preflight.TILES_PER_BLOCK_SIDE", 1)
     out = tmp_path / "out"

@@ -130,6 +130,12 @@ def test_a_run_that_needs_more_than_the_process_is_given_is_refused(monkeypatch,
             return lanes * 30_000_000
 
     monkeypatch.setattr(space, "usable_memory_bytes", lambda: 50_000_000)
-    space.require_space(Ready(), tmp_path, 1)
+    space.require_space(Ready(), tmp_path, Workers(lanes=1))
     with pytest.raises(ResourceError, match=r"may use 50\.0 MB"):
-        space.require_space(Ready(), tmp_path, 2)
+        space.require_space(Ready(), tmp_path, Workers(lanes=2))
+    for several in (Workers(processes=2), Workers(processes=1, max_processes=2)):
+        with pytest.raises(ResourceError, match=r"2 worker processes may use 50\.0 MB.*60\.0 MB") as caught:
+            space.require_space(Ready(), tmp_path, several)
+        assert "--workers" in caught.value.remedy
+    monkeypatch.setattr(space, "usable_memory_bytes", lambda: 1)  # the cluster's machines have their own
+    space.require_space(Ready(), tmp_path, Workers(scheduler="tcp://elsewhere:8786"))
