@@ -73,6 +73,12 @@ class Ground:
     def _crs(self) -> CRS:
         return CRS.from_wkt(self.crs)
 
+    @property
+    def outline(self) -> shapely.Polygon:
+        """The raster's rim in CRS coordinates."""
+        w, h = self.width, self.height
+        return shapely.Polygon([self.transform @ corner for corner in ((0, 0), (w, 0), (w, h), (0, h))])
+
     @cached_property
     def unit_m(self) -> float:
         """Metres per unit of a projected CRS (0.3048… for feet), radians per unit of a geographic one."""

@@ -16,7 +16,7 @@ from cropseg_geo.preflight import Preflight
 
 
 def disk_bytes(ready: Preflight, folder: Path, store: str | None) -> int:
-    """Disk that a run needs where ``folder`` lies; ``store``, if any, has its blocks, maybe on another disk."""
+    """Disk that a run needs where ``folder`` lies; ``store``, if any, is where its blocks are kept."""
     if store is None or _is_on_disk_of(folder, store):
         return ready.disk_bytes
     return ready.disk_bytes - ready.plan.block_bytes

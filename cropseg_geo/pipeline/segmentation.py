@@ -281,6 +281,4 @@ def check(
     ready = with_chosen_gsd(decided.ready, listener)
     decided.place(ready)
     n_plots = len(decided.layout) if decided.layout else None
-    return make_forecast(
-        ready, Path(out), workers=ready.tuned_workers(workers), store=store, n_plots=n_plots
-    )
+    return make_forecast(ready, Path(out), workers=ready.tuned_workers(workers), store=store, n_plots=n_plots)

@@ -18,18 +18,18 @@ import numpy.typing as npt
 from pyproj import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.datums import doubtful_shift
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.raster.band_choice import bands_by_name
 from cropseg_geo.raster.band_names import BAND_NAMES, plain_name
-from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.info import RasterInfo, decoding, inspect_raster, opened
+from cropseg_geo.raster.overlap import require_overlap
 from cropseg_geo.raster.validity import valid_pixels
 
 _OFF_GRID_PX = 0.01
@@ -44,6 +44,7 @@ class Bands:
     of its own. ``scales`` are factor and offset of each band.
     """
 
+    path: str
     names: tuple[str, ...]
     indexes: tuple[int, ...]
     scales: tuple[tuple[float, float], ...]
@@ -69,12 +70,10 @@ class Bands:
 
     def _read(self, window: Window) -> npt.NDArray[np.float32]:
         region = RasterioWindow(window.col, window.row, window.width, window.height)
-        try:
+        with decoding(self.path, window):
             values = self.dataset.read(self.indexes, window=region).astype(np.float32, copy=False)
             if not isinstance(self.dataset, WarpedVRT):  # which has NaN where invalid
                 values[:, ~valid_pixels(self.dataset, window=region)] = np.nan
-        except GDAL_ERRORS as err:
-            raise ReadError(f"{self.dataset.name}: {window} cannot be read ({err.__cause__ or err})") from err
         if any(scale != (1.0, 0.0) for scale in self.scales):
             factors, offsets = np.array(self.scales, np.float32).T[..., None, None]
             values = values * factors + offsets
@@ -120,16 +119,16 @@ def open_bands(
             named = {n: k for n, k in bands_by_name(info).items() if n in BAND_NAMES}
             chosen |= {n: k for n, k in named.items() if n not in chosen and k not in chosen.values()}
         _require_bands(info, chosen)
-        _require_overlap(info, ground)
+        require_overlap(path, info.ground, ground)
         if note := doubtful_shift(CRS.from_wkt(info.crs), ground, path):
             listener(Warned(note))
         names, indexes = tuple(chosen), tuple(chosen.values())
         scales = tuple(info.stated_scale(band) for band in indexes)
         if (first := _first_pixel(info, ground)) is not None:
-            yield Bands(names, indexes, scales, dataset, first)
+            yield Bands(path, names, indexes, scales, dataset, first)
             return
         with WarpedVRT(dataset, **_warp_options(info, ground)) as warped:
-            yield Bands(names, indexes, scales, warped)
+            yield Bands(path, names, indexes, scales, warped)
 
 
 def _first_pixel(info: RasterInfo, ground: Ground) -> tuple[int, int] | None:
@@ -186,24 +185,6 @@ def _require_bands(info: RasterInfo, bands: Mapping[str, int]) -> None:
             + (f", of which {info.alpha_band} is alpha" if info.alpha_band else ""),
             remedy=f"name data bands from 1 on, for example {example}",
         )
-
-
-def _require_overlap(info: RasterInfo, ground: Ground) -> None:
-    left, bottom, right, top = transform_bounds(info.crs, ground.crs, *_bounds(info.ground))
-    low_x, low_y, high_x, high_y = _bounds(ground)
-    if left >= high_x or right <= low_x or bottom >= high_y or top <= low_y:
-        raise InputError(
-            f"{info.path}: lies beside the mask",
-            remedy="give the orthomosaic that the mask was made from, or check its CRS",
-        )
-
-
-def _bounds(ground: Ground) -> tuple[float, float, float, float]:
-    t = ground.transform
-    corners = [(c, r) for c in (0, ground.width) for r in (0, ground.height)]
-    x = [t.a * c + t.b * r + t.c for c, r in corners]
-    y = [t.d * c + t.e * r + t.f for c, r in corners]
-    return min(x), min(y), max(x), max(y)
 
 
 def _warp_options(info: RasterInfo, ground: Ground) -> dict[str, Any]:

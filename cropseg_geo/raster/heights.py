@@ -16,20 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rasterio
-import shapely
-from affine import Affine
 from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from cropseg_geo.datums import doubtful_shift
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
-from cropseg_geo.raster.info import GDAL_ERRORS, inspect_raster, opened
+from cropseg_geo.raster.info import decoding, inspect_raster, opened
+from cropseg_geo.raster.overlap import require_overlap
 
 _UNITS_M = {
     "m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0,
@@ -81,10 +80,8 @@ class _Model:
     def read(self, window: Window) -> npt.NDArray[np.float64]:
         """Elevation (H, W) in metres, NaN where unknown. float64: elevations are large, heights small."""
         region = RasterioWindow(window.col, window.row, window.width, window.height)
-        try:
+        with decoding(self.path, window):
             values = self.warped.read(1, window=region)
-        except GDAL_ERRORS as err:
-            raise ReadError(f"{self.path}: {window} cannot be read ({err.__cause__ or err})") from err
         elevation = values.astype(np.float64) * self.unit_m
         wild = (elevation < LOWEST_M) | (elevation > HIGHEST_M)
         if wild.any():
@@ -166,7 +163,7 @@ def _open_model(path: str, ground: Ground, listener: Listener) -> Iterator[_Mode
     scale = min(1.0, info.ground.gsd_m / ground.gsd_m)
     with opened(path) as dataset:
         unit_m = metres_per_unit(path, dataset)
-        _require_overlap(path, info.ground, ground)
+        require_overlap(path, info.ground, ground)
         if note := doubtful_shift(CRS.from_wkt(info.crs), ground, path):
             listener(Warned(note))
         if (dataset.scales[0], dataset.offsets[0]) != (1.0, 0.0):
@@ -226,22 +223,3 @@ def metres_per_unit(path: str, dataset: Any) -> float:
             remedy="state their unit: rio edit-info --bidx 1 --units ft FILE (or -units m)",
         )
     return 1.0
-
-
-def _require_overlap(path: str, model: Ground, ground: Ground) -> None:
-    from rasterio.warp import transform_geom
-
-    outline = transform_geom(model.crs, ground.crs, shapely.geometry.mapping(_outline(model)))
-    if not shapely.intersects(shapely.geometry.shape(outline), _outline(ground)):
-        raise InputError(
-            f"{path}: lies beside the mask", remedy="check its CRS, and that it is of the same survey"
-        )
-
-
-def _outline(ground: Ground) -> Any:  # a shapely polygon
-    w, h, t = ground.width, ground.height, ground.transform
-    return shapely.Polygon([_at(t, col, row) for col, row in ((0, 0), (w, 0), (w, h), (0, h))])
-
-
-def _at(t: Affine, col: float, row: float) -> tuple[float, float]:
-    return (t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f)

@@ -17,7 +17,7 @@ from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from cropseg_geo.errors import CropsegError, InputError
+from cropseg_geo.errors import CropsegError, InputError, ReadError
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_pipe, is_remote, is_there, path_text, without_query
 from cropseg_geo.raster.band_names import BEYOND_RED, named_by_light, plain_name, wavelength_nm
@@ -86,6 +86,21 @@ def opened(path: str) -> Iterator[Any]:
             ) from err
         with dataset:
             yield dataset
+
+
+@contextmanager
+def decoding(path: str, window: object = None) -> Iterator[None]:
+    """What GDAL cannot decode within becomes a ReadError that names the file and the window."""
+    try:
+        yield
+    except CropsegError:
+        raise
+    except GDAL_ERRORS as err:
+        what = path if window is None else f"{path}: {window}"
+        raise ReadError(
+            f"{what} cannot be read ({err.__cause__ or err}); the file is damaged or incomplete",
+            remedy="copy or export the file again; gdalinfo -checksum FILE tests it as a whole",
+        ) from err
 
 
 def _why_unreadable(path: str, err: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window as RasterioWindow
 
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.events import Listener, Warned, ignore
 from cropseg_geo.grid import Window
-from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo
+from cropseg_geo.raster.info import RasterInfo, decoding
 from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.tags import Tag
 from cropseg_geo.raster.validity import valid_pixels
@@ -83,7 +82,8 @@ class MaskValues:
         if self.info.validity == "nodata":
             valid = None if self.info.nodata == NODATA else values != self.info.nodata
         elif self.info.validity != "none":
-            valid = decoded(self.dataset, valid_pixels, **options)
+            with decoding(self.info.path, options.get("window")):
+                valid = valid_pixels(self.dataset, **options)
         return (values, valid) if values.dtype == np.uint8 else self._as_bytes(values, valid, options)
 
     def _as_bytes(
@@ -125,14 +125,6 @@ def read_decoded(dataset: Any, band: int | None, **options: Any) -> npt.NDArray[
     ReadError
         If the file's bytes cannot be decoded; names the window.
     """
-    values: npt.NDArray[Any] = decoded(dataset, lambda d, **o: d.read(band, **o), **options)
+    with decoding(dataset.name, options.get("window")):
+        values: npt.NDArray[Any] = dataset.read(band, **options)
     return values
-
-
-def decoded(dataset: Any, read: Callable[..., Any], **options: Any) -> Any:  # an array, as ``read`` gives it
-    """What ``read`` gives of a dataset, with errors as :func:`read_decoded` has them."""
-    try:
-        return read(dataset, **options)
-    except GDAL_ERRORS as err:
-        place = options.get("window", "it")
-        raise ReadError(f"{dataset.name}: {place} cannot be read ({err.__cause__ or err})") from err

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.cog import PROBABILITY_STEPS
-from cropseg_geo.raster.mask_values import decoded, read_decoded, region_of
+from cropseg_geo.raster.info import decoding
+from cropseg_geo.raster.mask_values import read_decoded, region_of
 from cropseg_geo.raster.pyramid import NODATA
 from cropseg_geo.raster.validity import valid_pixels
 
@@ -35,7 +36,8 @@ def read_probability(dataset: Any, window: Window) -> npt.NDArray[np.float32]:
         return probability_of(values)
     scale, offset = np.array([dataset.scales, dataset.offsets])[:, :, None, None]
     stated = (values * scale + offset).astype(np.float32)
-    stated[:, ~decoded(dataset, valid_pixels, window=region)] = np.nan
+    with decoding(dataset.name, region):
+        stated[:, ~valid_pixels(dataset, window=region)] = np.nan
     is_none = (stated < -_ROUNDED) | (stated > 1 + _ROUNDED)
     if is_none.any():
         band, row, col = np.argwhere(is_none)[0].tolist()

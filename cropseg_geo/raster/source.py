@@ -16,10 +16,10 @@ from affine import Affine
 from rasterio.enums import Resampling
 from rasterio.windows import Window as RasterioWindow
 
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
-from cropseg_geo.raster.info import GDAL_ERRORS, RasterInfo, gdal_options
+from cropseg_geo.raster.info import RasterInfo, decoding, gdal_options
 from cropseg_geo.raster.validity import valid_pixels
 
 _handles = threading.local()
@@ -157,15 +157,8 @@ class GdalSource:
         region = RasterioWindow(
             window.col * cols, window.row * rows, window.width * cols, window.height * rows
         )
-        try:
-            with rasterio.Env(**gdal_options(self.info.path)):
-                yield _dataset(self.info), region
-        except GDAL_ERRORS as err:
-            cause = err.__cause__ or err
-            raise ReadError(
-                f"{self.info.path}: {window} cannot be read ({cause}); the file is damaged or incomplete",
-                remedy="copy or export the file again; gdalinfo -checksum FILE tests it as a whole",
-            ) from err
+        with decoding(self.info.path, window), rasterio.Env(**gdal_options(self.info.path)):
+            yield _dataset(self.info), region
 
     def _require_inside(self, window: Window) -> None:
         if window not in Window(0, 0, *self.shape):

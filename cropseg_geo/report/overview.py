@@ -19,15 +19,15 @@ from affine import Affine
 from rasterio import warp
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from cropseg_geo.errors import InputError, ReadError
+from cropseg_geo.errors import InputError
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.band_choice import bands_by_name
-from cropseg_geo.raster.info import RasterInfo, inspect_raster, opened
+from cropseg_geo.raster.info import RasterInfo, decoding, inspect_raster, opened
 from cropseg_geo.raster.mask import MaskFiles
+from cropseg_geo.raster.overlap import require_overlap
 from cropseg_geo.raster.validity import valid_pixels
 
 LONGEST_PX = 3000
@@ -106,13 +106,9 @@ def read_overview(
 
 def _read_photo(info: RasterInfo, ground: Ground, bands: tuple[int, ...] | None) -> npt.NDArray[np.uint8]:
     chosen = _display_bands(info, bands)
-    try:
+    require_overlap(info.path, info.ground, ground)
+    with decoding(info.path):
         values, valid = _read_aligned(info, ground, chosen) or _read_warped(info, ground, chosen)
-    except RasterioError as err:
-        raise ReadError(
-            f"{info.path}: cannot be read ({err.__cause__ or err})",
-            remedy="copy or export the file again; gdalinfo -checksum FILE tests it as a whole",
-        ) from err
     if not valid.any():
         raise InputError(
             f"{info.path}: has no valid pixel where the mask lies",

@@ -10,7 +10,7 @@ from pyproj import CRS
 from rasterio.vrt import WarpedVRT
 from rasters import ORIGIN, UTM, write_raster
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.bands import open_bands
@@ -38,6 +38,31 @@ def test_on_its_own_grid_values_come_as_stored_and_nothing_is_warped(tmp_path, t
         assert not isinstance(bands.dataset, WarpedVRT)
         values = bands.read_bands(Window(3, 5, 20, 30))
     np.testing.assert_array_equal(values, colours()[:, 3:23, 5:35])
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0], ids=["its own grid", "warped"])
+def test_pixels_that_cannot_be_decoded_are_named_with_what_to_do(tmp_path, scale):
+    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate"}
+    path = write_raster(tmp_path / "o.tif", colours(), photometric="RGB", **tiles)
+    ground, data = ground_of(path, scale=scale), path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    with (
+        open_bands(path, ground=ground) as bands,
+        pytest.raises(ReadError, match=r"/o\.tif: rows 0–39, columns 0–59 cannot be read") as caught,
+    ):
+        bands.read_bands(WHOLE)
+    assert "export the file again" in caught.value.remedy
+
+
+def test_an_orthomosaic_from_which_nothing_leads_to_the_mask_is_refused(tmp_path):
+    ground = ground_of(write_raster(tmp_path / "o.tif", colours(), photometric="RGB"))
+    place, moon = Affine(1e-6, 0, 9, 0, -1e-6, 50), "IAU_2015:30100"
+    path = write_raster(tmp_path / "moon.tif", colours(), transform=place, crs=moon, photometric="RGB")
+    with (
+        pytest.raises(InputError, match=r"moon\.tif: nothing leads from the mask's CRS"),
+        open_bands(path, ground=ground),
+    ):
+        pass
 
 
 def test_a_mask_that_reaches_past_the_orthomosaic_finds_nothing_there(tmp_path):

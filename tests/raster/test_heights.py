@@ -11,7 +11,7 @@ from affine import Affine
 from pyproj import CRS
 from rasters import ORIGIN, UTM, write_raster
 
-from cropseg_geo.errors import InputError
+from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.ground import Ground
 from cropseg_geo.raster.heights import open_heights
@@ -143,6 +143,34 @@ def test_a_model_of_another_place_is_refused(models, tmp_path):
     dtm = write_raster(tmp_path / "away.tif", models.terrain, transform=away)
     with pytest.raises(InputError, match="lies beside the mask"):
         read(dsm, dtm)
+
+
+def test_a_model_of_the_whole_world_covers_the_mask(models, tmp_path):
+    dsm, _ = models()
+    degrees = Affine(0.5, 0, -180, 0, -0.5, 90)
+    dtm = write_raster(
+        tmp_path / "world.tif", np.full((1, 360, 720), 250, np.float32), transform=degrees, crs="EPSG:4326"
+    )
+    np.testing.assert_allclose(read(dsm, dtm), models.surface[0] - 250, atol=1e-3)
+
+
+def test_a_model_of_another_celestial_body_is_refused(models, tmp_path):
+    dsm, _ = models()
+    moon = CRS.from_user_input("IAU_2015:30100").to_wkt("WKT2_2019")
+    place = Affine(1e-6, 0, 9, 0, -1e-6, 50)
+    dtm = write_raster(tmp_path / "moon.tif", models.terrain, transform=place, crs=moon)
+    with pytest.raises(InputError, match=r"moon\.tif: nothing leads from the mask's CRS") as caught:
+        read(dsm, dtm)
+    assert "correct its CRS" in caught.value.remedy
+
+
+def test_pixels_that_cannot_be_decoded_are_named_with_what_to_do(models):
+    dsm, dtm = models(tiled=True, blockxsize=16, blockysize=16, compress="deflate")
+    data = dtm.read_bytes()
+    dtm.write_bytes(data[: len(data) * 2 // 3])
+    with pytest.raises(ReadError, match=r"dtm\.tif: rows 0–39, columns 0–59 cannot be read") as caught:
+        read(dsm, dtm)
+    assert "export the file again" in caught.value.remedy
 
 
 @pytest.mark.parametrize("value", [-32767, 99_999, 1e20])

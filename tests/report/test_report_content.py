@@ -154,8 +154,11 @@ def test_sixteen_bit_pixels_are_stretched_for_the_eye(field, tmp_path):
 def test_an_orthomosaic_of_another_place_is_refused(field, tmp_path):
     far = Affine(GSD, 0, ORIGIN[0] + 9000, 0, -GSD, ORIGIN[1])
     raster = write_raster(tmp_path / "far.tif", scene(60, 60), transform=far)
-    with pytest.raises(InputError, match="no valid pixel where the mask lies"):
+    with pytest.raises(InputError, match="lies beside the mask"):
         content_of(field, raster=raster)
+    empty = write_raster(tmp_path / "empty.tif", scene(60, 60), gsd=GSD, valid=np.zeros((60, 60), bool))
+    with pytest.raises(InputError, match="no valid pixel where the mask lies"):
+        content_of(field, raster=empty)
 
 
 # Notes

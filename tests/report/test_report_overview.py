@@ -8,6 +8,7 @@ import rasterio
 from affine import Affine
 from rasters import ORIGIN, UTM, write_raster
 
+from cropseg_geo.errors import InputError, ReadError
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.mask import open_mask
@@ -65,3 +66,29 @@ def test_of_the_pixels_under_one_of_the_overview_the_one_in_the_middle_decides(t
     with open_mask(mask) as source:
         alpha = read_overview(source, marked(tmp_path, how), longest_px=16).photo[..., 3]
     np.testing.assert_array_equal(alpha[:, 0] > 0, np.arange(16) >= 4)  # 8 rows in one; 30 are 3 × 8 + 6
+
+
+@pytest.mark.parametrize("name", ["mask", "photograph"])
+def test_pixels_that_cannot_be_decoded_are_told_with_what_to_do(tmp_path, name):
+    tiles = {"tiled": True, "blockxsize": 16, "blockysize": 16, "compress": "deflate", "transform": NORTH}
+    values = np.random.default_rng(0).integers(0, 2, (3, SIDE, SIDE)).astype(np.uint8)
+    files = {
+        "mask": write_raster(tmp_path / "mask.tif", values[:1], nodata=255, **tiles),
+        "photograph": write_raster(tmp_path / "photograph.tif", values, photometric="RGB", **tiles),
+    }
+    data = files[name].read_bytes()
+    files[name].write_bytes(data[: len(data) * 2 // 3])
+    with (
+        open_mask(files["mask"]) as source,
+        pytest.raises(ReadError, match=f"{name}.*cannot be read") as caught,
+    ):
+        read_overview(source, files["photograph"])
+    assert "export the file again" in caught.value.remedy
+
+
+def test_a_photograph_from_which_nothing_leads_to_the_mask_is_refused(tmp_path):
+    mask = write_raster(tmp_path / "m.tif", np.ones((1, SIDE, SIDE), np.uint8), transform=NORTH, nodata=255)
+    place, moon = Affine(1e-6, 0, 9, 0, -1e-6, 50), "IAU_2015:30100"
+    raster = write_raster(tmp_path / "moon.tif", np.ones((3, 9, 9), np.uint8), transform=place, crs=moon)
+    with open_mask(mask) as source, pytest.raises(InputError, match="nothing leads from the mask's CRS"):
+        read_overview(source, raster)
