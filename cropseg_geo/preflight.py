@@ -161,17 +161,7 @@ def prepare(
         tile_px=_tile_px(options, card, tuned, working),
         overlap_px=card.overlap_px if options.overlap_px is None else options.overlap_px,
         channels=card.channels,
-        identity={
-            "engine": __version__,
-            "source": info.fingerprint,
-            "pixels": hashlib.sha256(sample.values.tobytes()).hexdigest(),
-            "bands": str(bands),
-            "alpha": str(options.alpha_band),
-            "scale": repr(scale),
-            "model": card.digest,
-            **predictor.identity,
-            "aoi": aoi.digest if aoi else "",
-        },
+        identity=_identity(source, sample, scale, predictor, aoi),
         tiles_per_side=TILES_PER_BLOCK_SIDE,
     )
     require_stride(plan, card)
@@ -180,6 +170,27 @@ def prepare(
     if lacking := shortage(extent.size):
         notes += (lacking,)
     return Preflight(options, info, predictor, source, scale, sample, extent, aoi, plan, notes, tuned)
+
+
+def _identity(
+    source: GdalSource,
+    sample: Sample,
+    scale: ValueScale,
+    predictor: FilePredictor,
+    aoi: AreaOfInterest | None,
+) -> dict[str, str]:
+    """What probabilities depend on besides the lattice, by name."""
+    return {
+        "engine": __version__,
+        "source": source.info.fingerprint,
+        "pixels": hashlib.sha256(sample.values.tobytes()).hexdigest(),
+        "bands": str(source.bands),
+        "alpha": str(source.alpha_band),
+        "scale": repr(scale),
+        "model": predictor.card.digest,
+        **predictor.identity,
+        "aoi": aoi.digest if aoi else "",
+    }
 
 
 def require_stride(plan: Plan, card: ModelCard) -> None:
@@ -216,7 +227,7 @@ def with_chosen_gsd(ready: Preflight, listener: Listener = ignore) -> Preflight:
         predictor=ready.predictor,
         listener=listener,
     )
-    settled = prepare(ready.info.path, replace(ready.options, gsd_m=choice.gsd_m))
+    settled = prepare(ready.info.path, replace(ready.options, gsd_m=choice.gsd_m), ready.predictor)
     return replace(settled, notes=(str(choice), *settled.notes), gsd_choice=choice)
 
 

@@ -246,6 +246,16 @@ def test_auto_plans_the_same_run_as_the_chosen_gsd_given_and_says_so(field_raste
     assert auto.notes == (str(auto.gsd_choice), *given.notes)
 
 
+def test_what_chose_the_gsd_computes_the_run(field_raster, monkeypatch):
+    ready = prepare(field_raster, Options(gsd_m="auto"))
+
+    def look_again(*args, **options):
+        pytest.fail("another library or device may be found now")
+
+    monkeypatch.setattr("cropseg_geo.preflight.choose_predictor", look_again)
+    assert with_chosen_gsd(ready).predictor is ready.predictor
+
+
 def test_the_printed_gsd_given_as_a_number_writes_the_same_bytes(field_raster, tmp_path):
     events = []
     left, top = ORIGIN
