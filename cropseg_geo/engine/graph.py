@@ -171,11 +171,7 @@ def _infer_within_memory(
         if not is_out_of_memory(err):
             raise
         if len(tiles) == 1:
-            side = inference.plan.tiles.tile_px
-            raise ResourceError(
-                f"the memory does not hold one tile of {side} × {side} px ({err})",
-                remedy="close other programs, or choose fewer --lanes, a smaller --tile or --device cpu",
-            ) from err
+            raise no_room_for_a_tile(inference.plan.tiles.tile_px, err) from err
     half = len(tiles) // 2
     parts = ((tiles[:half], batch[:half]), (tiles[half:], batch[half:]))
     return np.concatenate([_infer_within_memory(inference, *part) for part in parts])
@@ -189,6 +185,14 @@ def is_out_of_memory(err: BaseException | None) -> bool:
             return True
         err = err.__cause__
     return False
+
+
+def no_room_for_a_tile(side_px: int, err: BaseException) -> ResourceError:
+    """What to say where there is nothing left to halve."""
+    return ResourceError(
+        f"the memory does not hold one tile of {side_px} × {side_px} px ({err})",
+        remedy="close other programs, or choose fewer --lanes, a smaller --tile or --device cpu",
+    )
 
 
 def infer_tiles(inference: Inference, tiles: list[Tile], batch: npt.NDArray[np.float32]) -> blend.Fixed:

@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from platformdirs import user_cache_path
 
+from cropseg_geo.engine.graph import is_out_of_memory, no_room_for_a_tile
 from cropseg_geo.engine.plan import TILES_PER_BLOCK_SIDE, make_plan
 from cropseg_geo.engine.workers import Workers
-from cropseg_geo.errors import OutputError
+from cropseg_geo.errors import InferenceError, OutputError, ResourceError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.machine import free_memory_bytes, usable_cores
@@ -84,6 +85,8 @@ def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
     ------
     InferenceError, ModelError
         If the network fails.
+    ResourceError
+        If the memory does not hold one tile.
     OutputError
         If the user's cache cannot be written; before anything is measured where that is seen.
     """
@@ -93,7 +96,8 @@ def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
     usual = usual_setting(card, on_cpu=on_cpu)
     others = list(_shared_out(usual, on_cpu))
     listener(StageStarted(STAGE, 1 + len(others) + len(_TILE_FACTORS), "setting"))
-    best = usual = _measured(predictor, usual, listener)
+    best = usual = _as_much_as_fits(predictor, usual)
+    listener(StageAdvanced(STAGE, 1))
     for setting in others:
         best = _faster(best, predictor, setting, listener)
     for factor in _TILE_FACTORS:
@@ -134,12 +138,26 @@ def _shared_out(usual: Setting, on_cpu: bool) -> Iterator[Setting]:
         yield replace(usual, lanes=lanes)
 
 
+def _as_much_as_fits(predictor: Predictor, setting: Setting) -> Setting:
+    """The setting, measured; with fewer tiles at once, then fewer lanes, where the memory asks for that."""
+    while True:
+        try:
+            return _measured(predictor, setting)
+        except ResourceError:
+            if setting.batch_size > 1:
+                setting = replace(setting, batch_size=setting.batch_size // 2)
+            elif setting.lanes > 1:
+                setting = replace(setting, lanes=setting.lanes // 2)
+            else:
+                raise
+
+
 def _faster(best: Setting, predictor: Predictor, setting: Setting, listener: Listener) -> Setting:
-    if not _fits_memory(setting, predictor.card):
-        listener(StageAdvanced(STAGE, 1))
-        return best
-    measured = _measured(predictor, setting, listener)
-    return measured if measured.pixels_s > best.pixels_s else best
+    if _fits_memory(setting, predictor.card):
+        with suppress(ResourceError):  # a GPU has memory of its own, and may hold less than this machine
+            best = max(best, _measured(predictor, setting), key=lambda measured: measured.pixels_s)
+    listener(StageAdvanced(STAGE, 1))
+    return best
 
 
 def _fits_memory(setting: Setting, card: ModelCard) -> bool:
@@ -162,14 +180,18 @@ def _fits_memory(setting: Setting, card: ModelCard) -> bool:
     return needed < _MEMORY_SHARE * free_memory_bytes()
 
 
-def _measured(predictor: Predictor, setting: Setting, listener: Listener) -> Setting:
-    """The setting with its rate: the best of a few tries."""
+def _measured(predictor: Predictor, setting: Setting) -> Setting:
+    """The setting with its rate: the best of a few tries. Raises ResourceError if the memory is too small."""
     card = predictor.card
     shape = (setting.batch_size, len(card.bands), setting.tile_px, setting.tile_px)
     batch = np.random.default_rng(0).random(shape, dtype=np.float32)
-    rates = [_batches_per_second(predictor, batch, setting.lanes) for _ in range(_TRIES + 1)]
+    try:
+        rates = [_batches_per_second(predictor, batch, setting.lanes) for _ in range(_TRIES + 1)]
+    except (MemoryError, InferenceError) as err:
+        if not is_out_of_memory(err):
+            raise
+        raise no_room_for_a_tile(setting.tile_px, err) from err
     new_px = setting.batch_size * (setting.tile_px - card.overlap_px) ** 2
-    listener(StageAdvanced(STAGE, 1))
     return replace(setting, pixels_s=max(rates[1:]) * new_px)  # the first try makes the network ready
 
 

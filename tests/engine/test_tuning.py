@@ -14,7 +14,7 @@ from cropseg_geo import pipeline, preflight
 from cropseg_geo.engine import tuning
 from cropseg_geo.engine.tuning import Setting, Tuned
 from cropseg_geo.engine.workers import Workers
-from cropseg_geo.errors import InferenceError, OutputError
+from cropseg_geo.errors import InferenceError, OutputError, ResourceError
 from cropseg_geo.grid import Window
 from cropseg_geo.model.backends import choose_predictor
 from cropseg_geo.model.predictor import OnnxPredictor
@@ -105,6 +105,38 @@ def test_a_damaged_note_is_as_good_as_none(cache, damage):
 def test_settings_that_the_memory_does_not_hold_are_not_tried(monkeypatch):
     monkeypatch.setattr(tuning, "free_memory_bytes", lambda: 100 << 20)
     assert tuning.tune(Timed({32: 0.005})).best.tile_px == 32  # any other side is a KeyError
+
+
+def out_of_memory(predictor, batch, lanes):
+    """As a GPU that holds as many tiles of 32 px as the predictor's table says."""
+    if batch[:, 0].size * lanes > predictor.seconds["tiles"] * 32**2:
+        raise InferenceError("the network failed") from RuntimeError("CUDA out of memory. Tried to allocate")
+    return 1 / predictor.seconds[batch.shape[-1]]
+
+
+@pytest.mark.parametrize(
+    ("tiles", "batches"), [(100, {"usual": 8, "best": 16}), (48, {"usual": 8}), (12, {"usual": 2})]
+)
+def test_settings_that_a_gpu_does_not_hold_are_passed_over(monkeypatch, tiles, batches):
+    monkeypatch.setattr(tuning, "_batches_per_second", out_of_memory)
+    monkeypatch.setattr(tuning, "usual_setting", lambda card, *, on_cpu: Setting(32, 6, 8))
+    events = []
+    gpu = Timed({32: 0.01, 48: 0.1, 64: 0.1, "tiles": tiles}, device_type="cuda")
+    found = tuning.tune(gpu, events.append)
+    for name, batch_size in batches.items():
+        assert getattr(found, name).batch_size == batch_size
+    started, *advanced, _ = events
+    assert sum(event.amount for event in advanced) == started.total
+
+
+def test_lanes_are_fewer_where_tiles_one_at_a_time_are_too_many(monkeypatch):
+    monkeypatch.setattr(tuning, "_batches_per_second", out_of_memory)
+    monkeypatch.setattr(tuning, "usual_setting", lambda card, *, on_cpu: Setting(32, 6, 8))
+    found = tuning.tune(Timed({32: 0.01, "tiles": 3}, device_type="cuda"))
+    assert (found.best, found.best.batch_size, found.best.lanes) == (found.usual, 1, 3)
+    with pytest.raises(ResourceError, match="does not hold one tile of 32 × 32 px") as refused:
+        tuning.tune(Timed({32: 0.01, "tiles": 0}, device_type="cuda"))
+    assert "--device cpu" in refused.value.remedy
 
 
 def test_an_error_of_a_lane_is_the_callers():
