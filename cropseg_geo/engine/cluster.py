@@ -220,7 +220,12 @@ class _Feed:
         from distributed.comm.core import CommClosedError
 
         if isinstance(err, KilledWorker):
-            _, block = self._in_flight[str(err.task)]
+            _, block = self._in_flight.get(str(err.task), (None, None))
+            if block is None:  # the job's recipe, which comes before any block
+                return ResourceError(
+                    "the job was lost with each of the workers that tried to load it",
+                    remedy=f"see in the workers' logs why they ended; {_AGAIN}",
+                )
             return ResourceError(
                 f"block ({block.i}, {block.j}) was lost with each of the workers that tried it: most likely "
                 "they have too little memory for it",

@@ -269,21 +269,21 @@ def _one_torch_thread() -> Iterator[None]:
     import torch
 
     with _LOCK:
-        if not _THREADS_BEFORE:
-            _THREADS_BEFORE.append(torch.get_num_threads())
-        _USERS.append(1)
+        # Torch keeps a number for each thread; a new one gets what was set last, which is the 1 of others.
+        before = _THREADS_BEFORE[0] if _THREADS_BEFORE else torch.get_num_threads()
+        _THREADS_BEFORE.append(before)
     torch.set_num_threads(1)
     try:
         yield
     finally:
         with _LOCK:
-            _USERS.pop()
-            if not _USERS:
-                torch.set_num_threads(_THREADS_BEFORE.pop())
+            _THREADS_BEFORE.pop()
+            torch.set_num_threads(before)
 
 
-_USERS: list[int] = []
 _THREADS_BEFORE: list[int] = []
+"""Torch's setting before the first one came in, once for each thread that is within."""
+
 _LOCK = threading.Lock()
 _RUNTIMES: dict[tuple[FilePredictor, str], Runtime] = {}
 _WARMED_UP: set[tuple[FilePredictor, str, int]] = set()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 
 import dask
 import numpy as np
 import pytest
 from distributed import Client
 from engine.cluster import running_cluster, until
-from engine.jobs import SIDE, blended, fake_job, fake_source, tile_log
+from engine.jobs import SIDE, DeadlyElsewhere, blended, fake_job, fake_source, tile_log
 from fakes import ArraySource, EchoPredictor, NanPredictor, PlaceDependentPredictor
 
 from cropseg_geo.engine import cluster as engine_cluster
@@ -170,6 +171,16 @@ def test_local_processes_follow_the_work_and_a_block_that_kills_them_is_given_up
         pytest.raises(ResourceError, match=r"block \(\d, \d\) was lost with each of the workers"),
     ):
         run_blocks(deadly, workers=Workers(processes=1))
+
+
+def test_a_job_that_kills_whoever_loads_it_is_given_up(tmp_path):
+    job = replace(fake_job(tmp_path), source=DeadlyElsewhere(fake_source()))
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        pytest.raises(ResourceError, match="the job was lost with each of the workers") as caught,
+    ):
+        run_blocks(job, workers=Workers(processes=1))
+    assert "logs" in caught.value.remedy
 
 
 def test_worker_processes_that_do_not_start_are_told_with_what_scripts_need(monkeypatch):

@@ -187,6 +187,32 @@ def test_the_modes_of_torch_are_left_as_they_were(weights, tiles):
     assert not torch.is_inference_mode_enabled()
 
 
+def test_a_thread_that_is_done_first_has_its_cores_back():
+    within, leave, after = threading.Event(), threading.Event(), []
+
+    def predict_for_longer():
+        with predictor_module._one_torch_thread():
+            within.set()
+            leave.wait(60)
+        after.append(torch.get_num_threads())
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    other = threading.Thread(target=predict_for_longer)
+    try:
+        with predictor_module._one_torch_thread():
+            assert torch.get_num_threads() == 1
+            other.start()
+            assert within.wait(60)
+        assert torch.get_num_threads() == 3
+        leave.set()
+        other.join()
+        assert (after, torch.get_num_threads()) == ([3], 3)
+    finally:
+        leave.set()
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     "batch",
     [
