@@ -25,7 +25,7 @@ def require_overlap(path: str, ground: Ground, mask: Ground) -> None:
     try:
         there = Transformer.from_crs(source, target, always_xy=True)
         # The mask's, not the raster's: the corners of a world-wide one lie in no other CRS.
-        outline = shapely.transform(mask.outline, there.transform, interleaved=False)
+        outline = shapely.transform(mask.outline, lambda xy: np.column_stack(there.transform(*xy.T)))
     except ProjError as err:
         raise InputError(
             f"{path}: nothing leads from the mask's CRS {source.name!r} to {target.name!r} ({err})",
