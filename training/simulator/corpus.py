@@ -26,6 +26,9 @@ _COLUMNS = (
     "split", "dataset", "image", "mask", "width", "height", "species", "frac_crop", "frac_weed", "licence",
     "source", "group", "sha256_16", "height_map", "gsd_m",
 )  # fmt: skip
+_RENDERER = 2
+"""Counted up when scenes of the same seed become others, so that no corpus is half of one kind."""
+
 _STREAM = 4107  # keeps the scenes' random numbers apart from those of other uses of the same seed
 
 
@@ -56,11 +59,11 @@ def write_corpus(
     Raises
     ------
     InputError
-        If the folder holds scenes of another seed or size, or anything else.
+        If the folder holds scenes of another seed, size or version of the simulator, or anything else.
     """
     if count < 1:
         raise InputError(f"a corpus of {count} scenes", remedy="ask for at least one with --count")
-    _claim(folder, f"seed {seed}, {size_px} px, licence Apache-2.0\n")
+    _claim(folder, f"seed {seed}, {size_px} px, renderer {_RENDERER}, licence Apache-2.0\n")
     for name in ("images", "masks", "heights", "rows"):
         (folder / name).mkdir(exist_ok=True)
     write = partial(_write_scene, folder, seed, size_px)
