@@ -6,6 +6,7 @@ import csv
 import hashlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -74,11 +75,23 @@ def write_corpus(
         for index in missing:
             on_scene(write(index))
     else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             for index in pool.map(write, missing):
                 on_scene(index)
     rows = [_read_row(_row_path(folder, index)) for index in range(count)]
     return write_manifest(folder, rows, columns=_COLUMNS)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when its parent is gone, which cannot say so where it was killed."""
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def scene_at(seed: int, index: int, *, size_px: int = 384) -> Scene:
