@@ -202,7 +202,8 @@ def test_processes_that_draw_scenes_end_with_a_killed_parent(tmp_path: Path) -> 
     )
     (tmp_path / "draw.py").write_text(code, encoding="utf-8")
     parent = psutil.Popen(
-        [sys.executable, tmp_path / "draw.py"], env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        [sys.executable, tmp_path / "draw.py"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "corpus").glob("rows/*.csv")) and time.monotonic() < deadline:
