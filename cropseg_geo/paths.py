@@ -53,7 +53,7 @@ def patiently(action: Callable[[], object]) -> None:
 
 @contextmanager
 def replacing(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
-    """A new file beside ``path``, for the block to write: it becomes ``path`` if that ends well, else it goes.
+    """A new file beside ``path``, for the block to write; becomes ``path`` if that ends well, else it goes.
 
     A reader sees the old file or the new one, never a part; no other process or thread has the same file.
 
