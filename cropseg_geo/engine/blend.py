@@ -51,7 +51,7 @@ def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     if logits.shape[1] > 2:
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-    margin = logits[:, :1] - logits[:, 1:]
+    margin: npt.NDArray[np.float32] = logits[:, :1] - logits[:, 1:]
     # 1 / (1 + e^−x), in place; where e^−x overflows the probability is 0, as it should be.
     with np.errstate(over="ignore"):
         np.exp(margin, out=margin)
