@@ -72,7 +72,6 @@ def read_plots(
     *,
     ground: Ground,
     id_field: str | None = None,
-    layer: str | None = None,
     plots_crs: str | None = None,
     may_miss: bool = False,
     listener: Listener = ignore,
@@ -88,8 +87,6 @@ def read_plots(
     id_field
         Column of the plots' ids. Without one: ``plot_id`` or the first usual name (plot, id, name …)
         whose values are unique; without that, plots are counted from 1.
-    layer
-        Layer to read; needed if there are several and none is named ``plots``.
     plots_crs
         CRS that the plots' coordinates are in, for files that do not say or say it wrong.
     may_miss
@@ -103,7 +100,7 @@ def read_plots(
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
         ``PlotsElsewhereError`` where only the raster is another's.
     """
-    given = _features(plots, layer, listener)
+    given = _features(plots, listener)
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
@@ -124,20 +121,14 @@ def read_plots(
     return Plots(with_plain_values(with_geometry_named(placed, given.geometry.name)), used)
 
 
-def _features(
-    plots: str | Path | gpd.GeoDataFrame, layer: str | None, listener: Listener
-) -> gpd.GeoDataFrame:
+def _features(plots: str | Path | gpd.GeoDataFrame, listener: Listener) -> gpd.GeoDataFrame:
     """The plots as they came, at least one, with a column of outlines."""
     if not isinstance(plots, str | PathLike | gpd.GeoDataFrame):
         raise InputError(
             f"plots are given as {type(plots).__name__}; a path or a GeoDataFrame is expected",
             remedy="make one of outlines and their CRS: geopandas.GeoDataFrame(columns, geometry=…, crs=…)",
         )
-    frame = (
-        plots
-        if isinstance(plots, gpd.GeoDataFrame)
-        else read_layer(path_text(plots), layer, listener=listener)
-    )
+    frame = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(path_text(plots), listener=listener)
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     if frame.active_geometry_name is None:

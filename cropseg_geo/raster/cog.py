@@ -159,6 +159,8 @@ class CogWriter:
         ------
         StoppedError
             If the writer was stopped.
+        OutputError
+            If the disk is full.
         """
         level = self._levels[0]
         values = np.full((self._bands, *window.shape), NODATA, dtype=np.uint8)

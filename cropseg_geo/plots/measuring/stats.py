@@ -276,26 +276,18 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
-    """Writes statistics without their geometry; the file appears complete or not at all.
-
-    Statistics are written with the digits that mean something, see ``digits``.
+    """Writes statistics without their geometry, with the digits that mean something, see ``digits``.
 
     Raises
     ------
     OutputError
         The folder is missing or cannot be written.
     """
-    path = Path(path)
     is_spatial = isinstance(frame, gpd.GeoDataFrame)
     table = pd.DataFrame(frame.drop(columns=[frame.geometry.name]) if is_spatial else frame)
     table = with_meaningful_digits(table)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        try:
-            table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
     except OSError as err:
         raise OutputError(
             f"{path} could not be written: {err}", remedy="check the folder's permissions and free space"
