@@ -23,7 +23,7 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
 from cropseg_geo.plots.naming import named
-from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
+from cropseg_geo.plots.tables import making_way, with_geometry_named, with_plain_names, with_plain_values
 from cropseg_geo.vector_input import read_layer, with_closed_lines_drawn, with_crs
 
 MAX_PLOT_SIDE_M = 10_000.0
@@ -107,16 +107,14 @@ def read_plots(
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(WarnedOfOutlines(why_counted(frame)))
+        listener(WarnedOfOutlines(f"{why_counted(frame)}; --plot-id names one"))
     is_drawn = _drawn(np.asarray(frame.geometry.values), ids, listener)
     given, frame, ids = given[is_drawn], frame[is_drawn], ids[is_drawn]
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener, may_miss=may_miss)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
     # Explicit ids win over a column of the same name, which is kept under another.
-    own = own.rename(
-        columns={c: _free(f"{c}_input", own) for c in own.columns if str(c).casefold() == PLOT_ID}
-    )
+    own = making_way(own, [PLOT_ID])
     own.insert(0, PLOT_ID, ids)
     placed = gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs)
     # Columns are assigned by the index, so that one of the result fits the frame that it came from.
@@ -146,14 +144,6 @@ def _features(
             remedy="name it with set_geometry(…)",
         )
     return frame
-
-
-def _free(name: str, frame: pd.DataFrame) -> str:
-    """``name``, longer where a column is called that (files do not tell case apart)."""
-    taken = {str(c).casefold() for c in frame.columns}
-    while name.casefold() in taken:
-        name += "_"
-    return name
 
 
 def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[np.bool_]:

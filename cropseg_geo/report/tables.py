@@ -20,6 +20,7 @@ from cropseg_geo.paths import is_there
 from cropseg_geo.plots.columns import STATISTICS
 from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.tables import making_way
 from cropseg_geo.report.columns import ColumnFacts, describe_column
 from cropseg_geo.vector_input import read_layer
 
@@ -204,7 +205,7 @@ def read_series(
 def _completed(table: PlotTable, of_day: PlotTable, classes: Sequence[str]) -> PlotTable:
     """The plots with a day's columns that they lack; own ones make way for statistics, as in measuring."""
     ours = {*STATISTICS, *(c.name for c in of_day.columns if c.about)}
-    own = table.frame.rename(columns={c: f"{c}_input" for c in table.frame.columns if c in ours})
+    own = making_way(table.frame, ours)
     lacking = [name for name in of_day.frame.columns if name not in own.columns]
     keyed = of_day.frame.set_axis(pd.Index(of_day.frame[PLOT_ID].astype(str)), axis=0)
     more = keyed[lacking].reindex(own[PLOT_ID].astype(str)).reset_index(drop=True)

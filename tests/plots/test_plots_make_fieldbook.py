@@ -8,7 +8,7 @@ import shapely
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
-from cropseg_geo.pipeline.layout import LAYOUT
+from cropseg_geo.pipeline.layout import LAYOUT, Template
 from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
 from cropseg_geo.plots.making.numbering import Numbering
 from cropseg_geo.plots.making.site import Site
@@ -83,7 +83,7 @@ def test_what_spreadsheets_add_is_seen_through(tmp_path, text):
     assert table.to_numpy().tolist() == [[101, 1.5]]
 
 
-@pytest.mark.parametrize("name", ["Plot ID", "PLOT-NR.", "plot no", "PlotID"])
+@pytest.mark.parametrize("name", ["Plot ID", "PLOT-NR.", "plot no", "PlotID", "PlotNr"])
 def test_usual_names_of_ids_are_known_however_they_are_spelt(tmp_path, name):
     assert made(book(tmp_path, f"{name};v\n101;A\n102;B\n"))["v"].tolist()[:2] == ["A", "B"]
     assert made(book(tmp_path, "row no,Column No.,v\n1,2,B\n"))["v"].tolist()[1] == "B"
@@ -133,6 +133,15 @@ def test_columns_that_are_named_as_ours_are_kept_under_another_name(tmp_path):
     assert plots["row"].tolist() == [1, 1, 2, 2]
     assert plots["Row_fieldbook"].tolist()[0] == 7
     assert plots["geometry_fieldbook"].tolist()[0] == "x"
+
+
+def test_a_book_may_be_joined_again_and_again(tmp_path):
+    path = book(tmp_path, "plot,variety\n101,A\n102,B\n103,C\n104,D\n")
+    plots = made(path)
+    for k in range(2):
+        plots = make_plots(tmp_path / f"{k}.gpkg", site=SITE, template=Template(plots), fieldbook=path)
+    added = [c for c in plots.columns if c.startswith("variety")]
+    assert added == ["variety", "variety_fieldbook", "variety_fieldbook_"]
 
 
 def test_every_plot_without_an_entry_and_every_entry_without_a_plot_is_reported(tmp_path):

@@ -84,6 +84,8 @@ def test_own_numbers_of_plots_do_not_stand_in_for_statistics(field):
     np.testing.assert_allclose(table.frame["coverage"], frame["coverage"])
     assert set(table.frame["coverage_input"]) == {82}
     assert set(table.frame["gap_fraction_input"]) == {30}
+    named = content_of(field, plots=rated.assign(coverage_input=83)).table
+    assert (set(named.frame["coverage_input_"]), set(named.frame["coverage_input"])) == ({82}, {83})
     told = []
     table = content_of(field, plots=rated, series=None, listener=told.append).table
     assert any("carry no statistics" in getattr(event, "message", "") for event in told)
