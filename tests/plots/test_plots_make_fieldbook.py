@@ -1,5 +1,7 @@
 """Field books: read without loss, joined by id or place, every gap reported."""
 
+import errno
+
 import geopandas as gpd
 import pandas as pd
 import pytest
@@ -76,6 +78,7 @@ def test_one_decimal_mark_counts_in_all_of_a_table(tmp_path, moisture, yields, r
         'Plot;"Dosis, Brühe; l/ha"\n101;1,5\n',  # a separator of another kind within quotes
         "sep=;\r\nPlot;Dosis\r\n101;1,5\r\n",
         "Plot;Dosis;;\n101;1,5;;\n;;;\n",  # columns and lines that a spreadsheet left empty
+        "Plot;Dosis\r101;1,5\r",  # as old Macs end lines
     ],
 )
 def test_what_spreadsheets_add_is_seen_through(tmp_path, text):
@@ -183,6 +186,22 @@ def test_a_book_that_cannot_be_joined_is_refused(tmp_path, text, by, message, re
     with pytest.raises(InputError, match=message) as caught:
         made(book(tmp_path, text), by=by)
     assert remedy in caught.value.remedy
+
+
+def test_books_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
+    def refused(path, message: str) -> None:
+        with pytest.raises(InputError, match=message) as caught:
+            read_fieldbook(path)
+        assert "save it as CSV (UTF-8) again" in caught.value.remedy
+
+    lines = "".join(f"{plot},oats\n" for plot in range(20_000))
+    refused(book(tmp_path, f'plot,v\n1,"stray\n{lines}'), "cannot be read: field larger than field limit")
+
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", forbidden)
+    refused(book(tmp_path, "plot,v\n101,A\n"), "cannot be read: .*Permission denied")
 
 
 def test_missing_books_and_workbooks_are_refused(tmp_path):

@@ -62,7 +62,7 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, is not text, or is not a table with one header.
+        The file is missing or cannot be read, is not text, or is not a table with one header.
     """
     file = Path(path)
     if not is_there(file) or not file.is_file():
@@ -71,13 +71,14 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
         raise InputError(
             f"{file} is a workbook; a field book is read as CSV", remedy="save its sheet as CSV and pass that"
         )
-    text = _text(file)
-    told, _, rest = text.partition("\n")
-    if told.strip() in (f"sep={s}" for s in _SEPARATORS):  # spreadsheets on Windows begin so
-        separator, text = told.strip()[-1], rest
-    else:
-        separator = max(_SEPARATORS, key=lambda s: len(next(_rows(text, s), [])))
-    rows = _without_empty_columns(list(_rows(text, separator)))
+    try:
+        rows, separator = _parted(_text(file))
+    except (csv.Error, OSError) as err:
+        raise InputError(
+            f"the field book {file} cannot be read: {err}",
+            remedy="check that you may read it and that its quotes are closed; save it as CSV (UTF-8) again",
+        ) from err
+    rows = _without_empty_columns(rows)
     if len(rows) < 2:
         raise InputError(
             f"the field book {file} has no entry", remedy="give a header and a line for each plot"
@@ -90,13 +91,25 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
 
 
 def _text(file: Path) -> str:
+    """The text with ``\\n`` at the ends of its lines, of whichever system they are."""
     raw = file.read_bytes()
     if b"\0" in raw:
         raise InputError(f"{file} is not a text file", remedy="save the field book as CSV in UTF-8")
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
+        text = raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _parted(text: str) -> tuple[list[list[str]], str]:
+    """The lines that hold something, as fields, and what parts these."""
+    told, _, rest = text.partition("\n")
+    if told.strip() in (f"sep={s}" for s in _SEPARATORS):  # spreadsheets on Windows begin so
+        separator, text = told.strip()[-1], rest
+    else:
+        separator = max(_SEPARATORS, key=lambda s: len(next(_rows(text, s), [])))
+    return list(_rows(text, separator)), separator
 
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
