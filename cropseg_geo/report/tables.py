@@ -32,6 +32,9 @@ _MOST_SERIES_VALUES = 400_000
 """Values of growth curves that a page holds (about 3 MB); of more, the last statistics are left out."""
 
 
+_FILL = "fill them in, or remove these rows"
+
+
 @dataclass(frozen=True, eq=False)
 class PlotTable:
     """Plots in the order of their file.
@@ -129,7 +132,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         as_text = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
         frame = pd.read_csv(path, low_memory=False)  # by parts, a column would be of several types
     except (ValueError, OSError) as err:  # what pandas' parser errors derive from
-        raise InputError(f"{path}: is no table that can be read ({err})") from err
+        raise InputError(
+            f"{path}: is no table that can be read ({err})",
+            remedy="check that you may read it, and save it again as CSV with commas, in UTF-8",
+        ) from err
     words = [
         name
         for name in frame.columns
@@ -154,7 +160,7 @@ def _require_plots(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
             remedy="give the table that cropseg plots stats or cropseg plots series wrote",
         )
     if frame[PLOT_ID].isna().any():
-        raise InputError(f"{path}: {frame[PLOT_ID].isna().sum()} rows have no {PLOT_ID}")
+        raise InputError(f"{path}: {frame[PLOT_ID].isna().sum()} rows have no {PLOT_ID}", remedy=_FILL)
     return frame
 
 
@@ -191,10 +197,13 @@ def read_series(
             f"{path}: its dates are not all ISO dates ({err})", remedy="write them as 2026-05-31"
         ) from err
     if frame[DATE].isna().any():
-        raise InputError(f"{path}: {frame[DATE].isna().sum()} rows have no date")
+        raise InputError(f"{path}: {frame[DATE].isna().sum()} rows have no date", remedy=_FILL)
     if frame.duplicated([PLOT_ID, DATE]).any():
         twice = frame[frame.duplicated([PLOT_ID, DATE])].iloc[0]
-        raise InputError(f"{path}: plot {twice[PLOT_ID]!r} has more than one row of {twice[DATE]}")
+        raise InputError(
+            f"{path}: plot {twice[PLOT_ID]!r} has more than one row of {twice[DATE]}",
+            remedy="leave one row for each plot and date",
+        )
     shown = day if day is not None and (frame[DATE] == day).any() else frame[DATE].max()
     of_day = make_table(frame[frame[DATE] == shown].drop(columns=[DATE]), classes, date=shown)
     table = of_day if table is None else table
