@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,10 +126,10 @@ class Site:
         return trial, Placement(float(east), float(north), placement.angle_rad + turn), fit
 
 
-def _is_place(point: object) -> bool:
+def _is_place(point: Iterable[float]) -> bool:
     """True for x, y in finite numbers."""
     try:
-        x, y = point  # type: ignore[misc]
+        x, y = point
         return math.isfinite(x) and math.isfinite(y)
     except (TypeError, ValueError, OverflowError):
         return False
