@@ -69,6 +69,17 @@ class Ground:
                 remedy=_REMEDY,
             )
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    @property
+    def outline(self) -> shapely.Polygon:
+        """The raster's outline in its CRS."""
+        corners = ((0, 0), (self.width, 0), (self.width, self.height), (0, self.height))
+        return shapely.Polygon([self.transform @ corner for corner in corners])
+
     @cached_property
     def _crs(self) -> CRS:
         return CRS.from_wkt(self.crs)

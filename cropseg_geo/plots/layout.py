@@ -225,7 +225,7 @@ def _onto_raster(
     geometry = np.asarray(moved.values)
     is_finite = np.isfinite(shapely.bounds(geometry)).all(axis=1)
     geometry[is_finite] = _repaired(geometry[is_finite])
-    extent = raster_extent(ground)
+    extent = ground.outline
     is_inside = np.zeros(len(geometry), np.bool_)
     is_inside[is_finite] = shapely.intersects(geometry[is_finite], extent)
     if not (is_inside.any() or may_miss):
@@ -259,13 +259,6 @@ def _refuse_huge(geometry: npt.NDArray[Any], ids: pd.Series[Any], ground: Ground
             f"a plot has {MAX_PLOT_SIDE_M / 1000:g} at most",
             remedy="check its coordinates and their CRS",
         )
-
-
-def raster_extent(ground: Ground) -> shapely.Polygon:
-    """Outline of the raster in its CRS."""
-    w, h, t = ground.width, ground.height, ground.transform
-    corners = [(0, 0), (w, 0), (w, h), (0, h)]
-    return shapely.Polygon([(t.a * c + t.b * r + t.c, t.d * c + t.e * r + t.f) for c, r in corners])
 
 
 def _box(bounds: Sequence[float]) -> str:

@@ -18,13 +18,14 @@ from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
 from cropseg_geo.plots.columns import STATISTICS
+from cropseg_geo.plots.growth import DATE
 from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.frame import to_pixels
 from cropseg_geo.plots.tables import making_way
 from cropseg_geo.report.columns import ColumnFacts, describe_column
 from cropseg_geo.vector_input import read_layer
 
-DATE = "date"
 _SIMPLIFY_PX = 0.25
 """Outlines may move this far in pixels of the overview: less than the line that draws them."""
 
@@ -94,21 +95,8 @@ def read_plot_table(
         return make_table(frame, classes)
     layout = read_plots(plots, ground=overview, listener=listener)
     frame = pd.DataFrame(layout.frame.drop(columns=[layout.frame.geometry.name]))
-    outlines = shapely.simplify(_onto_page(layout.geometry, overview), _SIMPLIFY_PX)
+    outlines = shapely.simplify(to_pixels(layout.geometry, overview), _SIMPLIFY_PX)
     return make_table(frame, classes, np.asarray(outlines))
-
-
-def _onto_page(geometry: npt.NDArray[Any], overview: Ground) -> npt.NDArray[Any]:
-    """Geometries in the overview's CRS → its pixels, x = column and y = −row, which is up on a screen."""
-    to_pixel = ~overview.transform
-
-    def move(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        x, y = xy[:, 0], xy[:, 1]
-        col = to_pixel.a * x + to_pixel.b * y + to_pixel.c
-        row = to_pixel.d * x + to_pixel.e * y + to_pixel.f
-        return np.column_stack([col, -row])
-
-    return np.asarray(shapely.transform(geometry, move))
 
 
 def make_table(

@@ -54,3 +54,10 @@ def test_a_crs_without_an_ellipsoid_is_refused_with_what_to_do(monkeypatch):
         with pytest.raises(InputError, match="has no ellipsoid") as caught:
             measure()
         assert "assign the CRS" in caught.value.remedy
+
+
+def test_a_turned_raster_has_its_shape_and_its_outline():
+    ground = Ground(Affine(0.3, 0.4, 500_000, 0.4, -0.3, 5_000_000), CRS(32632).to_wkt(), 10, 20)
+    assert ground.shape == (10, 20)
+    corners = [(500_000, 5_000_000), (500_006, 5_000_008), (500_010, 5_000_005), (500_004, 4_999_997)]
+    assert ground.outline.equals_exact(shapely.Polygon(corners), 1e-6)
