@@ -189,21 +189,13 @@ def _require_bands(info: RasterInfo, bands: Mapping[str, int]) -> None:
 
 
 def _require_overlap(info: RasterInfo, ground: Ground) -> None:
-    left, bottom, right, top = transform_bounds(info.crs, ground.crs, *_bounds(info.ground))
-    low_x, low_y, high_x, high_y = _bounds(ground)
+    left, bottom, right, top = transform_bounds(info.crs, ground.crs, *info.ground.outline.bounds)
+    low_x, low_y, high_x, high_y = ground.outline.bounds
     if left >= high_x or right <= low_x or bottom >= high_y or top <= low_y:
         raise InputError(
             f"{info.path}: lies beside the mask",
             remedy="give the orthomosaic that the mask was made from, or check its CRS",
         )
-
-
-def _bounds(ground: Ground) -> tuple[float, float, float, float]:
-    t = ground.transform
-    corners = [(c, r) for c in (0, ground.width) for r in (0, ground.height)]
-    x = [t.a * c + t.b * r + t.c for c, r in corners]
-    y = [t.d * c + t.e * r + t.f for c, r in corners]
-    return min(x), min(y), max(x), max(y)
 
 
 def _warp_options(info: RasterInfo, ground: Ground) -> dict[str, Any]:

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import rasterio
 import shapely
-from affine import Affine
 from pyproj import CRS
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.vrt import WarpedVRT
@@ -231,17 +230,8 @@ def metres_per_unit(path: str, dataset: Any) -> float:
 def _require_overlap(path: str, model: Ground, ground: Ground) -> None:
     from rasterio.warp import transform_geom
 
-    outline = transform_geom(model.crs, ground.crs, shapely.geometry.mapping(_outline(model)))
-    if not shapely.intersects(shapely.geometry.shape(outline), _outline(ground)):
+    outline = transform_geom(model.crs, ground.crs, shapely.geometry.mapping(model.outline))
+    if not shapely.intersects(shapely.geometry.shape(outline), ground.outline):
         raise InputError(
             f"{path}: lies beside the mask", remedy="check its CRS, and that it is of the same survey"
         )
-
-
-def _outline(ground: Ground) -> Any:  # a shapely polygon
-    w, h, t = ground.width, ground.height, ground.transform
-    return shapely.Polygon([_at(t, col, row) for col, row in ((0, 0), (w, 0), (w, h), (0, h))])
-
-
-def _at(t: Affine, col: float, row: float) -> tuple[float, float]:
-    return (t.a * col + t.b * row + t.c, t.d * col + t.e * row + t.f)

@@ -101,17 +101,27 @@ def test_values_beyond_float32_are_white_or_black_not_infinite():
     assert wide.apply(np.array([2_000_000_025], np.int64)).tolist() == [0.25]
 
 
-def test_a_model_that_fails_on_a_tile_is_told_with_the_tile_and_the_cause():
+@pytest.mark.parametrize(
+    ("logits", "message", "remedy"),
+    [
+        (None, r"tile \(1, 2\).*nought", "--backend"),
+        (np.zeros((1, 7, 32, 32), np.float32), r"returned \(1, 7, 32, 32\) for tile \(1, 2\)", "card"),
+    ],
+)
+def test_a_model_that_fails_on_a_tile_is_told_with_the_tile_and_the_cause(logits, message, remedy):
     class Failing:
         card = fake_card()
 
         def predict(self, batch):
-            raise ZeroDivisionError("nought")
+            if logits is None:
+                raise ZeroDivisionError("nought")
+            return logits
 
     window = Window(0, 0, 64, 64)
     plan = make_plan(
         shape=window.shape, extent=window, tile_px=32, overlap_px=8, channels=1, identity={}, tiles_per_side=4
     )
     inference = Inference(Failing(), ValueScale(0, 1), plan)
-    with pytest.raises(InferenceError, match=r"tile \(1, 2\).*nought"):
+    with pytest.raises(InferenceError, match=message) as caught:
         infer_tiles(inference, [(1, 2)], np.zeros((1, 1, 32, 32), np.float32))
+    assert remedy in caught.value.remedy
