@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -147,13 +148,13 @@ def _crs_name(wkt: str) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Seconds as a person says them.
+    """Seconds as a person says them, those and minutes rounded up.
 
-    >>> human_seconds(3.2), human_seconds(200), human_seconds(9000)
+    >>> human_seconds(3.6), human_seconds(200), human_seconds(9000)
     ('4 s', '4 min', '2.5 h')
     """
     if seconds < 90:
-        return f"{seconds + 0.999:.0f} s" if seconds % 1 else f"{seconds:.0f} s"
+        return f"{math.ceil(seconds)} s"
     if seconds < 5400:
         return f"{-(-seconds // 60):.0f} min"
     return f"{seconds / 3600:.1f} h"

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 from affine import Affine
-from pyproj import CRS, Transformer
+from pyproj import CRS, Geod, Transformer
 from pyproj.exceptions import ProjError
 
 from cropseg_geo.errors import InputError
@@ -69,15 +69,20 @@ class Ground:
                 remedy=_REMEDY,
             )
 
-    @cached_property
-    def _crs(self) -> CRS:
-        return CRS.from_wkt(self.crs)
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
 
     @property
     def outline(self) -> shapely.Polygon:
-        """The raster's rim in CRS coordinates."""
-        w, h = self.width, self.height
-        return shapely.Polygon([self.transform @ corner for corner in ((0, 0), (w, 0), (w, h), (0, h))])
+        """The raster's outline in its CRS."""
+        corners = ((0, 0), (self.width, 0), (self.width, self.height), (0, self.height))
+        return shapely.Polygon([self.transform @ corner for corner in corners])
+
+    @cached_property
+    def _crs(self) -> CRS:
+        return CRS.from_wkt(self.crs)
 
     @cached_property
     def unit_m(self) -> float:
@@ -88,8 +93,15 @@ class Ground:
     def _geodetic(self) -> CRS:
         geodetic = self._crs.geodetic_crs
         if geodetic is None:
-            raise InputError(f"the CRS {self._crs.name!r} has no geodetic base CRS")
+            raise InputError(f"the CRS {self._crs.name!r} has no geodetic base CRS", remedy=_REMEDY)
         return geodetic
+
+    @cached_property
+    def _geod(self) -> Geod:
+        geod = self._crs.get_geod()
+        if geod is None:
+            raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid", remedy=_REMEDY)
+        return geod
 
     @cached_property
     def _to_geodetic(self) -> Transformer:
@@ -118,9 +130,7 @@ class Ground:
 
     def _geodesic_steps(self, window: Window) -> tuple[float, float, float]:
         """Length of a column step and of a row step (m) and pixel area (m²) at the window's centre."""
-        geod = self._crs.get_geod()
-        if geod is None:
-            raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid")
+        geod = self._geod
         side = math.sqrt(abs(self.transform.determinant))
         unit = self.unit_m * (_EARTH_RADIUS_M if self._crs.is_geographic else 1.0)
         half = max(0.5, 0.5 * _PROBE_M / (side * unit))
@@ -170,9 +180,7 @@ class Ground:
         """Ground areas (m²) of shapely (multi)polygons in the raster's CRS, measured like the pixels."""
         if self.is_planar:
             return np.asarray(shapely.area(geometries) * self.unit_m**2, dtype=np.float64)
-        geod = self._crs.get_geod()
-        if geod is None:
-            raise InputError(f"the CRS {self._crs.name!r} has no ellipsoid")
+        geod = self._geod
         is_straight = self._crs.is_geographic
         dense = geometries if is_straight else shapely.segmentize(geometries, _PROBE_M / self.unit_m)
         lonlat = shapely.transform(dense, self._lonlat_of)

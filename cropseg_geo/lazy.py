@@ -27,17 +27,13 @@ from cropseg_geo.raster.scaling import REFLECTANCE_MAX, ValueScale, undeclared_m
 
 
 def lazy_probability(
-    pixels: xr.DataArray,
-    predictor: Predictor,
-    options: Options | None = None,
-    *,
-    reflectance: bool | None = None,
+    pixels: xr.DataArray, predictor: Predictor, options: Options, *, reflectance: bool | None = None
 ) -> xr.DataArray:
     """Blended probabilities of ``pixels``; see :func:`cropseg_geo.pipeline.predict`.
 
     Of the options count ``bands``, ``scale``, ``alpha_band``, ``tile_px``, ``overlap_px`` and ``batch_size``.
     """
-    options, card = options or Options(), predictor.card
+    card = predictor.card
     box = _geobox(pixels)
     named = read_bands(pixels)
     bands = _bands(named, card.bands, options)

@@ -62,7 +62,8 @@ class Options:
     tile_px, overlap_px
         Tile side and overlap; None takes what :func:`tune` measured, else the card's.
     batch_size
-        Tiles the model sees at once; None takes 1 on a CPU, where more gain nothing, and 8 on a GPU.
+        Tiles the model sees at once; None takes what :func:`tune` measured, else 1 on a CPU, where more gain
+        nothing, and 8 on a GPU.
     backend, device, precision
         What computes the model, see :func:`cropseg_geo.model.backends.choose_predictor`.
     """

@@ -8,7 +8,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,33 @@ def patiently(action: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+@contextmanager
+def replacing(path: Path, *, suffix: str = ".part") -> Iterator[Path]:
+    """A new file beside ``path``, for the block to write; becomes ``path`` if that ends well, else it goes.
+
+    A reader sees the old file or the new one, never a part; no other process or thread has the same file.
+
+    Raises
+    ------
+    OSError
+        If the folder is missing or the file cannot be made.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=suffix)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.chmod(0o644)  # mkstemp makes it private
+        patiently(lambda: part.replace(path))
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
 def replace_file(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new one, never a part.
+    """Write a file as :func:`replacing` does, and its folder where that is missing.
 
     Raises
     ------
@@ -60,16 +86,8 @@ def replace_file(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)  # mkstemp makes it private
-            patiently(lambda: Path(name).replace(path))
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with replacing(path) as part:
+            part.write_bytes(content)
     except OSError as err:
         raise OutputError(
             f"{path}: cannot be written ({err.strerror})", remedy="check the folder and the free space"
@@ -125,9 +143,9 @@ def names_several(given: str) -> bool:
     >>> names_several("."), names_several("2024/*.tif"), names_several("https://host/x.tif?token=1")
     (True, True, False)
     """
-    if is_remote(given) or Path(given).is_file():
+    if is_remote(given):
         return False
-    return Path(given).is_dir() or glob.has_magic(given)
+    return Path(given).is_dir() if is_there(given) else glob.has_magic(given)
 
 
 def existing_parent(folder: Path) -> Path:

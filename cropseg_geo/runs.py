@@ -24,7 +24,7 @@ from cropseg_geo.engine.plan import Plan
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.errors import CropsegError, InputError, gone
 from cropseg_geo.events import Listener, Warned, ignore
-from cropseg_geo.paths import is_there
+from cropseg_geo.paths import is_there, patiently
 from cropseg_geo.raster.cog import disk_errors
 
 _RECORD = "run.json"
@@ -177,7 +177,7 @@ class RunFolder:
             published[name] = [*published.get(name, []), stamp]
         draft = self.path / f"{_RECORD}.draft"
         draft.write_text(json.dumps({**self._recorded, "published": published}), encoding="utf-8")
-        draft.replace(self.path / _RECORD)
+        patiently(lambda: draft.replace(self.path / _RECORD))
 
 
 def published_by_unfinished(out: Path, stem: str) -> frozenset[str]:

@@ -114,7 +114,8 @@ def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
     if kind not in _MAKERS:
         raise InputError(f"unknown source {source!r}", remedy=f"use pairs, {', '.join(sorted(_MAKERS))}")
     folder = workshop.runs / run / kind
-    if not (folder / MANIFEST).is_file():
+    # Scenes of another number or simulator are noticed where they are written.
+    if kind == "simulator" or not (folder / MANIFEST).is_file():
         _MAKERS[kind](folder, workshop, run)
     return read_pairs(folder, split="train")
 

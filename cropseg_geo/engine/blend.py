@@ -46,14 +46,12 @@ def from_fixed(fixed: Fixed) -> npt.NDArray[np.float32]:
 def probabilities(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Class logits (N, K, H, W) → probabilities (N, C, H, W).
 
-    Two classes (or one logit) give one channel, the probability of the second class; more give one channel
-    for each class.
+    Two classes give one channel, the probability of the second class; more give one channel for each class.
     """
-    n_classes = logits.shape[1]
-    if n_classes > 2:
+    if logits.shape[1] > 2:
         shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), dtype=np.float32)
-    margin = -logits if n_classes == 1 else logits[:, :1] - logits[:, 1:]
+    margin: npt.NDArray[np.float32] = logits[:, :1] - logits[:, 1:]
     # 1 / (1 + e^−x), in place; where e^−x overflows the probability is 0, as it should be.
     with np.errstate(over="ignore"):
         np.exp(margin, out=margin)

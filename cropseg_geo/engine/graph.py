@@ -210,10 +210,16 @@ def infer_tiles(inference: Inference, tiles: list[Tile], batch: npt.NDArray[np.f
     except (CropsegError, MemoryError, KeyboardInterrupt):
         raise
     except Exception as err:
-        raise InferenceError(f"the model failed on tile {names} ({first}): {err}") from err
+        raise InferenceError(
+            f"the model failed on tile {names} ({first}): {err}",
+            remedy="try another --backend, or --device cpu; if it stays, fetch the model file again",
+        ) from err
     expected = (len(batch), len(inference.predictor.card.classes), *batch.shape[-2:])
     if logits.shape != expected:
-        raise InferenceError(f"the model returned {logits.shape} for tile {names}; {expected} was expected")
+        raise InferenceError(
+            f"the model returned {logits.shape} for tile {names}; {expected} was expected",
+            remedy="give a model whose card names the classes of its network",
+        )
     if not np.isfinite(logits).all():
         raise InferenceError(
             f"the model returned values that are not finite for tile {names} ({first})",

@@ -36,21 +36,6 @@ class Tally:
         )
 
 
-def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Tally:
-    """Compute every block of the plan that the store does not hold yet.
-
-    Raises
-    ------
-    CropsegError
-        Whatever stopped a block; blocks that were finished stay in the store.
-    """
-    progress = Progress(job, listener)
-    progress.start()
-    for _ in computed_blocks(job, workers=workers, progress=progress):
-        pass
-    return progress.tally
-
-
 class Progress:
     """What a job's blocks amounted to so far; tells the listener of each."""
 

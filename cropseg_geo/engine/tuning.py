@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from cropseg_geo.grid import Window
 from cropseg_geo.machine import free_memory_bytes, usable_cores
 from cropseg_geo.model.card import ModelCard
 from cropseg_geo.model.predictor import FilePredictor, Predictor
+from cropseg_geo.paths import replace_file
 
 STAGE = "tune"
 
@@ -90,8 +91,7 @@ def tune(predictor: FilePredictor, listener: Listener = ignore) -> Tuned:
     OutputError
         If the user's cache cannot be written; before anything is measured where that is seen.
     """
-    with _keeping(_place(predictor)) as part:
-        part.touch()
+    _require_writable(_place(predictor).parent)
     card, on_cpu = predictor.card, predictor.device_type == "cpu"
     usual = usual_setting(card, on_cpu=on_cpu)
     others = list(_shared_out(usual, on_cpu))
@@ -211,28 +211,20 @@ def _batches_per_second(predictor: Predictor, batch: npt.NDArray[np.float32], la
 
 
 def _remember(predictor: FilePredictor, tuned: Tuned) -> None:
-    path = _place(predictor)
     text = json.dumps({"best": asdict(tuned.best), "usual": asdict(tuned.usual)}, indent=2)
-    with _keeping(path) as part:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+    replace_file(_place(predictor), text.encode())
 
 
-@contextmanager
-def _keeping(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to, gone afterwards; what the disk refuses becomes an OutputError."""
-    part = path.with_name(f".{os.getpid()}-{path.name}")
+def _require_writable(folder: Path) -> None:
+    """Raise OutputError where the folder, made if need be, takes no file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as err:
         raise OutputError(
-            f"{path}: what is measured cannot be kept ({err})",
+            f"{folder}: what is measured cannot be kept ({err})",
             remedy="make the folder writable, or set XDG_CACHE_HOME to another one",
         ) from err
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _place(predictor: FilePredictor) -> Path:

@@ -8,13 +8,12 @@ both cases it has to hold a valid card, and tensors (or a graph) whose digest is
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +25,7 @@ from cropseg_geo.errors import CropsegError, ModelError, OutputError
 from cropseg_geo.events import Listener, StageAdvanced, StageFinished, StageStarted, ignore
 from cropseg_geo.model.files import file_digest, require_digest
 from cropseg_geo.model.weights import verify
+from cropseg_geo.paths import replacing
 
 STAGE = "fetch"
 MAX_BYTES = 4 << 30
@@ -62,7 +62,7 @@ def fetch_model(address: str, *, listener: Listener = ignore, open_address: Open
     """
     place, digest = _parts(address)
     path = _cached(place)
-    if path.is_file() and (digest is None or file_digest(path) == digest):
+    if path.is_file() and _is_whole(path, digest):
         return path
     with _new_file(path) as part:
         found = _download(place, part, listener, open_address or _open_https)
@@ -106,6 +106,17 @@ def cached_copy(name: str, digest: str, bring: Callable[[Path], None]) -> Path:
     return path
 
 
+def _is_whole(path: Path, digest: str | None) -> bool:
+    """True for a cached file with that digest; without one, for a model that is what it says."""
+    if digest is not None:
+        return file_digest(path) == digest
+    try:
+        verify(path)
+    except ModelError:
+        return False
+    return True
+
+
 def _parts(address: str) -> tuple[str, str | None]:
     """The address without its fragment, and the digest in it."""
     place, _, fragment = address.partition("#")
@@ -147,17 +158,11 @@ def _cached(place: str) -> Path:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[Path]:
-    """A name beside ``path``; what lies there becomes ``path`` if the block ends well, and goes if not."""
-    part = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
-        with _writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with _writing(path):
-            part.replace(path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    """A file of the cache as :func:`cropseg_geo.paths.replacing` has it, and its folder."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, suffix=path.suffix) as part:
+            yield part
 
 
 @contextmanager
@@ -218,8 +223,6 @@ def _receive(place: str, answer: IO[bytes], part: Path, listener: Listener) -> t
             digest.update(chunk)
             file.write(chunk)
             listener(StageAdvanced(STAGE, len(chunk)))
-        file.flush()
-        os.fsync(file.fileno())
     return received, digest.hexdigest()
 
 

@@ -110,7 +110,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _remove(draft: Path) -> None:
-    """The draft and what its writer keeps beside it: journals, spools of spatial indexes."""
-    for pattern in (f"{glob.escape(draft.name)}*", f"{glob.escape(draft.stem)}_temp*"):
-        for path in draft.parent.glob(pattern):
-            path.unlink(missing_ok=True)
+    """The draft and what its writer keeps beside it: journals, spools of spatial indexes.
+
+    No more, as the draft of another file may begin alike: of ``field.geojsonl``, of ``field.fgb``.
+    """
+    spool = draft.with_name(f"{draft.stem}_temp{draft.suffix.lower()}")
+    for path in (draft, spool, *draft.parent.glob(f"{glob.escape(draft.name)}[-.]*")):
+        path.unlink(missing_ok=True)

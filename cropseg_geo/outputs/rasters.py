@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from cropseg_geo import __version__
+from cropseg_geo.colours import rgb
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import file_name
 from cropseg_geo.preflight import Preflight
@@ -25,13 +26,13 @@ def raster_layouts(ready: Preflight, outlines: Outlines) -> tuple[CogLayout, Cog
     """What the mask and the probability raster look like."""
     ground, card, tags = output_ground(ready), ready.card, provenance(ready, outlines)
     mask = CogLayout(
-        shape=(ground.height, ground.width),
+        shape=ground.shape,
         transform=ground.transform,
         crs=ready.info.crs,
         overview_resampling="mode",
         descriptions=("class",),
         tags=tags,
-        colours={i: _rgb(colour) for i, colour in enumerate(card.colours)},
+        colours={i: rgb(colour) for i, colour in enumerate(card.colours)},
     )
     names = card.classes if ready.plan.channels > 1 else card.classes[-1:]
     prob = CogLayout(
@@ -64,8 +65,3 @@ def provenance(ready: Preflight, outlines: Outlines) -> dict[str, str]:
         Tag.OVERLAP_PX: str(tiles.overlap_px),
         Tag.OUTLINES: outlines.text,
     }
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.lstrip("#"))
-    return red, green, blue

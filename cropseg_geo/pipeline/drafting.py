@@ -68,7 +68,7 @@ def make_drafts(
 ) -> Made:
     """Compute what is not computed yet, and write every file of the result under its draft's name.
 
-    ``listener`` is called by two threads, one at a time.
+    ``listener`` is called by several threads, one at a time.
 
     Raises
     ------

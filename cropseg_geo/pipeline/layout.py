@@ -147,7 +147,7 @@ def _from_template(
 ) -> tuple[Plane, gpd.GeoDataFrame, np.ndarray]:
     plots = template.plots
     plots = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(plots)
-    frame = with_plain_values(with_plot_ids(with_plain_names(plots)))
+    frame = with_plain_values(with_plot_ids(with_plain_names(plots), listener))
     if site is not None:
         if site.rotate_deg or site.side != "left":
             raise InputError(

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cropseg_geo.plots.ids import PLOT_ID
+from cropseg_geo.plots.tables import making_way
 
 DATE, DAYS, RATE = "date", "days", "coverage_per_day"
 
@@ -41,9 +42,7 @@ def long_table(tables: Mapping[date, gpd.GeoDataFrame]) -> pd.DataFrame:
     parts = []
     for day in days:
         table = pd.DataFrame(tables[day].drop(columns=[tables[day].geometry.name]))
-        # A user's own column of these names makes way, as it does for statistics.
-        own = {c: f"{c}_input" for c in table.columns if str(c).casefold() in (DATE, DAYS, RATE)}
-        table = table.rename(columns=own)
+        table = making_way(table, (DATE, DAYS, RATE))
         table.insert(0, DATE, day.isoformat())
         table.insert(1, DAYS, (day - days[0]).days)
         parts.append(table)

@@ -13,10 +13,11 @@ from cropseg_geo.plots.naming import are_plain, as_whole, plainly
 
 PLOT_ID = "plot_id"
 
-_ID_NAMES = (
+ID_NAMES = (
     "plot_id", "plotid", "plot_ids", "plot", "plot_no", "plot_nr", "plotno", "plotnr", "plot_number",
     "plot_name", "plotname", "id", "name", "fid", "uid", "label",
 )  # fmt: skip
+"""What columns of ids are usually called, see ``plainly``; the first that tells all plots apart counts."""
 
 
 def ids_of(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any], str | None]:
@@ -38,7 +39,7 @@ def ids_of(frame: gpd.GeoDataFrame, id_field: str | None) -> tuple[pd.Series[Any
     elif PLOT_ID in columns:
         name = columns[PLOT_ID]
     else:
-        found = (columns[n] for n in _ID_NAMES if n in columns)
+        found = (columns[n] for n in ID_NAMES if n in columns)
         name = next((c for c in found if _can_tell_apart(frame[c])), None)
     if name is None:
         return pd.Series(np.arange(1, len(frame) + 1)), None
@@ -74,6 +75,6 @@ def _check_ids(ids: pd.Series[Any], name: str) -> None:
 
 def why_counted(frame: gpd.GeoDataFrame) -> str:
     """What to tell where plots have no column of ids."""
-    usual = [str(c) for c in frame.columns if plainly(c) in _ID_NAMES]
+    usual = [str(c) for c in frame.columns if plainly(c) in ID_NAMES]
     faulty = f" ({listed(usual)}: not unique, or not complete)" if usual else ""
-    return f"the plots have no column of unique ids{faulty} and are counted from 1; --plot-id names one"
+    return f"the plots have no column of unique ids{faulty} and are counted from 1"

@@ -23,7 +23,7 @@ from cropseg_geo.ground import Ground
 from cropseg_geo.paths import path_text
 from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
 from cropseg_geo.plots.naming import named
-from cropseg_geo.plots.tables import with_geometry_named, with_plain_names, with_plain_values
+from cropseg_geo.plots.tables import making_way, with_geometry_named, with_plain_names, with_plain_values
 from cropseg_geo.vector_input import read_layer, with_closed_lines_drawn, with_crs
 
 MAX_PLOT_SIDE_M = 10_000.0
@@ -72,7 +72,6 @@ def read_plots(
     *,
     ground: Ground,
     id_field: str | None = None,
-    layer: str | None = None,
     plots_crs: str | None = None,
     may_miss: bool = False,
     listener: Listener = ignore,
@@ -88,8 +87,6 @@ def read_plots(
     id_field
         Column of the plots' ids. Without one: ``plot_id`` or the first usual name (plot, id, name …)
         whose values are unique; without that, plots are counted from 1.
-    layer
-        Layer to read; needed if there are several and none is named ``plots``.
     plots_crs
         CRS that the plots' coordinates are in, for files that do not say or say it wrong.
     may_miss
@@ -103,20 +100,18 @@ def read_plots(
         Nothing that can be measured as plots; the message says what was found and the remedy what to do.
         ``PlotsElsewhereError`` where only the raster is another's.
     """
-    given = _features(plots, layer, listener)
+    given = _features(plots, listener)
     frame = with_crs(with_plain_names(given), plots_crs, listener=listener)
     ids, used = ids_of(frame, id_field)
     if used is None and len(frame.columns) > 1:
-        listener(WarnedOfOutlines(why_counted(frame)))
+        listener(WarnedOfOutlines(f"{why_counted(frame)}; --plot-id names one"))
     is_drawn = _drawn(np.asarray(frame.geometry.values), ids, listener)
     given, frame, ids = given[is_drawn], frame[is_drawn], ids[is_drawn]
     geometry = _polygons(np.asarray(frame.geometry.values), ids, listener)
     geometry = _onto_raster(geometry, ids, frame.crs, ground, listener, may_miss=may_miss)
     own = frame.drop(columns=[frame.geometry.name, *([used] if used == PLOT_ID else [])])
     # Explicit ids win over a column of the same name, which is kept under another.
-    own = own.rename(
-        columns={c: _free(f"{c}_input", own) for c in own.columns if str(c).casefold() == PLOT_ID}
-    )
+    own = making_way(own, [PLOT_ID])
     own.insert(0, PLOT_ID, ids)
     placed = gpd.GeoDataFrame(own, geometry=list(geometry), crs=ground.crs)
     # Columns are assigned by the index, so that one of the result fits the frame that it came from.
@@ -124,20 +119,14 @@ def read_plots(
     return Plots(with_plain_values(with_geometry_named(placed, given.geometry.name)), used)
 
 
-def _features(
-    plots: str | Path | gpd.GeoDataFrame, layer: str | None, listener: Listener
-) -> gpd.GeoDataFrame:
+def _features(plots: str | Path | gpd.GeoDataFrame, listener: Listener) -> gpd.GeoDataFrame:
     """The plots as they came, at least one, with a column of outlines."""
     if not isinstance(plots, str | PathLike | gpd.GeoDataFrame):
         raise InputError(
             f"plots are given as {type(plots).__name__}; a path or a GeoDataFrame is expected",
             remedy="make one of outlines and their CRS: geopandas.GeoDataFrame(columns, geometry=…, crs=…)",
         )
-    frame = (
-        plots
-        if isinstance(plots, gpd.GeoDataFrame)
-        else read_layer(path_text(plots), layer, listener=listener)
-    )
+    frame = plots if isinstance(plots, gpd.GeoDataFrame) else read_layer(path_text(plots), listener=listener)
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise InputError("the plots hold no feature", remedy="check that the right file and layer are named")
     if frame.active_geometry_name is None:
@@ -146,14 +135,6 @@ def _features(
             remedy="name it with set_geometry(…)",
         )
     return frame
-
-
-def _free(name: str, frame: pd.DataFrame) -> str:
-    """``name``, longer where a column is called that (files do not tell case apart)."""
-    taken = {str(c).casefold() for c in frame.columns}
-    while name.casefold() in taken:
-        name += "_"
-    return name
 
 
 def _drawn(geometry: npt.NDArray[Any], ids: pd.Series[Any], listener: Listener) -> npt.NDArray[np.bool_]:
@@ -235,7 +216,7 @@ def _onto_raster(
     geometry = np.asarray(moved.values)
     is_finite = np.isfinite(shapely.bounds(geometry)).all(axis=1)
     geometry[is_finite] = _repaired(geometry[is_finite])
-    extent = raster_extent(ground)
+    extent = ground.outline
     is_inside = np.zeros(len(geometry), np.bool_)
     is_inside[is_finite] = shapely.intersects(geometry[is_finite], extent)
     if not (is_inside.any() or may_miss):
@@ -269,13 +250,6 @@ def _refuse_huge(geometry: npt.NDArray[Any], ids: pd.Series[Any], ground: Ground
             f"a plot has {MAX_PLOT_SIDE_M / 1000:g} at most",
             remedy="check its coordinates and their CRS",
         )
-
-
-def raster_extent(ground: Ground) -> shapely.Polygon:
-    """Outline of the raster in its CRS."""
-    w, h, t = ground.width, ground.height, ground.transform
-    corners = [(0, 0), (w, 0), (w, h), (0, h)]
-    return shapely.Polygon([(t.a * c + t.b * r + t.c, t.d * c + t.e * r + t.f) for c, r in corners])
 
 
 def _box(bounds: Sequence[float]) -> str:

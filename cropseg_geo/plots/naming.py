@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,17 @@ def plainly(column: object) -> str:
     ('plot_nr', 'plot_id')
     """
     return re.sub(r"[\W_]+", "_", str(column).casefold()).strip("_")
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """``name``, longer where it is among ``taken``, which are casefolded: files do not tell case apart.
+
+    >>> free_name("Plot", {"plot", "plot_"})
+    'Plot__'
+    """
+    while name.casefold() in taken:
+        name += "_"
+    return name
 
 
 def as_whole(ids: pd.Series[Any]) -> pd.Series[Any]:

@@ -78,6 +78,6 @@ def parse_groups(names: str | Iterable[str]) -> frozenset[str]:
 
 
 def _require(is_good: bool, what: str, found: float | None, expected: str) -> None:
-    # Written so that NaN, which compares false, is refused as well.
-    if not is_good or (found is not None and not math.isfinite(found)):
-        raise InputError(f"{what} is {found:g}; expected {expected}" if found is not None else what)
+    # Written so that NaN, which compares false, is refused as well; what is not given is good.
+    if found is not None and not (is_good and math.isfinite(found)):
+        raise InputError(f"{what} is {found:g}; expected {expected}", remedy=f"give {expected}")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cropseg_geo.plots.columns import SUMMARY_COLUMNS
 from cropseg_geo.plots.growth import DATE, DAYS
+from cropseg_geo.plots.tables import making_way
 
 AREA, HALF, MOST, MOST_DATE = (spec.name for spec in SUMMARY_COLUMNS)
 
@@ -36,8 +37,7 @@ def season_summary(series: pd.DataFrame) -> pd.DataFrame:
     coverage = series["coverage"].to_numpy(np.float64).reshape(len(days), -1)  # (dates, plots)
     first = series.iloc[: coverage.shape[1]]
     own = first.loc[:, :"coverage"].drop(columns=[DATE, DAYS, "coverage"])
-    taken = {spec.name for spec in SUMMARY_COLUMNS}
-    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken})
+    own = making_way(own, (spec.name for spec in SUMMARY_COLUMNS))
     curves = [
         (days[known], cover[known]) for cover, known in zip(coverage.T, np.isfinite(coverage.T), strict=True)
     ]

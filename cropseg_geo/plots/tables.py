@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Iterable
+from typing import Any, TypeVar
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 
-from cropseg_geo.plots.naming import are_plain
+from cropseg_geo.plots.naming import are_plain, free_name
+
+Frame = TypeVar("Frame", bound=pd.DataFrame)
 
 
 def with_plain_names(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
@@ -22,14 +25,26 @@ def with_plain_names(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     shapes = frame.geometry
     table = frame.drop(columns=shapes.name)
     names: list[str] = []
-    taken: set[str] = set()
+    taken = {"geometry"}
     for column in table.columns:
-        name = str(column)
-        while name.casefold() in taken or name == "geometry":
-            name += "_"
-        names.append(name)
-        taken.add(name.casefold())
+        names.append(free_name(str(column), taken))
+        taken.add(names[-1].casefold())
     return gpd.GeoDataFrame(table.set_axis(names, axis=1), geometry=shapes.to_numpy(), crs=frame.crs)
+
+
+def making_way(own: Frame, ours: Iterable[str], ending: str = "input") -> Frame:
+    """A frame of the user's columns, ``<name>_<ending>`` where one of ``ours`` is called so.
+
+    Where that name is taken as well, it is a longer one; case does not count.
+    """
+    names = {str(name).casefold() for name in ours}
+    taken = names | {str(column).casefold() for column in own.columns}
+    renamed: dict[object, str] = {}
+    for column in own.columns:
+        if str(column).casefold() in names:
+            renamed[column] = free_name(f"{column}_{ending}", taken)
+            taken.add(renamed[column].casefold())
+    return own.rename(columns=renamed)
 
 
 def with_geometry_named(frame: gpd.GeoDataFrame, name: object) -> gpd.GeoDataFrame:

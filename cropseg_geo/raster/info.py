@@ -141,7 +141,6 @@ class RasterInfo:
     layout: str
     size_bytes: int | None
     modified_ns: int | None
-    has_overviews: bool
     companions: tuple[tuple[str, int, int], ...] = ()
     descriptions: tuple[str, ...] = ()
 
@@ -257,7 +256,6 @@ def _facts(path: str, dataset: Any) -> RasterInfo:
         layout=_layout(dataset),
         size_bytes=stat.st_size if stat else None,
         modified_ns=stat.st_mtime_ns if stat else None,
-        has_overviews=bool(dataset.overviews(1)),
         companions=_companions(path, dataset),
         descriptions=tuple(text or "" for text in dataset.descriptions),
     )

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import math
 
+from cropseg_geo.colours import rgb
+
 RAMP = ("#f6e7b0", "#dbd37b", "#abc05e", "#6ea65b", "#35865d", "#14655a", "#0a4350")
 MISSING = "#9a9a94"
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """``"#0a4350"`` → (10, 67, 80)."""
-    red, green, blue = bytes.fromhex(colour.lstrip("#"))
-    return red, green, blue
 
 
 def ramp_colour(fraction: float) -> tuple[int, int, int]:

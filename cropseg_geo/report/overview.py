@@ -61,7 +61,7 @@ class Overview:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.ground.height, self.ground.width
+        return self.ground.shape
 
     @cached_property
     def north_degrees(self) -> float:
@@ -114,17 +114,12 @@ def _read_photo(info: RasterInfo, ground: Ground, bands: tuple[int, ...] | None)
             f"{info.path}: has no valid pixel where the mask lies",
             remedy="give the orthomosaic that the mask was made from",
         )
-    photo = np.empty((*ground_shape(ground), 4), np.uint8)
+    photo = np.empty((*ground.shape, 4), np.uint8)
     for channel in range(3):
         band = values[min(channel, len(values) - 1)]
         photo[..., channel] = band if info.dtype == "uint8" else _stretched(band, valid)
     photo[..., 3] = np.where(valid, 255, 0)
     return photo
-
-
-def ground_shape(ground: Ground) -> tuple[int, int]:
-    """Rows and columns of a grid."""
-    return ground.height, ground.width
 
 
 def _display_bands(info: RasterInfo, bands: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -160,7 +155,7 @@ def _read_aligned(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> P
     with opened(info.path) as dataset:
         if dataset.crs != CRS.from_wkt(ground.crs):
             return None
-        shape = ground_shape(ground)
+        shape = ground.shape
         options = {"window": region, "out_shape": (len(bands), *shape), "resampling": Resampling.average}
         values = dataset.read(bands, **options)
         return values, _finite(values) & _valid(dataset, region, shape)
@@ -176,7 +171,7 @@ def _valid(dataset: Any, region: RasterioWindow, shape: tuple[int, int]) -> npt.
 
 def _read_warped(info: RasterInfo, ground: Ground, bands: tuple[int, ...]) -> Pixels:
     """Any grid, any CRS: GDAL warps onto the overview, from the raster's overviews where it has some."""
-    shape = ground_shape(ground)
+    shape = ground.shape
     grid = {"crs": ground.crs, "transform": ground.transform, "height": shape[0], "width": shape[1]}
     with (
         opened(info.path) as dataset,
@@ -191,7 +186,7 @@ def _warped_validity(dataset: Any, ground: Ground) -> npt.NDArray[np.bool_]:
 
     By itself: GDAL's warper has its own rules, which do not put a mask band before a nodata value.
     """
-    target = np.zeros(ground_shape(ground), np.uint8)
+    target = np.zeros(ground.shape, np.uint8)
     if region := _under(dataset, ground):
         # About as many pixels as the overview has.
         step = max(1.0, math.sqrt(region.width * region.height / target.size))

@@ -18,17 +18,22 @@ from cropseg_geo.events import Listener
 from cropseg_geo.ground import Ground
 from cropseg_geo.paths import is_there
 from cropseg_geo.plots.columns import STATISTICS
+from cropseg_geo.plots.growth import DATE
 from cropseg_geo.plots.ids import PLOT_ID
 from cropseg_geo.plots.layout import read_plots
+from cropseg_geo.plots.measuring.frame import to_pixels
+from cropseg_geo.plots.tables import making_way
 from cropseg_geo.report.columns import ColumnFacts, describe_column
 from cropseg_geo.vector_input import read_layer
 
-DATE = "date"
 _SIMPLIFY_PX = 0.25
 """Outlines may move this far in pixels of the overview: less than the line that draws them."""
 
 _MOST_SERIES_VALUES = 400_000
 """Values of growth curves that a page holds (about 3 MB); of more, the last statistics are left out."""
+
+
+_FILL = "fill them in, or remove these rows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,21 +95,8 @@ def read_plot_table(
         return make_table(frame, classes)
     layout = read_plots(plots, ground=overview, listener=listener)
     frame = pd.DataFrame(layout.frame.drop(columns=[layout.frame.geometry.name]))
-    outlines = shapely.simplify(_onto_page(layout.geometry, overview), _SIMPLIFY_PX)
+    outlines = shapely.simplify(to_pixels(layout.geometry, overview), _SIMPLIFY_PX)
     return make_table(frame, classes, np.asarray(outlines))
-
-
-def _onto_page(geometry: npt.NDArray[Any], overview: Ground) -> npt.NDArray[Any]:
-    """Geometries in the overview's CRS → its pixels, x = column and y = −row, which is up on a screen."""
-    to_pixel = ~overview.transform
-
-    def move(xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        x, y = xy[:, 0], xy[:, 1]
-        col = to_pixel.a * x + to_pixel.b * y + to_pixel.c
-        row = to_pixel.d * x + to_pixel.e * y + to_pixel.f
-        return np.column_stack([col, -row])
-
-    return np.asarray(shapely.transform(geometry, move))
 
 
 def make_table(
@@ -128,7 +120,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         as_text = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
         frame = pd.read_csv(path, low_memory=False)  # by parts, a column would be of several types
     except (ValueError, OSError) as err:  # what pandas' parser errors derive from
-        raise InputError(f"{path}: is no table that can be read ({err})") from err
+        raise InputError(
+            f"{path}: is no table that can be read ({err})",
+            remedy="check that you may read it, and save it again as CSV with commas, in UTF-8",
+        ) from err
     words = [
         name
         for name in frame.columns
@@ -153,7 +148,7 @@ def _require_plots(path: str | Path, frame: pd.DataFrame) -> pd.DataFrame:
             remedy="give the table that cropseg plots stats or cropseg plots series wrote",
         )
     if frame[PLOT_ID].isna().any():
-        raise InputError(f"{path}: {frame[PLOT_ID].isna().sum()} rows have no {PLOT_ID}")
+        raise InputError(f"{path}: {frame[PLOT_ID].isna().sum()} rows have no {PLOT_ID}", remedy=_FILL)
     return frame
 
 
@@ -190,10 +185,13 @@ def read_series(
             f"{path}: its dates are not all ISO dates ({err})", remedy="write them as 2026-05-31"
         ) from err
     if frame[DATE].isna().any():
-        raise InputError(f"{path}: {frame[DATE].isna().sum()} rows have no date")
+        raise InputError(f"{path}: {frame[DATE].isna().sum()} rows have no date", remedy=_FILL)
     if frame.duplicated([PLOT_ID, DATE]).any():
         twice = frame[frame.duplicated([PLOT_ID, DATE])].iloc[0]
-        raise InputError(f"{path}: plot {twice[PLOT_ID]!r} has more than one row of {twice[DATE]}")
+        raise InputError(
+            f"{path}: plot {twice[PLOT_ID]!r} has more than one row of {twice[DATE]}",
+            remedy="leave one row for each plot and date",
+        )
     shown = day if day is not None and (frame[DATE] == day).any() else frame[DATE].max()
     of_day = make_table(frame[frame[DATE] == shown].drop(columns=[DATE]), classes, date=shown)
     table = of_day if table is None else table
@@ -204,7 +202,7 @@ def read_series(
 def _completed(table: PlotTable, of_day: PlotTable, classes: Sequence[str]) -> PlotTable:
     """The plots with a day's columns that they lack; own ones make way for statistics, as in measuring."""
     ours = {*STATISTICS, *(c.name for c in of_day.columns if c.about)}
-    own = table.frame.rename(columns={c: f"{c}_input" for c in table.frame.columns if c in ours})
+    own = making_way(table.frame, ours)
     lacking = [name for name in of_day.frame.columns if name not in own.columns]
     keyed = of_day.frame.set_axis(pd.Index(of_day.frame[PLOT_ID].astype(str)), axis=0)
     more = keyed[lacking].reindex(own[PLOT_ID].astype(str)).reset_index(drop=True)

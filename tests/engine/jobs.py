@@ -12,7 +12,10 @@ from fakes import ArraySource, SlowPredictor
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Inference, Job
 from cropseg_geo.engine.plan import make_plan
+from cropseg_geo.engine.run import Progress, Tally, computed_blocks
 from cropseg_geo.engine.store import BlockStore
+from cropseg_geo.engine.workers import Workers
+from cropseg_geo.events import Listener, ignore
 from cropseg_geo.grid import Window
 from cropseg_geo.raster.scaling import ValueScale
 
@@ -55,6 +58,15 @@ def fake_job(folder: Path, *, source: ArraySource | None = None, store: str = ""
     blocks.create()
     model = SlowPredictor(str(folder / "tiles.log"), **predictor)
     return Job(source, Inference(model, ValueScale(0, 255), plan), blocks)
+
+
+def run_blocks(job: Job, *, workers: Workers, listener: Listener = ignore) -> Tally:
+    """Compute every block of the plan that the store does not hold yet, for the store alone."""
+    progress = Progress(job, listener)
+    progress.start()
+    for _ in computed_blocks(job, workers=workers, progress=progress):
+        pass
+    return progress.tally
 
 
 def blended(job: Job) -> np.ndarray:

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from distributed import Client
 from engine.cluster import running_cluster, until
-from engine.jobs import SIDE, DeadlyElsewhere, blended, fake_job, fake_source, tile_log
+from engine.jobs import SIDE, DeadlyElsewhere, blended, fake_job, fake_source, run_blocks, tile_log
 from fakes import ArraySource, EchoPredictor, NanPredictor, PlaceDependentPredictor
 
 from cropseg_geo.engine import cluster as engine_cluster
 from cropseg_geo.engine.graph import Inference, Job
-from cropseg_geo.engine.run import run_blocks
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InferenceError, InputError, ResourceError
 from cropseg_geo.events import StageAdvanced, Warned

@@ -17,13 +17,12 @@ import pytest
 from distributed import Client
 from engine.cluster import Cluster, running_cluster, until
 from engine.elsewhere import add_worker_elsewhere, install
-from engine.jobs import SIDE, blended, fake_job, tile_log
+from engine.jobs import SIDE, blended, fake_job, run_blocks, tile_log
 from fsspec.registry import _registry as loaded
 from rasters import scene, write_raster
 
 import cropseg_geo as cg
 from cropseg_geo.engine.places import require_usable
-from cropseg_geo.engine.run import run_blocks
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.errors import InputError, OutputError, ResourceError
 from cropseg_geo.events import StageAdvanced, Warned

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from engine.jobs import run_blocks
 from fakes import (
     COUNTS,
     ArraySource,
@@ -23,7 +24,6 @@ from hypothesis import strategies as st
 from cropseg_geo.engine import blend
 from cropseg_geo.engine.graph import Inference, Job, run_block
 from cropseg_geo.engine.plan import make_plan
-from cropseg_geo.engine.run import run_blocks
 from cropseg_geo.engine.store import BlockStore
 from cropseg_geo.engine.workers import Workers
 from cropseg_geo.grid import TileGrid, Window

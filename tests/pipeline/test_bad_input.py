@@ -404,6 +404,14 @@ def test_names_that_no_file_can_have_are_refused_before_the_work(raster, tmp_pat
     assert sorted(p.name[-9:] for p in out.iterdir()) == ["_mask.tif", "_prob.tif", "port.html", "xxxx.gpkg"]
 
 
+@pytest.mark.parametrize("letters", [300, 5000])
+def test_a_raster_by_a_name_that_is_too_long_is_refused_as_missing(tmp_path, letters):
+    named = "x" * letters + ".tif"
+    assert "no such file" in refusal(InputError, named, tmp_path / "out").message
+    with pytest.raises(InputError, match="no such file"):
+        cg.segment_many([named], tmp_path / "out")
+
+
 @pytest.mark.parametrize("store", [None, "blocks", "file://blocks"])
 def test_paths_that_windows_does_not_find_are_refused_before_the_work(raster, tmp_path, monkeypatch, store):
     """Where long paths are off, it finds 259 letters."""

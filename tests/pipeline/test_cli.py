@@ -19,6 +19,7 @@ from cropseg_geo import __version__
 from cropseg_geo.cli import app
 from cropseg_geo.cli import segmentation as commands
 from cropseg_geo.engine import tuning
+from cropseg_geo.forecast import human_seconds
 
 CROPSEG = [sys.executable, "-m", "cropseg_geo.cli"]
 
@@ -141,6 +142,14 @@ def test_check_says_what_will_happen_and_writes_nothing(field, tmp_path):
     assert not (tmp_path / "out").exists()
     as_json = CliRunner().invoke(app, ["check", str(raster), "--events", "-o", str(tmp_path / "out")])
     assert json.loads(as_json.output)["forecast"]["tiles"] == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 s"), (3, "3 s"), (3.2, "4 s"), (3.6, "4 s"), (181, "4 min"), (9000, "2.5 h")],
+)
+def test_a_forecast_of_seconds_or_minutes_is_the_next_whole_one(seconds, said):
+    assert human_seconds(seconds) == said
 
 
 def test_check_takes_what_segment_takes_and_says_what_it_would_say(field, tmp_path):

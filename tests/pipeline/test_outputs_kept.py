@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import geopandas as gpd
@@ -19,7 +19,7 @@ from rasters import UTM, scene, write_plots, write_raster
 import cropseg_geo as cg
 from cropseg_geo.errors import OutputError
 from cropseg_geo.events import StageAdvanced, StageFinished, StageStarted
-from cropseg_geo.outputs.publishing import move
+from cropseg_geo.outputs.publishing import drafted, move
 from cropseg_geo.pipeline import make_plots, make_report
 from cropseg_geo.plots.making.site import Site
 from cropseg_geo.plots.making.trial import Trial
@@ -140,6 +140,27 @@ def test_a_file_that_comes_while_a_mask_is_traced_is_not_replaced(survey):
         cg.vectorize(survey / "m_2024-05-01.tif", out, listener=write_another)
     assert out.read_text() == "precious"
     assert not list(survey.glob(".*"))
+
+
+def test_a_file_takes_what_its_writer_keeps_beside_it_away_and_no_draft_of_another(tmp_path):
+    beside = {"f.gpkg": "{}.tmp_rtree_canopy.db", "f.fgb": "{stem}_temp.fgb", "f.geojsonl": "{}-x"}
+
+    @contextmanager
+    def writing(out):
+        with drafted(tmp_path / out, "layers", overwrite=False, listener=lambda event: None) as draft:
+            files = [draft, draft.with_name(beside.get(out, "{}.x").format(draft.name, stem=draft.stem))]
+            for file in files:
+                file.write_text(out)
+            yield
+            assert [file.read_text() for file in files] == [out, out]
+
+    with ExitStack() as stack:
+        for out in beside:
+            stack.enter_context(writing(out))
+        for out in ("f.geojson", "f.parquet"):
+            with writing(out):
+                pass
+    assert {p.name for p in tmp_path.iterdir()} == {*beside, "f.geojson", "f.parquet"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder cannot be opened there")

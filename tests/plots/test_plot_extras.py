@@ -262,5 +262,6 @@ def test_the_order_of_plots_and_the_size_of_windows_change_nothing(monkeypatch, 
     ],
 )
 def test_options_out_of_range_are_refused(bad):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as caught:
         StatsOptions(**bad)
+    assert caught.value.remedy.startswith(("give ", "choose "))

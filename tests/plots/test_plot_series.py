@@ -20,7 +20,7 @@ from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.events import Warned
 from cropseg_geo.plots.columns import SUMMARY_COLUMNS
 from cropseg_geo.plots.dates import date_in_name, survey_dates
-from cropseg_geo.plots.growth import growth_svg
+from cropseg_geo.plots.growth import growth_svg, long_table
 from cropseg_geo.plots.summary import season_summary
 from cropseg_geo.vector.options import Outlines
 from cropseg_geo.vector_input import read_layer
@@ -256,6 +256,19 @@ def test_a_season_has_an_area_a_half_and_a_most_of_each_plot():
 def test_columns_of_the_users_make_way_for_those_of_a_season():
     table = season_summary(curves((0.1, 0.2, 0.3, 0.4)).rename(columns={"variety": "Max_Coverage"}))
     assert table["Max_Coverage_input"].tolist() == ["v0"]
+
+
+def test_names_that_the_users_columns_would_get_may_be_taken():
+    season = curves((0.1, 0.2, 0.3, 0.4)).rename(columns={"variety": "max_coverage"})
+    season.insert(3, "max_coverage_input", "mine")
+    table = season_summary(season)
+    assert (table["max_coverage_input_"][0], table["max_coverage_input"][0]) == ("v0", "mine")
+    day = gpd.GeoDataFrame(
+        {"plot_id": ["a"], "Days": [7], "days_input": [8], "coverage": [0.5]},
+        geometry=[shapely.box(0, 0, 1, 1)],
+    )
+    long = long_table({date(2024, 5, 1): day})
+    assert (long["Days_input_"][0], long["days_input"][0], long["days"][0]) == (7, 8, 0)
 
 
 def test_a_season_is_written_with_a_row_for_each_plot(season):

@@ -27,9 +27,8 @@ def test_a_layer_is_chosen_by_name_or_because_it_is_called_plots(tmp_path):
     assert len(read_plots(path, ground=GROUND)) == 2
     frame_of(square(0, 0)).to_file(path, layer="trial", mode="w")
     refused(path, "has 2 layers", "|layername=fields")
-    assert len(read_plots(path, ground=GROUND, layer="trial")) == 1
     assert len(read_plots(f"{path}|layername=trial", ground=GROUND)) == 1
-    refused(path, "no layer 'nope'", "'fields'", layer="nope")
+    refused(f"{path}|layername=nope", "no layer 'nope'", "'fields'")
     frame_of(square(0, 0), *TWO).to_file(path, layer="plots", mode="w")
     assert len(read_plots(path, ground=GROUND)) == 3
 

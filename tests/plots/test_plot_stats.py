@@ -140,6 +140,8 @@ def test_own_columns_stay_and_make_way_for_statistics():
         "uncertain_fraction", "gap_fraction", "max_gap_m", "row_spacing_m", "uniformity_cv", "geometry",
     ]  # fmt: skip
     assert frame.iloc[0][["plot_id", "crop", "Coverage_input"]].tolist() == ["a", "oats", 99]
+    frame = stats_of(CROSS, shapely.box(0, 0, 2, 2), plot=["a"], coverage=[98], Coverage_Input=[99])
+    assert frame.iloc[0][["coverage_input_", "Coverage_Input"]].tolist() == [98, 99]
 
 
 @st.composite

@@ -1,5 +1,7 @@
 """Field books: read without loss, joined by id or place, every gap reported."""
 
+import errno
+
 import geopandas as gpd
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ import shapely
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import Warned
 from cropseg_geo.pipeline import make_plots
-from cropseg_geo.pipeline.layout import LAYOUT
+from cropseg_geo.pipeline.layout import LAYOUT, Template
 from cropseg_geo.plots.making.fieldbook import join_fieldbook, read_fieldbook
 from cropseg_geo.plots.making.numbering import Numbering
 from cropseg_geo.plots.making.site import Site
@@ -76,6 +78,7 @@ def test_one_decimal_mark_counts_in_all_of_a_table(tmp_path, moisture, yields, r
         'Plot;"Dosis, Brühe; l/ha"\n101;1,5\n',  # a separator of another kind within quotes
         "sep=;\r\nPlot;Dosis\r\n101;1,5\r\n",
         "Plot;Dosis;;\n101;1,5;;\n;;;\n",  # columns and lines that a spreadsheet left empty
+        "Plot;Dosis\r101;1,5\r",  # as old Macs end lines
     ],
 )
 def test_what_spreadsheets_add_is_seen_through(tmp_path, text):
@@ -83,7 +86,7 @@ def test_what_spreadsheets_add_is_seen_through(tmp_path, text):
     assert table.to_numpy().tolist() == [[101, 1.5]]
 
 
-@pytest.mark.parametrize("name", ["Plot ID", "PLOT-NR.", "plot no", "PlotID"])
+@pytest.mark.parametrize("name", ["Plot ID", "PLOT-NR.", "plot no", "PlotID", "PlotNr"])
 def test_usual_names_of_ids_are_known_however_they_are_spelt(tmp_path, name):
     assert made(book(tmp_path, f"{name};v\n101;A\n102;B\n"))["v"].tolist()[:2] == ["A", "B"]
     assert made(book(tmp_path, "row no,Column No.,v\n1,2,B\n"))["v"].tolist()[1] == "B"
@@ -135,6 +138,15 @@ def test_columns_that_are_named_as_ours_are_kept_under_another_name(tmp_path):
     assert plots["geometry_fieldbook"].tolist()[0] == "x"
 
 
+def test_a_book_may_be_joined_again_and_again(tmp_path):
+    path = book(tmp_path, "plot,variety\n101,A\n102,B\n103,C\n104,D\n")
+    plots = made(path)
+    for k in range(2):
+        plots = make_plots(tmp_path / f"{k}.gpkg", site=SITE, template=Template(plots), fieldbook=path)
+    added = [c for c in plots.columns if c.startswith("variety")]
+    assert added == ["variety", "variety_fieldbook", "variety_fieldbook_"]
+
+
 def test_every_plot_without_an_entry_and_every_entry_without_a_plot_is_reported(tmp_path):
     events: list = []
     lines = "".join(f"{number},x\n" for number in (101, *range(900, 912)))
@@ -174,6 +186,22 @@ def test_a_book_that_cannot_be_joined_is_refused(tmp_path, text, by, message, re
     with pytest.raises(InputError, match=message) as caught:
         made(book(tmp_path, text), by=by)
     assert remedy in caught.value.remedy
+
+
+def test_books_that_cannot_be_read_are_refused(tmp_path, monkeypatch):
+    def refused(path, message: str) -> None:
+        with pytest.raises(InputError, match=message) as caught:
+            read_fieldbook(path)
+        assert "save it as CSV (UTF-8) again" in caught.value.remedy
+
+    lines = "".join(f"{plot},oats\n" for plot in range(20_000))
+    refused(book(tmp_path, f'plot,v\n1,"stray\n{lines}'), "cannot be read: field larger than field limit")
+
+    def forbidden(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", forbidden)
+    refused(book(tmp_path, "plot,v\n101,A\n"), "cannot be read: .*Permission denied")
 
 
 def test_missing_books_and_workbooks_are_refused(tmp_path):

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from cropseg_geo.cli.plots import app
 from cropseg_geo.errors import InputError, OutputError
+from cropseg_geo.events import WarnedOfOutlines
 from cropseg_geo.ground import Ground
 from cropseg_geo.pipeline import make_plots
 from cropseg_geo.pipeline.layout import LAYOUT, Template
@@ -135,6 +136,42 @@ def test_a_template_without_plot_ids_takes_a_usual_column_or_counts():
     assert make_plots(site=site, template=Template(floats))["plot_id"].tolist() == list(range(101, 107))
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"Name": list("uvwxyz")},
+        {"PlotNr": [101, 102, 103, 104, 105, 106]},
+        {"Name": ["u"] * 6, "uid": range(6)},
+    ],
+)
+def test_a_template_has_the_ids_that_it_would_be_measured_by(columns):
+    frame = template_frame()[["variety", "geometry"]].assign(**columns)
+    measured = read_plots(frame, ground=GROUND)
+    told: list = []
+    made = make_plots(site=SITE, template=Template(frame), listener=told.append)
+    assert made["plot_id"].tolist() == measured.ids
+    assert not any(isinstance(event, WarnedOfOutlines) for event in told)
+
+
+def test_that_the_plots_of_a_template_are_counted_is_told():
+    told: list = []
+    counted = template_frame()[["geometry"]].assign(Name="oats")
+    assert make_plots(site=SITE, template=Template(counted), listener=told.append)["plot_id"].tolist() == [
+        1, 2, 3, 4, 5, 6,
+    ]  # fmt: skip
+    assert "(Name: not unique, or not complete) and are counted from 1" in told[0].message
+    told.clear()
+    make_plots(site=SITE, template=Template(counted[["geometry"]]), listener=told.append)
+    assert not any(isinstance(event, WarnedOfOutlines) for event in told)
+
+
+def test_two_columns_of_plot_ids_of_a_template_stay_apart():
+    frame = template_frame().assign(**{"Plot-ID": list("uvwxyz")})
+    made = make_plots(site=SITE, template=Template(frame))
+    assert made["plot_id"].tolist() == [11, 12, 13, 14, 15, 16]
+    assert made["Plot-ID"].tolist() == list("uvwxyz")
+
+
 def test_templates_that_cannot_be_used_are_refused(tmp_path):
     frame = template_frame()
 
@@ -142,7 +179,10 @@ def test_templates_that_cannot_be_used_are_refused(tmp_path):
         with pytest.raises(InputError, match=message):
             make_plots(site=site, template=template)
 
-    refused("not unique and complete: 11", Template(frame.assign(plot_id=[11, 11, 13, 14, 15, 16])))
+    refused(
+        "cannot be kept: column 'plot_id' names more than one plot 11",
+        Template(frame.assign(plot_id=[11, 11, 13, 14, 15, 16])),
+    )
     refused("holds no plot", Template(frame.iloc[:0]))
     refused("stays as it is", Template(frame), None)
     refused("has no CRS", Template(frame.set_crs(None, allow_override=True)))

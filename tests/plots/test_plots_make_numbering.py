@@ -94,8 +94,9 @@ def test_ids_follow_a_template():
     ],
 )
 def test_a_numbering_that_means_nothing_is_refused(options, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         Numbering(**options)
+    assert caught.value.remedy
 
 
 def test_a_template_that_names_two_plots_alike_is_refused():

@@ -289,7 +289,12 @@ def test_places_that_are_not_clear_are_refused():
     refused("side 'up'", "left or right", lambda: Site("EPSG:32632", ab=ab, side="up"))
     refused("have no side", "--ab", lambda: Site("EPSG:32632", corners=ab * 2, side="right"))
     refused("tolerance of -1", "metres", lambda: Site("EPSG:32632", ab=ab, tolerance_m=-1.0))
-    refused("not a finite", "control", lambda: Site("EPSG:32632", ab=(ab[0], (math.nan, 0.0))))
+    high = tuple((x, y, 120.0) for x, y in ab)
+    for points in ((ab[0], (math.nan, 0.0)), high, (ab[0], high[1]), ("1,2", "3,4"), "1,2 3,4", (1, 2)):
+        refused("pairs of finite numbers", "x,y", lambda points=points: Site("EPSG:32632", ab=points))
+    refused("pairs of finite numbers", "x,y", lambda: Site("EPSG:32632", corners=high * 2))
+    for turn in (math.nan, math.inf):
+        refused("a turn by", "--rotate", lambda turn=turn: Site("EPSG:32632", ab=ab, rotate_deg=turn))
     same = Site("EPSG:32632", ab=(ab[0], ab[0]))
     refused("give no direction", "second point", lambda: make_plots(site=same, trial=trial))
     refused(

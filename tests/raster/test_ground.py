@@ -12,6 +12,7 @@ from pyproj.database import query_crs_info
 from pyproj.enums import PJType
 from pyproj.exceptions import ProjError
 
+from cropseg_geo.errors import InputError
 from cropseg_geo.ground import GRID_TOLERANCE, Ground
 
 GRADS = ("4807", "4811", "4819", "4821", "4902", "26591", "27561", "27564", "27572", "30791")
@@ -44,3 +45,19 @@ def test_areas_are_those_of_the_ellipsoid_in_the_middle_of_any_crs(code):
     truth = abs(Geod(ellps="WGS84").polygon_area_perimeter(*corners)[0])
     assert ground.pixel_area_m2() * SIDE_PX**2 == pytest.approx(truth, rel=1.1 * GRID_TOLERANCE)
     assert ground.area_m2(box).item() == pytest.approx(truth, rel=1.1 * GRID_TOLERANCE)
+
+
+def test_a_crs_without_an_ellipsoid_is_refused_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(CRS, "get_geod", lambda self: None)
+    ground = Ground(Affine(1e-7, 0, 9, 0, -1e-7, 51), CRS(4326).to_wkt(), 10, 10)
+    for measure in (ground.pixel_area_m2, lambda: ground.area_m2([shapely.box(9, 50, 10, 51)])):
+        with pytest.raises(InputError, match="has no ellipsoid") as caught:
+            measure()
+        assert "assign the CRS" in caught.value.remedy
+
+
+def test_a_turned_raster_has_its_shape_and_its_outline():
+    ground = Ground(Affine(0.3, 0.4, 500_000, 0.4, -0.3, 5_000_000), CRS(32632).to_wkt(), 10, 20)
+    assert ground.shape == (10, 20)
+    corners = [(500_000, 5_000_000), (500_006, 5_000_008), (500_010, 5_000_005), (500_004, 4_999_997)]
+    assert ground.outline.equals_exact(shapely.Polygon(corners), 1e-6)

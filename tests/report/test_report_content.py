@@ -21,13 +21,14 @@ from report.survey import GSD, HOSTILE, content_of, tag
 from typer.testing import CliRunner
 
 from cropseg_geo.cli import app
+from cropseg_geo.colours import rgb
 from cropseg_geo.errors import InputError, OutputError
 from cropseg_geo.model.weights import read_card
 from cropseg_geo.model.zoo import find_model
 from cropseg_geo.pipeline import make_report, measure_plots
 from cropseg_geo.plots.columns import COLUMNS, SERIES_COLUMNS
 from cropseg_geo.raster.mask import open_mask
-from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour, rgb
+from cropseg_geo.report.colours import RAMP, nice_range, ramp_colour
 from cropseg_geo.report.columns import describe_column
 from cropseg_geo.report.content import Inputs, gather
 from cropseg_geo.report.notes import plot_flags

@@ -84,6 +84,8 @@ def test_own_numbers_of_plots_do_not_stand_in_for_statistics(field):
     np.testing.assert_allclose(table.frame["coverage"], frame["coverage"])
     assert set(table.frame["coverage_input"]) == {82}
     assert set(table.frame["gap_fraction_input"]) == {30}
+    named = content_of(field, plots=rated.assign(coverage_input=83)).table
+    assert (set(named.frame["coverage_input_"]), set(named.frame["coverage_input"])) == ({82}, {83})
     told = []
     table = content_of(field, plots=rated, series=None, listener=told.append).table
     assert any("carry no statistics" in getattr(event, "message", "") for event in told)
@@ -147,14 +149,18 @@ def test_plots_that_are_measured_keep_their_statistics(field, tmp_path):
         ({"plot_id": [1], "coverage": [0.1]}, "no column 'date'"),
         ({"plot_id": [1], "date": ["spring"]}, "not all ISO dates"),
         ({"plot_id": [1, 1], "date": ["2026-05-01"] * 2}, "more than one row"),
+        ({"plot_id": [1, None], "date": ["2026-05-01"] * 2}, "1 rows have no plot_id"),
+        ({"plot_id": [1, 2], "date": ["2026-05-01", None]}, "1 rows have no date"),
+        ({}, "no table that can be read"),
         ({"plot_id": ["x"], "date": ["2026-05-01"], "coverage": [0.1]}, "no plot of the series"),
     ],
 )
 def test_a_series_that_cannot_be_used_is_refused(field, tmp_path, rows, message):
     path = tmp_path / "s.csv"
     pd.DataFrame(rows).to_csv(path, index=False)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         content_of(field, series=path)
+    assert caught.value.remedy
 
 
 def test_plots_without_features_are_refused(field):

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -95,6 +96,31 @@ def test_a_digest_in_the_address_is_held_against_the_file_also_in_the_cache(mode
     server = serving(model)
     assert fetch_model(f"{ADDRESS}#sha256={digest.upper()}", open_address=server).read_bytes() == model
     assert server.asked == [ADDRESS]
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again_without_a_digest_too(model, cache):
+    path = fetch_model(ADDRESS, open_address=serving(model))
+    path.write_bytes(model[:-1] + bytes([model[-1] ^ 1]))
+    server = serving(model)
+    assert fetch_model(ADDRESS, open_address=server).read_bytes() == model
+    assert server.asked == [ADDRESS]
+    assert files(cache) == [path]
+
+
+def test_two_that_fetch_the_same_model_at_once_write_files_of_their_own(model, cache):
+    """As in containers that share a cache: their processes have the same number."""
+    meeting = threading.Barrier(2, timeout=20)
+
+    def fetched(_: int) -> bytes:
+        def meet(event):
+            if isinstance(event, StageStarted | StageFinished):
+                meeting.wait()
+
+        return fetch_model(ADDRESS, listener=meet, open_address=serving(model)).read_bytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(fetched, range(2))) == [model, model]
+    assert [path.name for path in files(cache)] == ["tiny.safetensors"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from cropseg_geo.errors import InferenceError, InputError
 from cropseg_geo.grid import Window
 from cropseg_geo.lazy import lazy_probability
 from cropseg_geo.model.card import ModelCard
+from cropseg_geo.options import Options
 from cropseg_geo.raster.scaling import ValueScale
 
 NAN, INF = float("nan"), float("inf")
@@ -63,7 +64,7 @@ def array(values: np.ndarray):
 def test_pixels_that_are_no_numbers_are_invalid_and_reach_no_model(bad):
     values = np.full((60, 80), 0.3)
     values[10:20, 30:50] = bad
-    found = lazy_probability(array(values), FinitePredictor(), reflectance=False).compute().values
+    found = lazy_probability(array(values), FinitePredictor(), Options(), reflectance=False).compute().values
     assert (np.isnan(found) == ~np.isfinite(values)).all()
     assert found[np.isfinite(values)] == pytest.approx(0.3, abs=1e-3)
 
@@ -72,7 +73,7 @@ def test_pixels_that_are_no_numbers_are_invalid_and_reach_no_model(bad):
 def test_a_lazy_answer_that_is_no_number_stops_the_work_and_names_the_tile(value):
     values = np.full((60, 80), 0.3)
     values[2, 70] = 1.0
-    lazy = lazy_probability(array(values), SpoiltPredictor(value), reflectance=False)
+    lazy = lazy_probability(array(values), SpoiltPredictor(value), Options(), reflectance=False)
     with pytest.raises(InferenceError, match=r"not finite for tile \(0, [12]\)"):
         lazy.compute(scheduler="synchronous")
 
@@ -81,14 +82,14 @@ def test_an_answer_of_another_shape_stops_the_work_and_names_the_tile():
     values = np.full((60, 80), 0.3)
     values[2, 70] = 1.0
     with pytest.raises(InferenceError, match=r"returned .* for tile \(0, [12]\)"):
-        lazy_probability(array(values), SpoiltPredictor(None), reflectance=False).compute(
+        lazy_probability(array(values), SpoiltPredictor(None), Options(), reflectance=False).compute(
             scheduler="synchronous"
         )
 
 
 def test_an_array_without_numbers_is_refused():
     with pytest.raises(InputError, match="complex64 values"):
-        lazy_probability(array(np.zeros((40, 40))).astype(np.complex64), FinitePredictor())
+        lazy_probability(array(np.zeros((40, 40))).astype(np.complex64), FinitePredictor(), Options())
 
 
 def test_values_beyond_float32_are_white_or_black_not_infinite():
@@ -100,17 +101,27 @@ def test_values_beyond_float32_are_white_or_black_not_infinite():
     assert wide.apply(np.array([2_000_000_025], np.int64)).tolist() == [0.25]
 
 
-def test_a_model_that_fails_on_a_tile_is_told_with_the_tile_and_the_cause():
+@pytest.mark.parametrize(
+    ("logits", "message", "remedy"),
+    [
+        (None, r"tile \(1, 2\).*nought", "--backend"),
+        (np.zeros((1, 7, 32, 32), np.float32), r"returned \(1, 7, 32, 32\) for tile \(1, 2\)", "card"),
+    ],
+)
+def test_a_model_that_fails_on_a_tile_is_told_with_the_tile_and_the_cause(logits, message, remedy):
     class Failing:
         card = fake_card()
 
         def predict(self, batch):
-            raise ZeroDivisionError("nought")
+            if logits is None:
+                raise ZeroDivisionError("nought")
+            return logits
 
     window = Window(0, 0, 64, 64)
     plan = make_plan(
         shape=window.shape, extent=window, tile_px=32, overlap_px=8, channels=1, identity={}, tiles_per_side=4
     )
     inference = Inference(Failing(), ValueScale(0, 1), plan)
-    with pytest.raises(InferenceError, match=r"tile \(1, 2\).*nought"):
+    with pytest.raises(InferenceError, match=message) as caught:
         infer_tiles(inference, [(1, 2)], np.zeros((1, 1, 32, 32), np.float32))
+    assert remedy in caught.value.remedy

@@ -76,19 +76,12 @@ def test_soil_and_cover_meet_in_one_scene_where_the_chance_says_so(monkeypatch: 
     assert soil.all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_cover_is_vegetation(kind: Cover, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(covers, "_COVERS", {kind: 1.0})
-    monkeypatch.setattr(covers, "_WHOLE", 1.0)
-    assert not make_scene(np.random.default_rng(9), size_px=64, kind="bare").mask.any()
-
-
 def test_crops_may_stand_in_one_spot_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     from training.simulator import scenes
 
-    for few, least, most in ((0.0, 0.5, 1.0), (1.0, 0.0, 0.5)):
+    for few, least, most in ((0.0, 0.5, 1.0), (1.0, 0.02, 0.5)):
         monkeypatch.setitem(scenes.KINDS, "rows", replace(scenes.KINDS["rows"], few=few, weeds=0.0))
         reach = []
         for seed in range(6):

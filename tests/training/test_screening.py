@@ -9,7 +9,7 @@ from training.labels.agreement import Agreement, compare_labels, green_label
 from training.labels.screen import Evidence, judge, score_evidence
 from training.labels.threshold import CLEAR_CONTRAST, Relief
 
-GOOD = Evidence(0.9, 0.3, 0.05, Relief(0.8, 0.4, 60.0), Agreement(0.8, 0.85, 0.4))
+GOOD = Evidence(0.9, 0.3, 0.05, Relief(0.8, 0.4, 60.0), Agreement(0.8, 0.85))
 
 
 def test_a_good_tile_is_kept_without_a_word_against_it():
@@ -28,7 +28,7 @@ def test_a_good_tile_is_kept_without_a_word_against_it():
         ({"cover": 0.002}, "almost bare"),
         ({"unknown": 0.7}, "mostly open"),
         ({"relief": Relief(0.3, 0.4, 60.0)}, "one heap"),
-        ({"agreement": Agreement(0.3, 0.2, 0.1)}, "disagree"),
+        ({"agreement": Agreement(0.3, 0.2)}, "disagree"),
     ],
 )
 def test_each_fault_drops_a_tile_and_is_named(change, reason):
@@ -38,13 +38,13 @@ def test_each_fault_drops_a_tile_and_is_named(change, reason):
 
 
 def test_the_score_rises_with_agreement_and_with_relief():
-    assert score_evidence(replace(GOOD, agreement=Agreement(0.5, 0.6, 0.2))) < score_evidence(GOOD)
+    assert score_evidence(replace(GOOD, agreement=Agreement(0.5, 0.6))) < score_evidence(GOOD)
     assert score_evidence(replace(GOOD, relief=Relief(0.8, 0.1, 9.0))) < score_evidence(GOOD)
 
 
 def test_agreement_weighs_three_times_as_much_as_relief():
     half = Relief(0.8, 0.4, 2.0 * CLEAR_CONTRAST * np.log(2.0))
-    score = score_evidence(replace(GOOD, agreement=Agreement(0.8, 0.9, 0.4), relief=half))
+    score = score_evidence(replace(GOOD, agreement=Agreement(0.8, 0.9), relief=half))
     assert score == pytest.approx((0.8**3 * 0.5) ** (1 / 4), rel=1e-12)
 
 

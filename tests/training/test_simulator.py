@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from scipy import ndimage
@@ -187,6 +191,29 @@ def test_an_interrupted_corpus_goes_on_and_comes_out_the_same(tmp_path: Path) ->
     assert sorted(done) == [0, 1, 2]
     for path in sorted(p for p in whole.rglob("*") if p.is_file()):
         assert (broken / path.relative_to(whole)).read_bytes() == path.read_bytes(), path.name
+
+
+def test_processes_that_draw_scenes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    code = (
+        "if __name__ == '__main__':\n"
+        "    from pathlib import Path\n"
+        "    from training.simulator import write_corpus\n"
+        f"    write_corpus(Path({str(tmp_path / 'corpus')!r}), count=10**4, seed=4, size_px=64, workers=2)\n"
+    )
+    (tmp_path / "draw.py").write_text(code, encoding="utf-8")
+    parent = psutil.Popen(
+        [sys.executable, tmp_path / "draw.py"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "corpus").glob("rows/*.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    family = parent.children(recursive=True)
+    parent.kill()
+    parent.wait()
+    assert family
+    _, left = psutil.wait_procs(family, timeout=30)
+    assert not left
 
 
 def test_a_folder_of_another_seed_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -18,6 +19,7 @@ from cropseg_geo.model.weights import read_card
 from training.augment import Augmentation
 from training.data import MANIFEST, read_pairs
 from training.recipe import CANOPY_S, find_recipe
+from training.simulator import write_corpus
 from training.stages import Workshop, finished_model, pairs_of, train
 from training.start import CHECKPOINT, load_average
 from training.teach import Screen
@@ -203,3 +205,14 @@ def test_a_finished_run_is_not_loaded_again(workshop, monkeypatch):
 
     monkeypatch.setattr("training.fit.load_pool", load)
     assert train(find_recipe("one"), workshop) == checkpoint
+
+
+def test_scenes_of_another_simulator_are_not_taken_for_this_ones(workshop, monkeypatch):
+    monkeypatch.setattr("training.stages.SCENES", 2)
+    monkeypatch.setattr("training.stages.write_corpus", partial(write_corpus, size_px=64))
+    assert len(pairs_of("simulator", workshop)) == 2
+    monkeypatch.setattr("training.stages.SCENES", 3)
+    assert len(pairs_of("simulator", workshop)) == 3
+    monkeypatch.setattr("training.simulator.corpus._RENDERER", 10**6)
+    with pytest.raises(InputError, match=r"holds a corpus of .*renderer"):
+        pairs_of("simulator", workshop)

@@ -17,9 +17,10 @@ from pyproj import CRS
 from cropseg_geo.errors import OutputError
 from cropseg_geo.vector.canopy import CanopyBatch
 from cropseg_geo.vector.files.geopackage import GeoPackageWriter
-from cropseg_geo.vector.files.layers import CANOPY, canopy_columns, plots_layer, with_classes
+from cropseg_geo.vector.files.layers import canopy_columns, canopy_layer, plots_layer, with_classes
 
 UTM = CRS.from_epsg(32633).to_wkt()
+CANOPY = canopy_layer(("background", "crop"))
 
 
 def batch_of(n: int, first: int = 0) -> CanopyBatch:

@@ -66,7 +66,7 @@ def plus(source: str, share: float) -> Change:
 
 def first_stage(recipe: Recipe) -> Recipe:
     """The recipe without self-training: no labels of a teacher, no average that betters them."""
-    return replace(without("guesses", "pseudo")(recipe), average_teaches=False)
+    return replace(without("guesses")(recipe), average_teaches=False)
 
 
 def without_doubt(recipe: Recipe) -> Recipe:

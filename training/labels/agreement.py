@@ -9,20 +9,18 @@ import numpy as np
 from training.excess_green import excess_green, otsu_threshold
 from training.labels.clean import UNKNOWN, VEGETATION, Label
 from training.labels.colour import Pixels
-from training.scores import boundary, boundary_reach_px
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Agreement of two labels over the pixels that both decide.
 
-    ``iou``: of vegetation, 0–1. ``kappa``: Cohen's, chance taken out, at most 1. ``boundary``: IoU of the
-    outlines. All three are 1 where neither finds vegetation.
+    ``iou``: of vegetation, 0–1. ``kappa``: Cohen's, chance taken out, at most 1. Both are 1 where neither
+    finds vegetation.
     """
 
     iou: float
     kappa: float
-    boundary: float
 
 
 def compare_labels(first: Label, second: Label) -> Agreement:
@@ -33,18 +31,14 @@ def compare_labels(first: Label, second: Label) -> Agreement:
     both = (first != UNKNOWN) & (second != UNKNOWN)
     n = int(both.sum())
     if n == 0:
-        return Agreement(0.0, 0.0, 0.0)
+        return Agreement(0.0, 0.0)
     a, b = (first == VEGETATION) & both, (second == VEGETATION) & both
     overlap, union = int((a & b).sum()), int((a | b).sum())
     same = 1.0 - (union - overlap) / n
     share_a, share_b = a.sum() / n, b.sum() / n
     chance = float(share_a * share_b + (1.0 - share_a) * (1.0 - share_b))
     kappa = (same - chance) / (1.0 - chance) if chance < 1.0 else 1.0
-    reach_px = boundary_reach_px(first.shape)
-    rims = [boundary(mask.astype(np.uint8), reach_px) & both for mask in (a, b)]
-    rim_union = int((rims[0] | rims[1]).sum())
-    rim = int((rims[0] & rims[1]).sum()) / rim_union if rim_union else 1.0
-    return Agreement(overlap / union if union else 1.0, float(kappa), rim)
+    return Agreement(overlap / union if union else 1.0, float(kappa))
 
 
 def green_label(image: Pixels, valid: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Label:

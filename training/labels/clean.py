@@ -54,8 +54,3 @@ def near_outline(mask: Mask, reach_px: float) -> Mask:
     outside = ndimage.distance_transform_edt(~mask)
     # Distances run from centre to centre: a pixel at the outline is 1 from the other class, half its own.
     return np.asarray((inside + outside) - 0.5 <= reach_px)
-
-
-def decided(label: Label) -> Mask:
-    """Pixels that the label decides."""
-    return np.asarray(label != UNKNOWN)

@@ -78,7 +78,13 @@ def learn_colours(image: Pixels, label: Label) -> ColourModel | None:
     return ColourModel(table, accuracy)
 
 
-def refine_with_colour(label: Label, image: Pixels, valid: npt.NDArray[np.bool_] | None = None) -> Label:
+def refine_with_colour(
+    label: Label,
+    image: Pixels,
+    model: ColourModel | None,
+    *,
+    valid: npt.NDArray[np.bool_] | None = None,
+) -> Label:
     """The label with its unknown pixels decided by colour where colour is clear.
 
     Where height and colour disagree in general (the model of this picture's colours is no better than 80 %),
@@ -90,10 +96,11 @@ def refine_with_colour(label: Label, image: Pixels, valid: npt.NDArray[np.bool_]
         (H, W) uint8 of 0, 1 and 255.
     image
         RGB (H, W, 3) uint8.
+    model
+        What :func:`learn_colours` made of the two.
     valid
         (H, W), False where the picture has no data; there the label stays unknown.
     """
-    model = learn_colours(image, label)
     if model is None or not model.is_useful:
         return label.copy()
     probability = model.probability(image)

@@ -89,7 +89,7 @@ def windows_px(gsd_m: float, max_plant_width_m: float) -> tuple[int, ...]:
     """Odd window sides that grow up to one that is wider than the widest plant.
 
     >>> windows_px(0.1, 1.0)
-    (3, 5, 7, 11)
+    (3, 7, 9, 15)
     """
     sides: list[int] = []
     side_m = _FIRST_WINDOW_M

@@ -104,8 +104,8 @@ def label_tile(
     by_height = clean_label(
         seen, blur_px=sizes.blur_px, min_area_px=sizes.min_area_px, max_hole_px=sizes.max_hole_px
     )
-    label = refine_with_colour(by_height, image, valid) if colour else by_height
     model = learn_colours(image, by_height)
+    label = refine_with_colour(by_height, image, model, valid=valid) if colour else by_height
     decided = np.where(seen.known, seen.vegetation, UNKNOWN).astype(np.uint8)
     agreement = compare_labels(decided, green_label(image, valid))
     if model is not None and model.is_useful:

@@ -28,7 +28,7 @@ from training.labels.threshold import Soil, find_soil
 from training.reading import Ortho, Reading
 
 GROUND_GSD_M = 0.05
-"""Terrain is estimated at no finer than this: it is smooth, and every halving costs four times the work."""
+"""Terrain is estimated near this, above half of it: it is smooth, and a halving costs four times the work."""
 
 GROUND_MAX_PX = 4096 * 4096
 """The surface is held in memory for the estimate, at most this much of it."""
@@ -131,7 +131,7 @@ def _require_canopy(above_m: Heights, dsm: str | Path, dtm: str | Path | None) -
 
 
 def _coarse_surface(ortho: RasterInfo, dsm: RasterInfo) -> HeightArray:
-    """The surface below the orthomosaic, about 5 cm per pixel or coarser, and small enough for memory."""
+    """The surface below the orthomosaic, near 5 cm per pixel or coarser, and small enough for memory."""
     window = window_under(dsm, ortho.geobox)
     shrink = max(1, int(GROUND_GSD_M / dsm.ground.gsd_m), int(np.ceil(np.sqrt(window.size / GROUND_MAX_PX))))
     return read_window(dsm, window, shrink=shrink)

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -26,6 +27,9 @@ _COLUMNS = (
     "split", "dataset", "image", "mask", "width", "height", "species", "frac_crop", "frac_weed", "licence",
     "source", "group", "sha256_16", "height_map", "gsd_m",
 )  # fmt: skip
+_RENDERER = 2
+"""Counted up when scenes of the same seed become others, so that no corpus is half of one kind."""
+
 _STREAM = 4107  # keeps the scenes' random numbers apart from those of other uses of the same seed
 
 
@@ -56,11 +60,11 @@ def write_corpus(
     Raises
     ------
     InputError
-        If the folder holds scenes of another seed or size, or anything else.
+        If the folder holds scenes of another seed, size or version of the simulator, or anything else.
     """
     if count < 1:
         raise InputError(f"a corpus of {count} scenes", remedy="ask for at least one with --count")
-    _claim(folder, f"seed {seed}, {size_px} px, licence Apache-2.0\n")
+    _claim(folder, f"seed {seed}, {size_px} px, renderer {_RENDERER}, licence Apache-2.0\n")
     for name in ("images", "masks", "heights", "rows"):
         (folder / name).mkdir(exist_ok=True)
     write = partial(_write_scene, folder, seed, size_px)
@@ -71,11 +75,23 @@ def write_corpus(
         for index in missing:
             on_scene(write(index))
     else:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
             for index in pool.map(write, missing):
                 on_scene(index)
     rows = [_read_row(_row_path(folder, index)) for index in range(count)]
     return write_manifest(folder, rows, columns=_COLUMNS)
+
+
+def _end_with_parent() -> None:
+    """Let this process end when its parent is gone, which cannot say so where it was killed."""
+
+    def wait() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def scene_at(seed: int, index: int, *, size_px: int = 384) -> Scene:

@@ -74,7 +74,7 @@ def _grey(rng: np.random.Generator, low: float, high: float, tint: float) -> Flo
 
 
 def _asphalt(rng: np.random.Generator, side: int, cell_m: float) -> Ground:
-    """Dark binder with the grain of its stones, smooth or coarse, and sometimes cracks or a painted line."""
+    """Dark binder with the grain of its stones, smooth or coarse, and sometimes a painted line."""
     ground = _sheet(rng, side, cell_m, _grey(rng, 0.03, 0.3, 0.03), uneven=rng.uniform(0.02, 0.15))
     grain = noise(rng, side, np.clip(rng.uniform(0.002, 0.012) / cell_m, 2.5, 30.0))
     ground.albedo *= np.exp(np.float32(rng.uniform(0.02, 0.4)) * grain)[..., None]
@@ -197,7 +197,7 @@ def _fabric(rng: np.random.Generator, side: int, cell_m: float) -> Ground:
 
 
 def _film(rng: np.random.Generator, side: int, cell_m: float) -> Ground:
-    """Plastic film: black, white, silver or clear, with wrinkles."""
+    """Plastic film: black, white or silver, with wrinkles."""
     low, high = ((0.01, 0.05), (0.6, 0.93), (0.25, 0.6))[rng.integers(3)]
     ground = _sheet(rng, side, cell_m, _grey(rng, low, high, 0.03), uneven=rng.uniform(0.02, 0.25))
     fold = noise(
@@ -231,7 +231,6 @@ def _water(rng: np.random.Generator, side: int, cell_m: float) -> Ground:
     )
     sky = np.clip(wave * rng.uniform(0.0, 0.4) + rng.uniform(-0.6, 0.6), 0, 1)[..., None]
     ground.albedo += np.float32(rng.uniform(0.0, 0.6)) * sky * (np.array([0.5, 0.56, 0.62]) - ground.albedo)
-    ground.albedo = ground.albedo.astype(np.float32)
     ground.height_m += np.float32(rng.uniform(0.0, 0.002)) * wave
     return ground
 

@@ -53,15 +53,6 @@ class Leaves:
     def take(self, index: npt.NDArray[np.generic]) -> Leaves:
         return Leaves(*(getattr(self, field.name)[index] for field in fields(self)))
 
-    def moved(self, offset_m: npt.ArrayLike, turn: float = 0.0) -> Leaves:
-        """The same leaves, turned about the upright axis and then shifted."""
-        cos, sin = np.cos(turn), np.sin(turn)
-        matrix = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]], dtype=np.float32)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values["base_m"] = self.base_m @ matrix + np.asarray(offset_m, dtype=np.float32)
-        values["azimuth"] = self.azimuth + np.float32(turn)
-        return Leaves(**values)
-
 
 _DEFAULTS = {
     "arch": 0.0, "outline": 0.0, "bend": 0.0, "roll": 0.0, "fold": 0.2, "ripple": 0.05, "tip_start": 2.0,

@@ -14,9 +14,12 @@ import pandas as pd
 
 from cropseg_geo.errors import InputError, listed
 from cropseg_geo.paths import is_there
+from cropseg_geo.plots.ids import ID_NAMES, PLOT_ID
 from cropseg_geo.plots.naming import as_whole, plainly
+from cropseg_geo.plots.tables import making_way
 
-ID_NAMES = ("plot_id", "plotid", "plot", "plot_no", "plot_nr", "plotno", "plot_number", "plot_name", "id")
+_ID_NAMES = tuple(name for name in ID_NAMES if name not in ("name", "label", "fid", "uid"))
+"""Without those that in a book are rather a variety's."""
 _ROW_NAMES, _COLUMN_NAMES = ("row", "row_no"), ("column", "col", "column_no")
 _MISSING = {"", "NA", "N/A", "NaN", "."}
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,14})")
@@ -59,7 +62,7 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file is missing, is not text, or is not a table with one header.
+        The file is missing or cannot be read, is not text, or is not a table with one header.
     """
     file = Path(path)
     if not is_there(file) or not file.is_file():
@@ -68,13 +71,14 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
         raise InputError(
             f"{file} is a workbook; a field book is read as CSV", remedy="save its sheet as CSV and pass that"
         )
-    text = _text(file)
-    told, _, rest = text.partition("\n")
-    if told.strip() in (f"sep={s}" for s in _SEPARATORS):  # spreadsheets on Windows begin so
-        separator, text = told.strip()[-1], rest
-    else:
-        separator = max(_SEPARATORS, key=lambda s: len(next(_rows(text, s), [])))
-    rows = _without_empty_columns(list(_rows(text, separator)))
+    try:
+        rows, separator = _parted(_text(file))
+    except (csv.Error, OSError) as err:
+        raise InputError(
+            f"the field book {file} cannot be read: {err}",
+            remedy="check that you may read it and that its quotes are closed; save it as CSV (UTF-8) again",
+        ) from err
+    rows = _without_empty_columns(rows)
     if len(rows) < 2:
         raise InputError(
             f"the field book {file} has no entry", remedy="give a header and a line for each plot"
@@ -87,13 +91,25 @@ def read_fieldbook(path: str | Path) -> pd.DataFrame:
 
 
 def _text(file: Path) -> str:
+    """The text with ``\\n`` at the ends of its lines, of whichever system they are."""
     raw = file.read_bytes()
     if b"\0" in raw:
         raise InputError(f"{file} is not a text file", remedy="save the field book as CSV in UTF-8")
     try:
-        return raw.decode("utf-8-sig")
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
+        text = raw.decode("cp1252", errors="replace")  # what spreadsheets on Windows write
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _parted(text: str) -> tuple[list[list[str]], str]:
+    """The lines that hold something, as fields, and what parts these."""
+    told, _, rest = text.partition("\n")
+    if told.strip() in (f"sep={s}" for s in _SEPARATORS):  # spreadsheets on Windows begin so
+        separator, text = told.strip()[-1], rest
+    else:
+        separator = max(_SEPARATORS, key=lambda s: len(next(_rows(text, s), [])))
+    return list(_rows(text, separator)), separator
 
 
 def _rows(text: str, separator: str) -> Iterator[list[str]]:
@@ -182,11 +198,10 @@ def join_fieldbook(plots: gpd.GeoDataFrame, book: pd.DataFrame, *, by: str = "au
             f"plots {listed(mine, 3)}; entries {listed(key, 3)}",
             remedy="name the column of ids with --fieldbook-by, or pass --fieldbook-by row-column",
         )
-    taken = {str(c).casefold() for c in plots.columns}
     extra = book.drop(columns=theirs)
     if placed_keys - listed_keys:  # blanks would make decimals of whole numbers
         extra = extra.astype(dict.fromkeys(extra.select_dtypes("integer").columns, "Int64"))
-    extra = extra.rename(columns={c: f"{c}_fieldbook" for c in extra.columns if str(c).casefold() in taken})
+    extra = making_way(extra, plots.columns, "fieldbook")
     aligned = extra.set_axis(pd.Index(key), axis=0).reindex(mine).set_axis(plots.index, axis=0)
     geometry = plots.geometry.name
     frame = pd.concat([plots.drop(columns=geometry), aligned, plots[[geometry]]], axis=1)
@@ -206,10 +221,10 @@ def _keys(plots: gpd.GeoDataFrame, book: pd.DataFrame, by: str) -> tuple[list[st
             raise InputError(
                 f"the field book has no column {by!r}", remedy=f"choose one of {listed(list(book.columns))}"
             )
-        return ["plot_id"], [names[plainly(by)]]
-    ids = next((names[n] for n in ID_NAMES if n in names), None)
+        return [PLOT_ID], [names[plainly(by)]]
+    ids = next((names[n] for n in _ID_NAMES if n in names), None)
     if by == "auto" and ids is not None:
-        return ["plot_id"], [ids]
+        return [PLOT_ID], [ids]
     row = next((names[n] for n in _ROW_NAMES if n in names), None)
     column = next((names[n] for n in _COLUMN_NAMES if n in names), None)
     if row is None or column is None:

@@ -62,7 +62,10 @@ class Numbering:
                     remedy=f"pass {flag} as one of {', '.join(choices)}",
                 )
         if self.step < 1:
-            raise InputError(f"a step of {self.step} from plot to plot: at least 1 is needed")
+            raise InputError(
+                f"a step of {self.step} from plot to plot: at least 1 is needed",
+                remedy="pass --step as a whole number from 1 on",
+            )
         self._check_template()
 
     def _check_template(self) -> None:

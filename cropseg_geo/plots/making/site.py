@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +46,8 @@ class Site:
     Raises
     ------
     InputError
-        Both or neither of corners and line; wrong counts; coordinates that are no numbers.
+        Both or neither of corners and line; wrong counts; coordinates that are no pairs of finite numbers; a
+        turn or a tolerance that is none.
     """
 
     crs: str
@@ -63,6 +65,10 @@ class Site:
                 "given; plots need one of them",
                 remedy='pass --corners "x,y x,y x,y x,y" or --ab "x,y x,y"',
             )
+        if not all(map(_is_place, self._given)):
+            raise InputError(
+                "the control points are not all pairs of finite numbers", remedy="give each of them as x,y"
+            )
         if self.ab is not None and len(self.ab) != 2:
             raise InputError(
                 f"{len(self.ab)} points for a line A–B; 2 are needed", remedy='pass --ab "x,y x,y"'
@@ -71,14 +77,16 @@ class Site:
             raise InputError(
                 f"{len(self.corners)} corners are given; a trial has 4", remedy="give its four outer corners"
             )
-        if not np.isfinite(self.points).all():
-            raise InputError("a coordinate is not a finite number", remedy="check the control points")
         if self.side not in SIDES:
             raise InputError(f"the side {self.side!r} is not known", remedy="pass --side left or right")
         if self.side != "left" and self.ab is None:
             raise InputError(
                 "four corners have no side: rows count up from their lower edge on the map",
                 remedy="choose --start, or give the trial by --ab",
+            )
+        if not math.isfinite(self.rotate_deg):
+            raise InputError(
+                f"a turn by {self.rotate_deg:g}° is none", remedy="pass --rotate in degrees, or leave it out"
             )
         if not (math.isfinite(self.tolerance_m) and self.tolerance_m >= 0):
             raise InputError(
@@ -89,8 +97,12 @@ class Site:
     @property
     def points(self) -> Points:
         """The control points (N, 2)."""
+        return np.array(self._given, dtype=np.float64)
+
+    @property
+    def _given(self) -> Coordinates:
         given = self.ab if self.corners is None else self.corners
-        return np.array(given, dtype=np.float64).reshape(-1, 2)
+        return () if given is None else given
 
     def plane(self) -> Plane:
         """The plane about the control points."""
@@ -112,6 +124,15 @@ class Site:
         motion = Motion(turn, (float(middle[0]), float(middle[1])), 0.0, 0.0)
         east, north = motion(np.array([placement.east_m, placement.north_m]))
         return trial, Placement(float(east), float(north), placement.angle_rad + turn), fit
+
+
+def _is_place(point: Iterable[float]) -> bool:
+    """True for x, y in finite numbers."""
+    try:
+        x, y = point
+        return math.isfinite(x) and math.isfinite(y)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def read_control(path: str | Path) -> tuple[Coordinates, CRS]:

@@ -6,17 +6,19 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from cropseg_geo.errors import InputError, listed
+from cropseg_geo.errors import InputError
+from cropseg_geo.events import Listener, WarnedOfOutlines, ignore
+from cropseg_geo.plots.ids import PLOT_ID, ids_of, why_counted
 from cropseg_geo.plots.making.control import Fit, corners_in_order, rigid_fit
-from cropseg_geo.plots.making.fieldbook import ID_NAMES
 from cropseg_geo.plots.making.plane import Plane, Points, parse_crs
-from cropseg_geo.plots.naming import are_plain, as_whole, plainly
+from cropseg_geo.plots.naming import plainly
+from cropseg_geo.plots.tables import making_way
 
-PLOT_ID = "plot_id"
 
-
-def with_plot_ids(template: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+def with_plot_ids(template: gpd.GeoDataFrame, listener: Listener = ignore) -> gpd.GeoDataFrame:
     """The template with unique ``plot_id``: its own, else a copy of a usual column of ids, else counted.
+
+    The ids are those that the template would have where it is measured; that they are counted is told.
 
     Raises
     ------
@@ -29,20 +31,18 @@ def with_plot_ids(template: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
         raise InputError(
             "the template has no CRS, and none is guessed", remedy="assign the CRS of its survey to the layer"
         )
-    names = {plainly(c): str(c) for c in template.columns if c != template.geometry.name}
-    if PLOT_ID in names:
-        ids = template[names[PLOT_ID]]
-        if not are_plain(ids) or ids.isna().any() or not ids.is_unique:
-            repeated = list(ids[ids.duplicated()]) if are_plain(ids) else list(ids)
-            raise InputError(
-                f"the plot ids of the template are not unique and complete: {listed(repeated)}",
-                remedy="give every plot of the template an id of its own",
-            )
-        return template.assign(**{names[PLOT_ID]: as_whole(ids)}).rename(columns={names[PLOT_ID]: PLOT_ID})
-    usable = (template[names[n]] for n in ID_NAMES if n in names)
-    ids = next((c for c in usable if are_plain(c) and c.notna().all() and c.is_unique), None)
-    result = template.copy()
-    result.insert(0, PLOT_ID, range(1, len(template) + 1) if ids is None else as_whole(ids))
+    try:
+        ids, used = ids_of(template, None)
+    except InputError as err:
+        raise InputError(
+            f"the plot ids of the template cannot be kept: {err.message}",
+            remedy="give every plot of the template an id of its own",
+        ) from err
+    if used is None and len(template.columns) > 1:
+        listener(WarnedOfOutlines(f"{why_counted(template)}; in a column plot_id they would be kept"))
+    is_ours = used is not None and plainly(used) == PLOT_ID
+    result = making_way(template.drop(columns=used) if is_ours else template, [PLOT_ID])
+    result.insert(0, PLOT_ID, ids.array)
     return result
 
 

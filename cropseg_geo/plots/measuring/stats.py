@@ -48,7 +48,7 @@ from cropseg_geo.plots.measuring.scan import Scan, scan_plots
 from cropseg_geo.plots.measuring.zonal import MAX_PX, Cached, MaskSource, Total, checked_mask, ratio, total
 from cropseg_geo.plots.naming import named
 from cropseg_geo.plots.options import StatsOptions
-from cropseg_geo.plots.tables import with_geometry_named
+from cropseg_geo.plots.tables import making_way, with_geometry_named
 
 STAGE = "plots"
 
@@ -263,12 +263,12 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
     frame = plots.frame
     by_class = [name for name in columns if name not in STATISTICS]
     order = ["coverage", *by_class, *(name for name in STATISTICS[1:] if name in columns)]
-    taken = {name.casefold() for name in (*columns, *STATISTICS)}
+    ours = {*columns, *STATISTICS}
     own = frame.drop(columns=[frame.geometry.name])
     if set(own.columns) >= _EARLIER:
         # Plots that were measured before and are measured again: their old statistics are not the user's.
-        own = own.drop(columns=[c for c in own.columns if c in taken])
-    own = own.rename(columns={c: f"{c}_input" for c in own.columns if str(c).casefold() in taken})
+        own = own.drop(columns=[c for c in own.columns if c in ours])
+    own = making_way(own, ours)
     statistics = pd.DataFrame({name: columns[name] for name in order}, index=own.index)
     table = pd.concat([own, statistics], axis=1)
     measured = gpd.GeoDataFrame(table, geometry=list(plots.geometry), crs=frame.crs)
@@ -276,26 +276,18 @@ def _beside_own_columns(plots: Plots, columns: Columns) -> gpd.GeoDataFrame:
 
 
 def write_csv(path: str | Path, frame: pd.DataFrame) -> None:
-    """Writes statistics without their geometry; the file appears complete or not at all.
-
-    Statistics are written with the digits that mean something, see ``digits``.
+    """Writes statistics without their geometry, with the digits that mean something, see ``digits``.
 
     Raises
     ------
     OutputError
         The folder is missing or cannot be written.
     """
-    path = Path(path)
     is_spatial = isinstance(frame, gpd.GeoDataFrame)
     table = pd.DataFrame(frame.drop(columns=[frame.geometry.name]) if is_spatial else frame)
     table = with_meaningful_digits(table)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        try:
-            table.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
     except OSError as err:
         raise OutputError(
             f"{path} could not be written: {err}", remedy="check the folder's permissions and free space"

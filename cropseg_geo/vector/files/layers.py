@@ -68,11 +68,7 @@ _HEIGHT_COLUMNS = (
 
 
 def canopy_layer(
-    classes: Sequence[str] = ("background", "crop"),
-    *,
-    colours: Sequence[str] | None = None,
-    plot_dtype: str | None = None,
-    with_heights: bool = False,
+    classes: Sequence[str], *, plot_dtype: str | None = None, with_heights: bool = False
 ) -> Layer:
     """The layer of canopy polygons.
 
@@ -80,8 +76,6 @@ def canopy_layer(
     ----------
     classes
         Names by class id, background first.
-    colours
-        ``#rrggbb`` by class id.
     plot_dtype
         Type of ``plot_id``; None leaves the column out.
     with_heights
@@ -95,7 +89,7 @@ def canopy_layer(
         columns += _HEIGHT_COLUMNS
     description = "Crop canopy: one polygon for each connected region of one class"
     layer = Layer("canopy", "Polygon", description, columns)
-    return with_classes(layer, classes, range(1, len(classes)), colours)
+    return with_classes(layer, classes, range(1, len(classes)))
 
 
 def with_classes(
@@ -108,14 +102,12 @@ def with_classes(
     )
 
 
-CANOPY = canopy_layer()
-
-
 def canopy_columns(batch: CanopyBatch) -> dict[str, Any]:
     """The columns of a batch of polygons that need no other data."""
     return {c.name: getattr(batch, c.name) for c in _CANOPY_COLUMNS}
 
 
+_PLOTS = "plots"
 _PLOT_COLUMNS = {
     PLOT_ID: "Plot",
     "coverage": "Crop area ÷ valid area of the plot (0–1)",
@@ -128,11 +120,7 @@ _PLOT_COLUMNS = {
 
 
 def plots_layer(
-    frame: gpd.GeoDataFrame,
-    *,
-    name: str = "plots",
-    descriptions: Mapping[str, str] | None = None,
-    date: str | None = None,
+    frame: gpd.GeoDataFrame, *, descriptions: Mapping[str, str] | None = None, date: str | None = None
 ) -> Layer:
     """The layer that holds ``frame``: its columns, ours described, and the style of plots.
 
@@ -147,8 +135,8 @@ def plots_layer(
     style = None
     if {PLOT_ID, "coverage"} <= set(frame.columns):
         with_flags = {"low_validity", "valid_fraction"} <= set(frame.columns)
-        style = plots_style(name, with_flags=with_flags, date=date)
-    return Layer(name, "MultiPolygon", "Plots with their canopy statistics", columns, style)
+        style = plots_style(_PLOTS, with_flags=with_flags, date=date)
+    return Layer(_PLOTS, "MultiPolygon", "Plots with their canopy statistics", columns, style)
 
 
 def dtype_of(values: pd.Series[Any]) -> str:

@@ -5,22 +5,15 @@ from __future__ import annotations
 from cropseg_geo.vector.files.styles import Style, qml_labels
 
 _OUTLINE, _OUTLINE_MM, _PX_PER_MM = "#ffd400", 0.4, 96 / 25.4
+_LABEL = "plot_id"
 
 
-def outline_style(name: str, label: str = "plot_id") -> Style:
-    """Yellow outlines, which show on soil and on leaves alike, labelled with a column.
-
-    Parameters
-    ----------
-    name
-        Of the layer.
-    label
-        The column that is drawn in each plot.
-    """
-    return Style(_qml(label), _sld(name, label))
+def outline_style(name: str) -> Style:
+    """Yellow outlines, which show on soil and on leaves alike, labelled with the plots' ids, for a layer."""
+    return Style(_qml(), _sld(name))
 
 
-def _qml(label: str) -> str:
+def _qml() -> str:
     red, green, blue = (int(_OUTLINE[k : k + 2], 16) for k in (1, 3, 5))
     options = {
         "style": "no",
@@ -39,11 +32,11 @@ def _qml(label: str) -> str:
         '<layer class="SimpleFill" enabled="1" locked="0" pass="0">'
         f'<Option type="Map">{rows}</Option></layer>'
         "</symbol></symbols></renderer-v2>\n"
-        f"{qml_labels(label)}\n</qgis>\n"
+        f"{qml_labels(_LABEL)}\n</qgis>\n"
     )
 
 
-def _sld(name: str, label: str) -> str:
+def _sld(name: str) -> str:
     width = round(_OUTLINE_MM * _PX_PER_MM, 2)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -52,6 +45,6 @@ def _sld(name: str, label: str) -> str:
         f"<Name>{name}</Name><UserStyle><Name>{name}</Name><FeatureTypeStyle><Rule><PolygonSymbolizer><Stroke>"
         f'<CssParameter name="stroke">{_OUTLINE}</CssParameter>'
         f'<CssParameter name="stroke-width">{width}</CssParameter></Stroke></PolygonSymbolizer>'
-        f"<TextSymbolizer><Label><ogc:PropertyName>{label}</ogc:PropertyName></Label></TextSymbolizer>"
+        f"<TextSymbolizer><Label><ogc:PropertyName>{_LABEL}</ogc:PropertyName></Label></TextSymbolizer>"
         "</Rule></FeatureTypeStyle></UserStyle></NamedLayer></StyledLayerDescriptor>\n"
     )

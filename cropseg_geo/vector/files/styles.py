@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr  # nosec B406 # writes XML, parses none
 
+from cropseg_geo.colours import rgb
+
 COVERAGE_COLOURS = ("#d7b98e", "#e3d98c", "#b5cf6b", "#6fae4b", "#2c7a2c")
 """Bare soil to full canopy, one for each fifth of coverage."""
 
@@ -162,13 +164,8 @@ def class_colour(class_id: int) -> str:
     return CLASS_COLOURS[(class_id - 1) % len(CLASS_COLOURS)]
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
-    red, green, blue = bytes.fromhex(colour.lstrip("#"))
-    return red, green, blue
-
-
 def _darker(colour: str) -> str:
-    return "#" + "".join(f"{part // 2:02x}" for part in _rgb(colour))
+    return "#" + "".join(f"{part // 2:02x}" for part in rgb(colour))
 
 
 def _qml(
@@ -213,7 +210,7 @@ def _qml_symbol(name: str, fill: _Fill) -> str:
 
 
 def _rgba(colour: str, opacity: float) -> str:
-    return ",".join(map(str, (*_rgb(colour), round(255 * opacity))))
+    return ",".join(map(str, (*rgb(colour), round(255 * opacity))))
 
 
 def _sld(name: str, rules: str) -> str:
