@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cropseg_geo.forecast import Forecast
     from cropseg_geo.pipeline import SegmentResult, VectorizeResult
-    from cropseg_geo.pipeline.season import Outcome
+    from cropseg_geo.pipeline.turns import Outcome
 
 Values = dict[str, Any]  # values of JSON
 

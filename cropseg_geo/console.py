@@ -31,7 +31,7 @@ from cropseg_geo.progress import Bars, Lines, Progress
 if TYPE_CHECKING:
     from cropseg_geo.forecast import Forecast
     from cropseg_geo.pipeline import SegmentResult
-    from cropseg_geo.pipeline.season import Outcome
+    from cropseg_geo.pipeline.turns import Outcome
 
 
 @contextmanager

@@ -79,16 +79,16 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
 ):
     folder, _ = flights
     out, events = tmp_path / "out", []
-    from cropseg_geo.pipeline import season
+    from cropseg_geo.pipeline import turns
 
-    whole = season.segment_noted
+    whole = turns.segment_noted
 
     def failing(raster, *args, **options):
         if "late" in raster:
             raise OutputError("the disk is full", remedy="buy another")
         return whole(raster, *args, **options)
 
-    monkeypatch.setattr(season, "segment_noted", failing)
+    monkeypatch.setattr(turns, "segment_noted", failing)
     given = [folder / "may", folder / "june"]
     outcomes = cg.segment_many(given, out, listener=events.append)
     assert [(o.stem, o.state) for o in outcomes] == [
@@ -102,7 +102,7 @@ def test_a_failed_one_does_not_stop_the_others_and_the_same_call_does_only_it_ag
     assert finished[2][0] == "failed"
     assert "the disk is full" in finished[2][1]
 
-    monkeypatch.setattr(season, "segment_noted", whole)
+    monkeypatch.setattr(turns, "segment_noted", whole)
     with pytest.raises(InputError, match=r"may_field_mask\.tif"):  # another option: what is done is not kept
         cg.segment_many(given, out, threshold=0.7)
     again = []
@@ -327,7 +327,7 @@ def test_what_several_note_at_a_time_is_all_in_the_journal(season):
         journal = Journal(folder / "out")
         together.wait()
         for stem in stems:
-            journal.note(stem, "inputs", done.result)
+            journal.note(stem, "inputs", {"backend": "torch"}, done.result)
 
     threads = [threading.Thread(target=note, args=(stems,)) for stems in names]
     for thread in threads:

@@ -19,7 +19,7 @@ from cropseg_geo.engine.tuning import Setting, Tuned
 from cropseg_geo.errors import InputError, InUseError
 from cropseg_geo.events import RasterFinished, RasterStarted, Warned
 from cropseg_geo.locks import locked, read_holder
-from cropseg_geo.pipeline import season
+from cropseg_geo.pipeline import turns
 
 NAMES = "abcde"
 SMALL = scene(120, 130)
@@ -35,7 +35,7 @@ def flights(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch):
-    monkeypatch.setattr(season, "_LOOK_S", 0.05)
+    monkeypatch.setattr(turns, "_LOOK_S", 0.05)
 
 
 def start(flights, out, *more):
@@ -121,24 +121,24 @@ def test_what_others_have_begun_comes_last_and_is_waited_for(flights, tmp_path):
 
 
 def test_what_is_finished_by_another_while_this_one_works_is_kept(flights, tmp_path, monkeypatch):
-    out, whole = tmp_path / "out", season.segment_noted
+    out, whole = tmp_path / "out", turns.segment_noted
 
     def with_another(raster, *args, **options):
-        monkeypatch.setattr(season, "segment_noted", whole)
+        monkeypatch.setattr(turns, "segment_noted", whole)
         others = sorted(flights.glob("[b-e].tif"))
         thread = threading.Thread(target=cg.segment_many, args=(others, out), kwargs={"share": True})
         thread.start()  # another one is faster with all others
         thread.join()
         return whole(raster, *args, **options)
 
-    monkeypatch.setattr(season, "segment_noted", with_another)
+    monkeypatch.setattr(turns, "segment_noted", with_another)
     outcomes = cg.segment_many([flights], out, share=True)
     assert {outcome.state for outcome in outcomes} <= {"done", "kept"}
     assert [outcome.state for outcome in outcomes[1:]] == ["kept"] * 4
 
 
 def test_a_raster_that_is_lost_to_another_at_the_last_moment_is_waited_for(flights, tmp_path, monkeypatch):
-    whole, lost, events = season.segment_noted, [], []
+    whole, lost, events = turns.segment_noted, [], []
 
     def losing(raster, *args, **options):
         if not lost:
@@ -146,7 +146,7 @@ def test_a_raster_that_is_lost_to_another_at_the_last_moment_is_waited_for(fligh
             raise InUseError("another run was faster")
         return whole(raster, *args, **options)
 
-    monkeypatch.setattr(season, "segment_noted", losing)
+    monkeypatch.setattr(turns, "segment_noted", losing)
     outcomes = cg.segment_many([flights], tmp_path / "out", share=True, listener=events.append)
     assert lost
     assert {outcome.state for outcome in outcomes} == {"done"}
@@ -193,7 +193,7 @@ def test_what_one_machine_has_measured_does_not_count(flights, tmp_path, monkeyp
 
 
 def test_an_unforeseen_error_at_a_rasters_turn_stops_no_other(flights, tmp_path, monkeypatch):
-    kept, told = season._kept, []
+    kept, told = turns._kept, []
 
     def failing(journal, path, *more):
         if told and path.endswith("c.tif"):
@@ -205,7 +205,7 @@ def test_an_unforeseen_error_at_a_rasters_turn_stops_no_other(flights, tmp_path,
             (tmp_path / "out" / ".cropseg-season.json").write_text(json.dumps({n: {} for n in NAMES}))
             told.append(event.state)
 
-    monkeypatch.setattr(season, "_kept", failing)
+    monkeypatch.setattr(turns, "_kept", failing)
     outcomes = cg.segment_many([flights], tmp_path / "out", share=True, listener=listen)
     assert [outcome.state for outcome in outcomes] == ["done", "done", "failed", "done", "done"]
     assert told == ["done", "done", "failed", "done", "done"]

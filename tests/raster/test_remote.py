@@ -23,7 +23,7 @@ from cropseg_geo.cli import app
 from cropseg_geo.errors import InputError
 from cropseg_geo.events import RasterFinished
 from cropseg_geo.grid import Window
-from cropseg_geo.pipeline.season import Outcome
+from cropseg_geo.pipeline.turns import Outcome
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.raster.source import GdalSource, close_handle
 
