@@ -32,7 +32,7 @@ from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
 from training.runs import Places, require_run_of
 from training.simulator import write_corpus
-from training.start import CHECKPOINT
+from training.start import CHECKPOINT, steps_of
 from training.teach import Screen, find_pictures, teach_labelled, teach_unlabelled
 from training.threshold import Plan, fit_threshold
 
@@ -132,10 +132,18 @@ def finished_model(name: str, workshop: Workshop) -> Path:
             return target
         for kind in _TAUGHT:
             shutil.rmtree(workshop.run_of(name) / kind, ignore_errors=True)
+    elif _is_trained(recipe, workshop.run_of(name)):
+        require_run_of(recipe, workshop.run_of(name))
     else:
         train(recipe, workshop)
     export(recipe, workshop.run_of(name) / CHECKPOINT, target, temperature=temperature_of(name, workshop))
     return target
+
+
+def _is_trained(recipe: Recipe, run: Path) -> bool:
+    """Whether a run has come to its end: then it is of no account what has become of its data since."""
+    checkpoint = run / CHECKPOINT
+    return checkpoint.is_file() and steps_of(checkpoint) >= recipe.steps
 
 
 def _is_finished(weights: Path, recipe: Recipe) -> bool:

@@ -75,11 +75,19 @@ def start_digest(recipe: Recipe) -> str | None:
 
 def load_average(checkpoint: Path) -> dict[str, Tensor]:
     """The averaged weights of a checkpoint. Raises InputError if there is none, or it is damaged."""
+    return dict(_load(checkpoint, "average"))
+
+
+def steps_of(checkpoint: Path) -> int:
+    """How far a checkpoint's training is. Raises InputError if there is none, or it is damaged."""
+    return int(_load(checkpoint, "step"))
+
+
+def _load(checkpoint: Path, name: str) -> Any:  # Any: weights, or a number
     if not checkpoint.is_file():
         raise InputError(f"no checkpoint {checkpoint}", remedy="train it with 'python -m training fit'")
     try:
-        state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        return dict(state["average"])
+        return torch.load(checkpoint, map_location="cpu", weights_only=True)[name]
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as err:
         raise InputError(
             f"{checkpoint} is damaged, or no checkpoint of a training ({type(err).__name__})",

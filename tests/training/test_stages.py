@@ -182,6 +182,16 @@ def test_another_finish_makes_the_model_anew_from_the_same_run_and_forgets_what_
     assert train(finished, workshop) == checkpoint
 
 
+def test_a_student_is_finished_though_its_teacher_has_changed_since(workshop, monkeypatch):
+    train(STAGE_2, workshop)
+    another = replace(STAGE_1, version="2.0.0")
+    monkeypatch.setattr("training.recipe.RECIPES", MappingProxyType({"one": another, "two": STAGE_2}))
+    finished_model("one", workshop)
+    assert not (workshop.run_of("one") / "guesses").exists()
+    assert finished_model("two", workshop).is_file()
+    assert not (workshop.run_of("one") / "guesses").exists()
+
+
 def test_the_threshold_of_the_colour_index_is_learned_before_the_network(workshop, monkeypatch):
     small = Augmentation(crop_px=64)
     plan = Plan(sources=("pairs",), shares={"plots": 1.0}, augmentation=small, crops=4, steps=3, batch=2)
