@@ -31,7 +31,7 @@ _LABELLED = (
     "growingsoy: soybean over straw, 341 frames of four dates, MIT (raulsteinmetz/soy-segmentation-ds)",
     "peanut: peanut and weeds on clods, 107 pictures, CC BY-SA 4.0 (ptdkhoa/Peanut-dataset)",
     "agir: potted maize, soybean, barley, mustard, amaranth, winter pea, 6 pictures, MIT",
-    "simulator: 2,400 generated scenes of training.simulator, Apache-2.0",
+    "simulator: 2,000 generated scenes of training.simulator, Apache-2.0",
     "heights: a generated field of sample_tiles, labelled by its surface model, Apache-2.0",
 )
 _UNLABELLED = (

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,12 @@ from training.onnx_form import export_onnx
 from training.recipe import Recipe, find_recipe
 from training.runs import Places, require_run_of
 from training.simulator import write_corpus
+from training.simulator.corpus import DATASET, ON_COVERS
 from training.start import CHECKPOINT, steps_of
 from training.teach import Screen, find_pictures, teach_labelled, teach_unlabelled
 from training.threshold import Plan, fit_threshold
 
-SCENES, SCENE_SEED = 2400, 5
+SCENES, SCENE_SEED = 2000, 5
 FIELD_SEED = 71
 """Not the seed of any field that models are tested on."""
 
@@ -99,7 +101,8 @@ def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
     Parameters
     ----------
     source
-        ``pairs`` (the labelled pictures), ``simulator``, ``heights`` (generated fields labelled by their
+        ``pairs`` (the labelled pictures), ``simulator``, ``covers`` (scenes on asphalt, gravel and the like,
+        too), ``heights`` (generated fields labelled by their
         height), ``guesses:RUN`` or ``mixed:RUN`` (what a run's model makes of the unlabelled and of the
         labelled pictures).
 
@@ -115,7 +118,7 @@ def pairs_of(source: str, workshop: Workshop) -> tuple[Pair, ...]:
         raise InputError(f"unknown source {source!r}", remedy=f"use pairs, {', '.join(sorted(_MAKERS))}")
     folder = workshop.runs / run / kind
     # Scenes of another number or simulator are noticed where they are written.
-    if kind == "simulator" or not (folder / MANIFEST).is_file():
+    if kind in (DATASET, ON_COVERS) or not (folder / MANIFEST).is_file():
         _MAKERS[kind](folder, workshop, run)
     return read_pairs(folder, split="train")
 
@@ -166,12 +169,13 @@ def temperature_of(name: str, workshop: Workshop) -> float:
     return fitted.temperature
 
 
-def _simulate(folder: Path, workshop: Workshop, _run: str) -> None:
+def _simulate(folder: Path, workshop: Workshop, _run: str, *, covers: bool = False) -> None:
     with _bar("simulating scenes", SCENES) as advance:
         write_corpus(
             folder,
             count=SCENES,
             seed=SCENE_SEED,
+            covers=covers,
             workers=workshop.workers + 1,
             on_scene=lambda _index: advance(),
         )
@@ -217,7 +221,8 @@ def _mix(folder: Path, workshop: Workshop, run: str) -> None:
 
 
 _MAKERS: dict[str, Callable[[Path, Workshop, str], None]] = {
-    "simulator": _simulate,
+    DATASET: _simulate,
+    ON_COVERS: partial(_simulate, covers=True),
     "heights": _label_by_height,
     "guesses": _guess,
     "mixed": _mix,

@@ -85,7 +85,7 @@ def test_crops_may_stand_in_one_spot_alone(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setitem(scenes.KINDS, "rows", replace(scenes.KINDS["rows"], few=few, weeds=0.0))
         reach = []
         for seed in range(6):
-            mask = make_scene(np.random.default_rng([11, seed]), size_px=96, kind="rows").mask
+            mask = make_scene(np.random.default_rng([11, seed]), size_px=96, kind="rows", covers=True).mask
             blocks = mask.reshape(8, 12, 8, 12).any(axis=(1, 3))
             reach.append(blocks.mean())
         assert least <= np.mean(reach) <= most

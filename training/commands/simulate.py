@@ -15,6 +15,9 @@ def simulate(
     count: Annotated[int, typer.Option(help="Scenes.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same scenes.")] = 1,
     size_px: Annotated[int, typer.Option("--size", help="Side of a scene in pixels.", min=64)] = 384,
+    covers: Annotated[
+        bool, typer.Option("--covers", help="Some ground is asphalt, gravel, film or water.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
     sheet: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of the first scenes of every kind.")
@@ -29,7 +32,7 @@ def simulate(
     if folder is None and sheet is None:
         raise typer.BadParameter("nothing to do: give a folder with -o, a picture with --sheet, or both")
     if sheet is not None:
-        typer.echo(write_sheet(sheet, seed=seed, size_px=size_px))
+        typer.echo(write_sheet(sheet, seed=seed, size_px=size_px, covers=covers))
     if folder is not None:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             bar = progress.add_task("rendering", total=count)
@@ -38,6 +41,7 @@ def simulate(
                 count=count,
                 seed=seed,
                 size_px=size_px,
+                covers=covers,
                 workers=workers,
                 on_scene=lambda _: progress.advance(bar),
             )

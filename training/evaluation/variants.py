@@ -9,6 +9,7 @@ from cropseg_geo.errors import InputError
 from cropseg_geo.model.card_fields import Argument
 from cropseg_geo.model.presets import find_preset
 from training.recipe import Recipe
+from training.simulator.corpus import DATASET, ON_COVERS
 
 _MIXED = "mixed-"
 """Masks of a dataset into which a teacher's opinion was mixed."""
@@ -62,6 +63,19 @@ def plus(source: str, share: float) -> Change:
         return replace(recipe, sources=sources, shares={**recipe.shares, source: share})
 
     return change
+
+
+def on_covers(recipe: Recipe) -> Recipe:
+    """The recipe with half of its generated scenes where some of the ground is no soil."""
+    share = recipe.shares.get(DATASET, 0.0) / 2.0
+    if not share or ON_COVERS in recipe.shares:
+        return recipe
+    return replace(
+        recipe,
+        sources=(*recipe.sources, ON_COVERS),
+        shares={**recipe.shares, DATASET: share, ON_COVERS: share},
+        augmentation=replace(recipe.augmentation, ready=(*recipe.augmentation.ready, ON_COVERS)),
+    )
 
 
 def first_stage(recipe: Recipe) -> Recipe:
@@ -123,6 +137,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("no-threshold", "a fixed threshold of the colour index, not the learned one", habitual_threshold),
     Variant("no-prior", "without the colour index under the logits", without_prior),
     Variant("no-simulator", "without generated crops", without("simulator")),
+    Variant("covers", "half of the generated scenes on asphalt, gravel and the like", on_covers),
     Variant("no-heights", "without labels from heights", without("heights")),
     Variant("plus-heights", "with labels from heights, where the recipe has none", plus("heights", 0.15)),
     Variant("stage-1", "without self-training: no labels of a teacher", first_stage),

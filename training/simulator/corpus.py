@@ -19,7 +19,9 @@ from cropseg_geo.errors import InputError
 from training.data import write_manifest
 from training.simulator.scenes import KINDS, Scene, make_scene
 
-DATASET = "simulator"
+DATASET, ON_COVERS = "simulator", "covers"
+"""Names of the datasets: on soils alone, and on covers, too."""
+
 HEIGHT_UNIT_M = 0.001
 """Heights are stored as uint16 multiples of this."""
 
@@ -27,7 +29,7 @@ _COLUMNS = (
     "split", "dataset", "image", "mask", "width", "height", "species", "frac_crop", "frac_weed", "licence",
     "source", "group", "sha256_16", "height_map", "gsd_m",
 )  # fmt: skip
-_RENDERER = 2
+_RENDERER = 1
 """Counted up when scenes of the same seed become others, so that no corpus is half of one kind."""
 
 _STREAM = 4107  # keeps the scenes' random numbers apart from those of other uses of the same seed
@@ -39,6 +41,7 @@ def write_corpus(
     count: int,
     seed: int,
     size_px: int = 384,
+    covers: bool = False,
     workers: int = 1,
     on_scene: Callable[[int], None] = lambda index: None,
 ) -> Path:
@@ -49,6 +52,8 @@ def write_corpus(
 
     Parameters
     ----------
+    covers
+        Some of the ground is no soil: asphalt, gravel, film and the like.
     on_scene
         Called with the index of every scene once it is on disk.
 
@@ -64,10 +69,11 @@ def write_corpus(
     """
     if count < 1:
         raise InputError(f"a corpus of {count} scenes", remedy="ask for at least one with --count")
-    _claim(folder, f"seed {seed}, {size_px} px, renderer {_RENDERER}, licence Apache-2.0\n")
+    dataset = ON_COVERS if covers else DATASET
+    _claim(folder, f"{dataset}, seed {seed}, {size_px} px, renderer {_RENDERER}, licence Apache-2.0\n")
     for name in ("images", "masks", "heights", "rows"):
         (folder / name).mkdir(exist_ok=True)
-    write = partial(_write_scene, folder, seed, size_px)
+    write = partial(_write_scene, folder, seed, size_px, dataset)
     missing = [index for index in range(count) if not _row_path(folder, index).is_file()]
     for index in sorted(set(range(count)) - set(missing)):
         on_scene(index)
@@ -94,9 +100,10 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def scene_at(seed: int, index: int, *, size_px: int = 384) -> Scene:
+def scene_at(seed: int, index: int, *, size_px: int = 384, covers: bool = False) -> Scene:
     """The scene of a corpus by its index."""
-    return make_scene(np.random.default_rng([_STREAM, seed, index]), size_px=size_px, kind=kind_at(index))
+    rng = np.random.default_rng([_STREAM, seed, index])
+    return make_scene(rng, size_px=size_px, kind=kind_at(index), covers=covers)
 
 
 def kind_at(index: int) -> str:
@@ -126,9 +133,9 @@ def _claim(folder: Path, description: str) -> None:
         )
 
 
-def _write_scene(folder: Path, seed: int, size_px: int, index: int) -> int:
+def _write_scene(folder: Path, seed: int, size_px: int, dataset: str, index: int) -> int:
     """Render and store one scene; its manifest row comes last and says that it is complete."""
-    scene = scene_at(seed, index, size_px=size_px)
+    scene = scene_at(seed, index, size_px=size_px, covers=dataset == ON_COVERS)
     name = f"{index:05d}.png"
     heights = np.clip(np.rint(scene.height_m / HEIGHT_UNIT_M), 0, 65535).astype(np.uint16)
     _save(Image.fromarray(scene.image), folder / "images" / name)
@@ -136,7 +143,7 @@ def _write_scene(folder: Path, seed: int, size_px: int, index: int) -> int:
     _save(Image.fromarray(heights), folder / "heights" / name)
     digest = hashlib.sha256((folder / "images" / name).read_bytes()).hexdigest()[:16]
     row = {
-        "split": "train", "dataset": DATASET, "image": f"images/{name}", "mask": f"masks/{name}",
+        "split": "train", "dataset": dataset, "image": f"images/{name}", "mask": f"masks/{name}",
         "width": str(size_px), "height": str(size_px), "species": scene.species,
         "frac_crop": f"{scene.mask.mean():.4f}", "frac_weed": "0.0", "licence": "Apache-2.0 (generated)",
         "source": "training.simulator", "group": scene.kind, "sha256_16": digest,

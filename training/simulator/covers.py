@@ -25,16 +25,13 @@ _STONE_TONES = np.array(
 _CHIP_TONES = np.array([(176, 140, 100), (120, 88, 60), (92, 70, 54), (200, 176, 140), (138, 124, 110)])
 
 
-def make_ground(
-    rng: np.random.Generator, side: int, cell_m: float, *, often: float = 1.0
-) -> tuple[Ground, Flags]:
+def make_ground(rng: np.random.Generator, side: int, cell_m: float) -> tuple[Ground, Flags]:
     """Soil, a cover, or both in one scene, and where there is soil, (side, side).
 
-    ``often`` multiplies the chance of covers. All of the ground counts as soil where nothing else is left for
-    plants to stand on.
+    All of the ground counts as soil where nothing else is left for plants to stand on.
     """
     soil = make_soil(rng, side, cell_m)
-    drawn = rng.random() / often
+    drawn = rng.random()
     if drawn >= _WHOLE + _PART:
         return soil, np.ones((side, side), dtype=bool)
     cover = make_cover(rng, side, cell_m)

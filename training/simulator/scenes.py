@@ -60,8 +60,7 @@ class Kind:
     weeds: float = 0.4
     pots: bool = False
     night: bool = False
-    covers: float = 1.0  # how often there is ground that is no soil, beside its usual chance
-    few: float = 0.0  # chance that plants stand in one spot alone
+    few: float = 0.0  # chance that plants stand in one spot alone, where there are covers
 
 
 _ALL = tuple(name for name in HABITS if name not in ("weed", "creeper"))
@@ -77,7 +76,7 @@ KINDS = {
                  weeds=0.0),
     "broadcast": Kind(0.09, (*_ALL, "weed", "creeper", "grass"), gsd_m=(0.0003, 0.03), broadcast=1.0,
                       few=0.12),
-    "bare": Kind(0.07, (), covers=1.6),
+    "bare": Kind(0.06, ()),
     "night": Kind(0.06, _ALL, gsd_m=(0.0003, 0.01), stage=(0.0, 0.8), night=True),
 }  # fmt: skip
 
@@ -87,7 +86,9 @@ class _Names(NamedTuple):
     species: str
 
 
-def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None = None) -> Scene:
+def make_scene(
+    rng: np.random.Generator, *, size_px: int = 384, kind: str | None = None, covers: bool = False
+) -> Scene:
     """Draw a scene.
 
     Parameters
@@ -98,6 +99,8 @@ def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None
         Side of the picture.
     kind
         A name of ``KINDS``; drawn by their shares where None.
+    covers
+        Some of the ground is no soil: asphalt, gravel, film and the like.
 
     Raises
     ------
@@ -117,15 +120,10 @@ def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None
     if habit is not None:
         gsd_m = _fitting_gsd(habit, stage, gsd_m, size_px, plan, rng)
     side, cell_m = CELLS * (size_px + 2 * _MARGIN_PX), gsd_m / CELLS
-    where = np.ones((side, side), dtype=bool)
-    if plan.pots:
-        ground = make_soil(rng, side, cell_m)
+    if covers and not plan.pots:
+        ground, where = _ground_and_place(rng, side, cell_m, plan)
     else:
-        ground, soil = make_ground(rng, side, cell_m, often=plan.covers)
-        # Crops stand beside a path rather than on it; weeds come anywhere.
-        where &= soil | (plan.cover > 0) | (rng.random() < 0.25)
-        if rng.random() < plan.few:
-            where &= _spot(rng, side)
+        ground, where = make_soil(rng, side, cell_m), np.ones((side, side), dtype=bool)
     pots = tuple(set_pots(ground, rng)) if plan.pots else ()
     _strew(ground, rng, stones=0.7 if habit is None else 0.05 if pots else 0.35)
     making = Making(ground, Stage.on(ground.height_m))
@@ -140,6 +138,18 @@ def make_scene(rng: np.random.Generator, *, size_px: int = 384, kind: str | None
         if rng.random() < plan.weeds:
             add_weeds(making, rng)
     return _finish(making, plan, gsd_m, _Names(kind, habit.name if habit else "none"), rng)
+
+
+def _ground_and_place(
+    rng: np.random.Generator, side: int, cell_m: float, plan: Kind
+) -> tuple[Ground, npt.NDArray[np.bool_]]:
+    """Soil, a cover, or both, and where the crop may stand, (side, side)."""
+    ground, soil = make_ground(rng, side, cell_m)
+    # Crops stand beside a path rather than on it; weeds come anywhere.
+    where = soil | (plan.cover > 0) | (rng.random() < 0.25)
+    if rng.random() < plan.few:
+        where &= _spot(rng, side)
+    return ground, where
 
 
 def _spot(rng: np.random.Generator, side: int) -> npt.NDArray[np.bool_]:

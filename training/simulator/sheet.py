@@ -12,7 +12,7 @@ from training.simulator.scenes import KINDS, Pixels, Scene, make_scene
 _OUTLINE = np.array([255, 0, 255], dtype=np.uint8)
 
 
-def write_sheet(path: Path, *, seed: int, size_px: int = 384, columns: int = 4) -> Path:
+def write_sheet(path: Path, *, seed: int, size_px: int = 384, columns: int = 4, covers: bool = False) -> Path:
     """One row of pictures per kind; each scene is followed by itself with its mask outlined.
 
     Returns
@@ -24,7 +24,8 @@ def write_sheet(path: Path, *, seed: int, size_px: int = 384, columns: int = 4) 
     for number, kind in enumerate(KINDS):
         pictures: list[Pixels] = []
         for k in range(columns):
-            scene = make_scene(np.random.default_rng([seed, number, k]), size_px=size_px, kind=kind)
+            rng = np.random.default_rng([seed, number, k])
+            scene = make_scene(rng, size_px=size_px, kind=kind, covers=covers)
             pictures += [scene.image, outlined(scene)]
         rows.append(np.concatenate(pictures, axis=1))
     Image.fromarray(np.concatenate(rows)).save(path)

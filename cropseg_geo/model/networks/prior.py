@@ -32,7 +32,7 @@ _OPEN = 0.0003
 _MOST_ON_GREY = 2.0
 """Logits by which the network may speak for plants where there is nothing green."""
 
-_BELOW = 0.04
+_BELOW = 0.06
 """Grey lies at least so far below the histogram's threshold: in magenta light leaves are not green either."""
 
 
