@@ -90,7 +90,7 @@ def replace_file(path: Path, content: bytes) -> None:
             part.write_bytes(content)
     except OSError as err:
         raise OutputError(
-            f"{path}: cannot be written ({err.strerror})", remedy="check the folder and the free space"
+            f"{path}: cannot be written ({err.strerror or err})", remedy="check the folder and the free space"
         ) from err
 
 
