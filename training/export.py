@@ -36,7 +36,7 @@ _LABELLED = (
 )
 _UNLABELLED = (
     "sorghum_weed_cc0: 900 unlabelled field shots of sorghum and weeds, CC0, labelled by the stage before",
-    "breedingplots: 59 unlabelled drone tiles of cereal plots, MIT, most of them screened out",
+    "breedingplots: 60 unlabelled drone tiles of cereal plots, MIT, most of them screened out",
 )
 _MOBILENET = "encoder start: MobileNetV2, ImageNet, Apache-2.0 (google-coral/test_data)"
 

@@ -76,6 +76,7 @@ def test_every_variant_changes_one_thing_of_the_recipe_and_keeps_the_rest():
         }
     assert "plus-heights" not in changed
     assert changed.pop("stage-1") == {"shares", "average_teaches"}
+    assert changed.pop("covers") == {"sources", "shares", "augmentation"}
     assert changed.pop("no-prior") == {"network", "finish", "threshold"}
     assert changed.pop("vit-adapter") == {"architecture", "network", "initial_weights"}
     for crop in ("peanut", "soybean"):
@@ -88,6 +89,8 @@ def test_every_variant_changes_one_thing_of_the_recipe_and_keeps_the_rest():
     assert trials["no-imagenet"].initial_weights == trials["vit-adapter"].initial_weights == ""
     assert trials["vit-adapter"].network["colour_prior"] == BASE.network["colour_prior"]
     assert "simulator" not in trials["no-simulator"].shares
+    assert trials["covers"].shares["covers"] == trials["covers"].shares["simulator"]
+    assert sum(trials["covers"].shares.values()) == pytest.approx(sum(BASE.shares.values()))
     assert trials["no-peanut"].shares == {k: v for k, v in BASE.shares.items() if k != "mixed-peanut"}
 
 

@@ -150,7 +150,7 @@ def test_a_folder_holds_depth_of_one_set_of_weights(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot write"):
         write_depth(tmp_path / "file" / "a.tif", np.ones((3, 4), np.float32))
 
 
