@@ -15,12 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from cropseg_geo.errors import InUseError, OutputError
+from cropseg_geo.errors import InUseError
 from cropseg_geo.locks import EXPIRY_S, locked
 from cropseg_geo.outputs.names import Outputs
 from cropseg_geo.paths import is_there, replace_file
 from cropseg_geo.pipeline.segmentation import SegmentResult, Summary
 from cropseg_geo.preflight import Preflight
+from cropseg_geo.raster.cog import disk_errors
 from cropseg_geo.raster.info import inspect_raster
 from cropseg_geo.runs import stamp_of
 from cropseg_geo.vector.options import Outlines
@@ -82,18 +83,10 @@ class Journal:
             "files": {kind: path.name for kind, path in result.files.items()},
             "summary": asdict(result.summary),
         }
-        try:
+        with disk_errors(self._path):
             entry["mask"] = stamp_of(result.outputs.mask)
             with _alone(self._path):
-                known = self._entries() if self._path.exists() else {}
-                replace_file(self._path, json.dumps(known | {stem: entry}).encode())
-        except OSError as err:
-            if isinstance(err, OutputError):
-                raise
-            raise OutputError(
-                f"{self._path}: cannot be written ({err.strerror})",
-                remedy="check the folder and the free space",
-            ) from err
+                replace_file(self._path, json.dumps(self._entries() | {stem: entry}).encode())
 
     def _entries(self) -> dict[str, Any]:
         """What is noted; nothing where there is no journal, or it is damaged. Raises OSError."""

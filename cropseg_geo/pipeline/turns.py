@@ -48,6 +48,8 @@ class Outcome:
 
 
 class Item(NamedTuple):
+    """A raster of a season, counted from 1, and how the names of its outputs begin."""
+
     number: int
     path: str
     stem: str
@@ -58,7 +60,8 @@ class Season:
     """What is known of the rasters of a season so far.
 
     ``inputs`` are the digests of those that are to be done, as they were before the work: what changes during
-    it is not in its outputs. ``needs`` are their bytes on disk, while at work and finished.
+    it is not in its outputs. ``computed`` says by what they will be computed, ``needs`` are their bytes on
+    disk, while at work and finished.
     """
 
     folder: Path
@@ -68,6 +71,13 @@ class Season:
     inputs: dict[str, str] = field(default_factory=dict)
     computed: dict[str, dict[str, str]] = field(default_factory=dict)
     needs: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._begun = Journal(self.folder)
+
+    def journal(self) -> Journal:
+        """What was done when the season began."""
+        return self._begun
 
     def look_at(self, item: Item) -> None:
         """Find out whether a raster is done or refused; else its inputs are digested."""
@@ -90,7 +100,7 @@ class Season:
         if item.path in self.outcomes:
             return
         facts = self.inputs[item.path], self.computed[item.path]
-        note = partial(Journal(self.folder).note, item.stem, *facts)
+        note = partial(self.journal().note, item.stem, *facts)
         arguments = self.arguments | {"stem": item.stem, "overwrite": self.overwrite}
         self.outcomes[item.path] = _segmented(item.path, self.folder, note, listener=listener, **arguments)
 
@@ -105,7 +115,7 @@ class Season:
     def _is_kept(self, item: Item) -> bool:
         if self.overwrite:
             return False
-        kept = _kept(Journal(self.folder), item.path, item.stem, self.arguments)
+        kept = _kept(self.journal(), item.path, item.stem, self.arguments)
         if kept is None or kept.stem in {outcome.stem for outcome in self.outcomes.values()}:
             return False
         self.outcomes[item.path] = kept
@@ -117,9 +127,14 @@ class SharedSeason(Season):
     """A season of several processes: whoever holds the lock of a raster's mask does it, the others wait."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         # What one machine has measured is not what all of them would do.
         tile_px = self.arguments.get("tile_px") or chosen_predictor(_options(self.arguments)).card.tile_px
         self.arguments = self.arguments | {"tile_px": tile_px}
+
+    def journal(self) -> Journal:
+        """What is done by now: others write it, too."""
+        return Journal(self.folder)
 
     def look_at(self, item: Item) -> None:
         super().look_at(item)
@@ -158,7 +173,7 @@ class SharedSeason(Season):
     def do(self, item: Item, listener: Listener) -> None:
         if item.path not in self.outcomes:
             try:
-                if item.path not in self.inputs or Journal(self.folder).knows(item.stem):
+                if item.path not in self.inputs or self.journal().knows(item.stem):
                     self.look_at(item)
             except Exception as err:  # noqa: BLE001 - as during the work: it is told, and the others are done
                 self.outcomes[item.path] = Outcome(item.path, item.stem, "failed", error=err)
@@ -174,18 +189,16 @@ class SharedSeason(Season):
 
     def _explained(self, item: Item) -> InputError | None:
         """What to say of a raster that another machine has done in another way."""
-        there = Journal(self.folder).computed(item.stem)
+        there = self.journal().computed(item.stem)
         if not there:
             return None
         here = _computed(prepare(item.path, _options(self.arguments)))
         differing = sorted(name for name in here if there.get(name) != here[name])
         if not differing:
             return None
-        ways = (", ".join(f"{name} {way.get(name)}" for name in differing) for way in (there, here))
+        theirs, ours = (", ".join(f"{name} {way.get(name)}" for name in differing) for way in (there, here))
         return InputError(
-            "{}: is computed by {} on another machine that shares this season, by {} here".format(
-                item.path, *ways
-            ),
+            f"{item.path}: is computed by {theirs} on another machine of this season, by {ours} here",
             remedy="give all of them the same --backend, --device, --precision and --tile",
         )
 

@@ -100,15 +100,22 @@ def held(path, until):
     return thread
 
 
-def test_what_others_have_begun_comes_last_and_is_waited_for(flights, tmp_path):
-    out, events, over = tmp_path / "out", [], threading.Event()
-    out.mkdir()
+def listening(when, over):
+    """A list of events and what fills it, which sets ``over`` at the first of a kind."""
+    events = []
 
     def listen(event):
         events.append(event)
-        if isinstance(event, Warned) and event.message.startswith("waiting"):
+        if when(event):
             over.set()
 
+    return events, listen
+
+
+def test_what_others_have_begun_comes_last_and_is_waited_for(flights, tmp_path):
+    out, over = tmp_path / "out", threading.Event()
+    out.mkdir()
+    events, listen = listening(lambda e: isinstance(e, Warned) and e.message.startswith("waiting"), over)
     thread = held(out / "b_mask.tif", over)
     outcomes = cg.segment_many([flights], out, share=True, listener=listen)
     thread.join()
@@ -155,14 +162,9 @@ def test_a_raster_that_is_lost_to_another_at_the_last_moment_is_waited_for(fligh
 
 @pytest.mark.parametrize("ending", ["_mask.tif", ".gpkg"])
 def test_a_file_in_use_delays_its_raster_and_nothing_else(flights, tmp_path, ending):
-    out, events, over = tmp_path / "out", [], threading.Event()
+    out, over = tmp_path / "out", threading.Event()
     out.mkdir()
-
-    def listen(event):
-        events.append(event)
-        if isinstance(event, RasterFinished) and event.raster.endswith("e.tif"):
-            over.set()
-
+    events, listen = listening(lambda e: isinstance(e, RasterFinished) and e.raster.endswith("e.tif"), over)
     thread = held(out / f"b{ending}", over)
     outcomes = cg.segment_many([flights], out, share=True, listener=listen)
     thread.join()
